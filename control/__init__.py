@@ -1,0 +1,1 @@
+"""Programs: the command line now; the site agent and the controller later."""

@@ -1,0 +1,1 @@
+"""Scenarios, the simulated world and its reports."""

@@ -1,0 +1,1 @@
+"""Patronus: an SD-WAN that has rehearsed its failures."""
