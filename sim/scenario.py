@@ -254,7 +254,7 @@ class Scenario:
     name: str
     topology: TopologySpec
     transports: tuple[TransportSpec, ...]
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
     about: str = ""
     duration_ns: int = MINUTE
     warmup_ns: int = 5 * SECOND
