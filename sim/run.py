@@ -51,7 +51,8 @@ FAULTS: Final = (
 )  # fmt: skip
 """Commanded against observed, one row an occurrence: ``quantity`` names what is
 measured at the receiver (``loss_ppm``, ``owd_ns`` …), ``verified`` is ``yes``, ``no`` or
-``unobserved`` (too few packets to say)."""
+``unobserved`` (too few packets to say). ``links`` and ``sites`` count what was hit; the
+numbers are integers in the unit that ends the quantity's name, -1 where there is none."""
 
 
 @dataclass(frozen=True)
