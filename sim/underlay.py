@@ -21,7 +21,8 @@ class Links:
     """One entry a directed link."""
 
     names: tuple[str, ...]
-    """Of the cable: ``access:SITE:TRANSPORT`` or ``PROVIDER:NODE-NODE``; both directions share it."""
+    """Of the cable, shared by both directions: ``access:SITE:TRANSPORT`` or
+    ``PROVIDER:NODE-NODE``."""
     key: U64
     """Name and direction, for keyed luck."""
     delay_ns: I64
