@@ -46,7 +46,8 @@ NOISE: Final[I64] = np.frombuffer(luck_table.NOISE, dtype=">u2").astype(np.int64
 """Quantiles of the delay noise times 2^16, ascending; see ``luck_generate``."""
 
 _LOG: Final[I64] = np.frombuffer(luck_table.LOG, dtype=">u4").astype(np.int64)
-_LN2: Final = int(_LOG[0])
+_LN2: Final = 762_123_384_786
+"""ln 2 times 2^40: taken up to 63 times, it needs more digits than the table."""
 
 
 # ---------------------------------------------------------------- keys and words
@@ -115,7 +116,7 @@ def loss_back(word: U64, *, out: U64 | None = None) -> U64:
 
 def noise_out(word: U64, *, out: U64 | None = None) -> I64:
     """Return the cell of the noise table for the packet sent."""
-    z = np.right_shift(word, _NOISE_OUT, out=out)
+    z: U64 = np.right_shift(word, _NOISE_OUT, out=out)
     z &= _NOISE_MASK
     return z.view(np.int64)
 
@@ -135,7 +136,8 @@ def threshold(loss_ppm: I64) -> U64:
     2^-20, at least one step.
     """
     steps = ((loss_ppm << LOSS_BITS) + PPM // 2) // PPM
-    return np.maximum(steps, (loss_ppm > 0).astype(np.int64)).view(np.uint64)
+    limit: I64 = np.maximum(steps, loss_ppm > 0)
+    return limit.view(np.uint64)
 
 
 def hit(field: U64, limit: U64) -> Bools:
@@ -179,7 +181,7 @@ def _minus_log(word: U64) -> I64:
     cell = (rest >> np.uint64(53)).view(np.int64) - 1024
     part = (rest >> np.uint64(33)).view(np.int64) & 0xFFFFF
     low, high = _LOG[cell], _LOG[cell + 1]
-    return zeros * _LN2 + low - ((low - high) * part >> 20)
+    return (zeros * _LN2 >> 16) + low - ((low - high) * part >> 20)
 
 
 # ---------------------------------------------------------------- counted packets
