@@ -114,8 +114,8 @@ def test_there_is_something_to_check() -> None:
 @pytest.mark.parametrize("path", exact_files(), ids=shown)
 def test_decisions_and_draws_are_integers(path: Path) -> None:
     """No module that decides or draws can make a number that is not an integer."""
-    found = findings(path.read_text())
-    assert [f"{shown(path)}:{f.line}: {f.rule}: {f.text}" for f in found] == []
+    found = [f"{shown(path)}:{f.line}: {f.rule}: {f.text}" for f in findings(path.read_text())]
+    assert not found, "\n".join(found)
 
 
 def test_a_mutant_of_the_real_engine_is_found() -> None:

@@ -1,0 +1,75 @@
+# Two commands do everything on a fresh machine with Python 3.11+, git and make:
+#   make demo    one scenario over a real provider map, then a summary and a report
+#   make test    format, lint, types, import direction, the whole test suite
+# Set-up runs once for each state of pyproject.toml: stamp files remember it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+FOR_DEMO := $(VENV)/.installed-demo
+FOR_TEST := $(VENV)/.installed-test
+WORKERS ?= auto
+PYTHONS ?= python3.11 python3.12 python3.13
+SCENARIO ?= scenarios/demo.patronus.yml
+
+.PHONY: demo test lint types imports suite test-slow bench format proof-determinism clean
+
+demo: $(FOR_DEMO)
+	@mkdir -p runs; out=runs/demo; n=1; \
+	while [ -e "$$out" ]; do n=$$((n + 1)); out=runs/demo-$$n; done; \
+	$(BIN)/patronus run $(SCENARIO) --out "$$out"; \
+	test -s "$$out/report.html"
+
+test: lint types imports suite
+
+lint: $(FOR_TEST)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: $(FOR_TEST)
+	$(BIN)/mypy
+
+imports: $(FOR_TEST)
+	$(BIN)/lint-imports
+
+# Coverage is a step of its own, so that a failed test is not buried under its table.
+suite: $(FOR_TEST)
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report= --durations=10 --durations-min=1
+	@echo "Branch coverage of the engine:"
+	$(BIN)/coverage report
+
+test-slow: $(FOR_TEST)
+	$(BIN)/pytest -m slow
+
+bench: $(FOR_TEST)
+	$(BIN)/pytest -m bench -s
+
+format: $(FOR_TEST)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# The same journal on each Python, on old and new libraries, with fewer CPU features ...
+# Takes minutes and needs the interpreters; one that is missing is reported as not run.
+proof-determinism: $(FOR_TEST)
+	$(BIN)/python tests/proof/determinism.py $(SCENARIO) --pythons "$(PYTHONS)"
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(FOR_DEMO): pyproject.toml .ci/make-venv
+	.ci/make-venv $(VENV)
+	$(PIP) install --editable '.[maps]'
+	touch $@
+
+# Dependency groups are understood from pip 25.1 on.
+$(FOR_TEST): pyproject.toml .ci/make-venv
+	.ci/make-venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --editable '.[maps]' --group dev
+	touch $@
+	touch $(FOR_DEMO)
