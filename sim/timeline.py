@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from patronus.engine.units import NEVER
 from patronus.sim.scenario import FaultSpec
 
 
@@ -19,10 +20,12 @@ class Occurrence:
     end_ns: int
     """``NEVER`` when it is not undone."""
     links: tuple[int, ...] = ()
-    """Directed links."""
+    """Directed links, ascending."""
     sites: tuple[int, ...] = ()
     transports: tuple[int, ...] = ()
     """For drain and rekey storm: the transports meant at those sites."""
+    rows: tuple[int, ...] = ()
+    """For a rekey storm: one row of each tunnel, in the order in which they fall mute."""
     label: str = ""
     """What was hit, in words: ``access:berlin:mpls out``, ``group:conduit-7`` …"""
 
@@ -39,3 +42,5 @@ class Timeline:
     occurrences: tuple[Occurrence, ...]
     warnings: tuple[str, ...] = ()
     """Effects that cannot be observed before the end, and the like."""
+    end_ns: int = NEVER
+    """When the scenario ends; no occurrence starts at or after it."""
