@@ -90,7 +90,8 @@ class Bursts:
         going, parts, end_ns = np.arange(len(self._link)), [], (epoch + 1) * EPOCH_NS
         while len(going):
             edge = self._edges(going, now_bad[going], first + 1, clock[going])
-            row, column = np.nonzero(self._columns(now_bad[going]) & (edge[:, :-1] < end_ns))
+            state = _states(now_bad[going])
+            row, column = np.nonzero((state == 1) & (edge[:, :-1] < end_ns))
             link = self._link[going[row]]
             until = np.minimum(edge[row, column + 1], end_ns)
             parts.append(Bad(link, edge[row, column], until))
@@ -105,16 +106,17 @@ class Bursts:
         # Times at which the state changes: shape (rows, _DRAWS + 1), beginning with now.
         ordinal = np.tile(np.arange(first, first + _DRAWS), len(rows))
         word = words(np.repeat(self._key[rows], _DRAWS), ordinal)
-        state = now_bad[:, None] ^ (np.arange(_DRAWS) & 1)
-        mean = np.take_along_axis(self._mean[rows], state, axis=1)
+        mean = np.take_along_axis(self._mean[rows], _states(now_bad), axis=1)
         # Cut at one epoch, so that sums of very long periods do not overflow.
         period = np.clip(exponential_ns(word, mean.ravel()), 1, EPOCH_NS)
         edge = np.concatenate([clock[:, None], period.reshape(-1, _DRAWS)], axis=1)
         return np.cumsum(edge, axis=1)
 
-    @staticmethod
-    def _columns(now_bad: I64) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        return (now_bad[:, None] ^ (np.arange(_DRAWS) & 1)) == 1
+
+def _states(now_bad: I64) -> I64:
+    # 1 where bad, for the next periods of each link, which alternate.
+    states: I64 = now_bad[:, None] ^ (np.arange(_DRAWS) & 1)
+    return states
 
 
 def _slice(epoch: Bad, start_ns: int, end_ns: int) -> Bad:
