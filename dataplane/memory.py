@@ -165,9 +165,9 @@ class MemoryDataplane:
         latched = self.latched[rows]
         if self._stale_from:
             # Due, but not yet booked by advance(): the packet itself clears it.
-            latched &= ~self.agent_stale[self._source[rows]] | (
-                now - self.since_ns[rows] < self.hold_ns
-            )
+            since_ns = self.since_ns[rows]
+            due = (since_ns != NEVER) & (now - since_ns >= self.hold_ns)
+            latched &= ~(due & self.agent_stale[self._source[rows]])
         return usable_rows(self.confirmed_ns[rows], self.detect_ns[rows], latched, now)
 
     def _by_site(self, rows: Sequence[int]) -> Iterable[tuple[int, list[int]]]:

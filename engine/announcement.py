@@ -1,0 +1,226 @@
+"""What a site tells the others: what lies behind it and whom it reaches directly.
+
+The encoding is canonical (equal content, equal bytes) and bounded, little-endian:
+
+    magic "PA", version u8, LAN up u8, counter u64, sent_ns i64
+    origin                              string: u8 length, UTF-8
+    destinations, classes, targets      lists: u16 count, strings ascending, each once
+    usable u8                           [target]
+    rtt_ns i64, jitter_ns i64, loss_ppm i32, verdict u8     [target][class] each
+
+Nothing here is secret or signed: the transport below authenticates.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from patronus.engine.overlay import I32, I64
+
+MAGIC: Final = b"PA"
+VERSION: Final = 1
+NAMES_MAX: Final = 65_535
+NAME_BYTES_MAX: Final = 255
+BYTES_MAX: Final = 1 << 23
+"""8 MiB: 65 k targets with three classes and short names."""
+
+_HEADER: Final = struct.Struct("<2sBBQq")
+
+
+class AnnouncementError(ValueError):
+    """An announcement is not well formed; the message says why."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Announcement:
+    """One announcement; compare two by their encodings."""
+
+    origin: str
+    counter: int
+    """Grows with each announcement of an origin, also over its restarts (it may start from
+    the clock). What is not above the last one is a replay."""
+    sent_ns: int
+    lan_up: bool
+    destinations: tuple[str, ...]
+    """Names of the prefixes that it announces, ascending."""
+    classes: tuple[str, ...]
+    """Names of the traffic classes of the figures, ascending."""
+    targets: tuple[str, ...]
+    """Names of the sites or destinations that it has direct tunnels to, ascending."""
+    usable: npt.NDArray[np.bool_]
+    """Shape (targets,): one of those tunnels is up."""
+    rtt_ns: I64
+    """Shape (targets, classes), like all that follow; -1 where unknown."""
+    jitter_ns: I64
+    loss_ppm: I32
+    verdict: npt.NDArray[np.int8]
+    """Codes of the SLA verdict."""
+
+
+class _Column(NamedTuple):
+    """How one array of figures travels."""
+
+    field: str
+    wire: str
+    dtype: npt.DTypeLike
+    by_class: bool
+    least: int
+    most: int
+
+
+_COLUMNS: Final = (
+    _Column("usable", "<u1", np.bool_, by_class=False, least=0, most=1),
+    _Column("rtt_ns", "<i8", np.int64, by_class=True, least=-1, most=2**62),
+    _Column("jitter_ns", "<i8", np.int64, by_class=True, least=-1, most=2**62),
+    _Column("loss_ppm", "<i4", np.int32, by_class=True, least=-1, most=10**6),
+    _Column("verdict", "<u1", np.int8, by_class=True, least=0, most=2),
+)
+
+
+def encode(announcement: Announcement) -> bytes:
+    """Return the canonical bytes.
+
+    Raises:
+        AnnouncementError: a value is out of its range, names are out of order, an array
+            has another shape, or all of it is too long.
+    """
+    a = announcement
+    if not (0 <= a.counter < 2**64 and -(2**63) <= a.sent_ns < 2**63):
+        raise AnnouncementError("counter or sent_ns is out of range")
+    parts = [_HEADER.pack(MAGIC, VERSION, bool(a.lan_up), a.counter, a.sent_ns), _string(a.origin)]
+    parts += [_strings(names) for names in (a.destinations, a.classes, a.targets)]
+    for column in _COLUMNS:
+        values = getattr(a, column.field)
+        if values.shape != _shape(column, a.targets, a.classes):
+            raise AnnouncementError(f"{column.field} has shape {values.shape}")
+        _check_range(column, values)
+        parts.append(values.astype(column.wire).tobytes())
+    data = b"".join(parts)
+    _check_length(data)
+    return data
+
+
+def decode(data: bytes) -> Announcement:
+    """Read canonical bytes; the inverse of :func:`encode`.
+
+    Raises:
+        AnnouncementError: the bytes are anything else. Nothing else is raised.
+    """
+    _check_length(data)
+    reader = _Reader(data)
+    magic, version, lan_up, counter, sent_ns = _HEADER.unpack(reader.take(_HEADER.size))
+    if magic != MAGIC or version != VERSION or lan_up > 1:
+        raise AnnouncementError("not an announcement of this version")
+    origin = reader.string()
+    destinations, classes, targets = reader.strings(), reader.strings(), reader.strings()
+    figures = {c.field: reader.column(c, _shape(c, targets, classes)) for c in _COLUMNS}
+    reader.end()
+    return Announcement(
+        origin, counter, sent_ns, bool(lan_up), destinations, classes, targets, **figures
+    )
+
+
+class Inbox:
+    """Keeps the newest announcement of each known origin; bounded by their number."""
+
+    __slots__ = ("latest",)
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self.latest: dict[str, Announcement | None] = dict.fromkeys(origins)
+
+    def accept(self, announcement: Announcement) -> bool:
+        """Keep an announcement of a known origin, unless it is a replay; tell which."""
+        if announcement.origin not in self.latest:
+            return False
+        last = self.latest[announcement.origin]
+        if last is not None and announcement.counter <= last.counter:
+            return False
+        self.latest[announcement.origin] = announcement
+        return True
+
+
+class _Reader:
+    """A cursor over bytes that never reads past their end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        if count > len(self._data) - self._at:
+            raise AnnouncementError("ends too early")
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def string(self) -> str:
+        raw = self.take(self.take(1)[0])
+        try:
+            return _nonempty(raw.decode())
+        except UnicodeDecodeError:
+            raise AnnouncementError("a name is not UTF-8") from None
+
+    def strings(self) -> tuple[str, ...]:
+        count = int.from_bytes(self.take(2), "little")
+        return _ascending(tuple(self.string() for _ in range(count)))
+
+    # The dtype depends on the column, which the type checker cannot follow.
+    def column(self, column: _Column, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        size = np.dtype(column.wire).itemsize
+        for length in shape:
+            size *= length
+        values = np.frombuffer(self.take(size), dtype=column.wire).reshape(shape)
+        _check_range(column, values)
+        return values.astype(column.dtype)
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise AnnouncementError("goes on after its end")
+
+
+def _shape(column: _Column, targets: tuple[str, ...], classes: tuple[str, ...]) -> tuple[int, ...]:
+    return (len(targets), len(classes)) if column.by_class else (len(targets),)
+
+
+def _string(name: str) -> bytes:
+    try:
+        raw = _nonempty(name).encode()
+    except UnicodeEncodeError:
+        raise AnnouncementError("a name has no UTF-8 form") from None
+    if len(raw) > NAME_BYTES_MAX:
+        raise AnnouncementError(f"a name is longer than {NAME_BYTES_MAX} bytes")
+    return bytes([len(raw)]) + raw
+
+
+def _strings(names: tuple[str, ...]) -> bytes:
+    if len(names) > NAMES_MAX:
+        raise AnnouncementError(f"more than {NAMES_MAX} names")
+    return len(names).to_bytes(2, "little") + b"".join(map(_string, _ascending(names)))
+
+
+def _nonempty(name: str) -> str:
+    if not name:
+        raise AnnouncementError("a name is empty")
+    return name
+
+
+def _ascending(names: tuple[str, ...]) -> tuple[str, ...]:
+    if any(a >= b for a, b in pairwise(names)):
+        raise AnnouncementError("names are not in ascending order, each once")
+    return names
+
+
+def _check_range(column: _Column, values: npt.NDArray[Any]) -> None:
+    if values.dtype.kind not in "biu":
+        raise AnnouncementError(f"{column.field} is not of integers")
+    if ((values < column.least) | (values > column.most)).any():
+        raise AnnouncementError(f"{column.field} is out of range")
+
+
+def _check_length(data: bytes) -> None:
+    if len(data) > BYTES_MAX:
+        raise AnnouncementError(f"longer than {BYTES_MAX} bytes")
