@@ -1,0 +1,1 @@
+"""Faults: from what a scenario says to what happens to which link and when."""
