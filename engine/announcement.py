@@ -2,7 +2,7 @@
 
 The encoding is canonical (equal content, equal bytes) and bounded, little-endian:
 
-    magic "PA", version u8, LAN up u8, counter u64, sent_ns i64
+    magic "PA", format u8, LAN up u8, counter u64, version u64, sent_ns i64
     origin                              string: u8 length, UTF-8
     destinations, classes, targets      lists: u16 count, strings ascending, each once
     usable u8                           [target]
@@ -23,13 +23,13 @@ import numpy.typing as npt
 from patronus.engine.overlay import I32, I64
 
 MAGIC: Final = b"PA"
-VERSION: Final = 1
+FORMAT: Final = 1
 NAMES_MAX: Final = 65_535
 NAME_BYTES_MAX: Final = 255
 BYTES_MAX: Final = 1 << 23
 """8 MiB: 65 k targets with three classes and short names."""
 
-_HEADER: Final = struct.Struct("<2sBBQq")
+_HEADER: Final = struct.Struct("<2sBBQQq")
 
 
 class AnnouncementError(ValueError):
@@ -44,6 +44,8 @@ class Announcement:
     counter: int
     """Grows with each announcement of an origin, also over its restarts (it may start from
     the clock). What is not above the last one is a replay."""
+    version: int
+    """Grows with each new content; the same one means that nothing else has changed."""
     sent_ns: int
     lan_up: bool
     destinations: tuple[str, ...]
@@ -90,9 +92,11 @@ def encode(announcement: Announcement) -> bytes:
             has another shape, or all of it is too long.
     """
     a = announcement
-    if not (0 <= a.counter < 2**64 and -(2**63) <= a.sent_ns < 2**63):
-        raise AnnouncementError("counter or sent_ns is out of range")
-    parts = [_HEADER.pack(MAGIC, VERSION, bool(a.lan_up), a.counter, a.sent_ns), _string(a.origin)]
+    try:
+        header = _HEADER.pack(MAGIC, FORMAT, bool(a.lan_up), a.counter, a.version, a.sent_ns)
+    except struct.error as error:
+        raise AnnouncementError(f"a number of the header is out of range: {error}") from None
+    parts = [header, _string(a.origin)]
     parts += [_strings(names) for names in (a.destinations, a.classes, a.targets)]
     for column in _COLUMNS:
         values = getattr(a, column.field)
@@ -113,15 +117,28 @@ def decode(data: bytes) -> Announcement:
     """
     _check_length(data)
     reader = _Reader(data)
-    magic, version, lan_up, counter, sent_ns = _HEADER.unpack(reader.take(_HEADER.size))
-    if magic != MAGIC or version != VERSION or lan_up > 1:
-        raise AnnouncementError("not an announcement of this version")
+    header = _HEADER.unpack(reader.take(_HEADER.size))
+    magic, kind, lan_up, counter, version, sent_ns = header
+    if magic != MAGIC or kind != FORMAT or lan_up > 1:
+        raise AnnouncementError("not an announcement of this format")
     origin = reader.string()
     destinations, classes, targets = reader.strings(), reader.strings(), reader.strings()
     figures = {c.field: reader.column(c, _shape(c, targets, classes)) for c in _COLUMNS}
     reader.end()
     return Announcement(
-        origin, counter, sent_ns, bool(lan_up), destinations, classes, targets, **figures
+        origin=origin,
+        counter=counter,
+        version=version,
+        sent_ns=sent_ns,
+        lan_up=lan_up == 1,
+        destinations=destinations,
+        classes=classes,
+        targets=targets,
+        usable=figures["usable"],
+        rtt_ns=figures["rtt_ns"],
+        jitter_ns=figures["jitter_ns"],
+        loss_ppm=figures["loss_ppm"],
+        verdict=figures["verdict"],
     )
 
 

@@ -1,75 +1,86 @@
 """Fast down, slow up: how long a tunnel that came back must prove itself.
 
-    hold after a return = min(hold_ns << flaps, hold_max_ns)
+    hold = min(hold_ns << flaps, hold_max_ns)
 
-``flaps`` counts the returns that are remembered, the present one not included, so
-the first return waits just ``hold_ns``. One is forgotten for each whole ``decay_ns`` of
-an unbroken time of being up; a broken hold counts as well. Memory is bounded: no more
-flaps are kept than it takes to reach the longest hold.
+``flaps`` counts the remembered times that a tunnel failed, the latest one included.
+One is forgotten for each whole ``decay_ns`` of an unbroken time of being up. Memory is
+bounded: no more flaps are kept than it takes to reach the longest hold, so a tunnel
+that flapped all night is forgiven as soon as one that flapped a few times.
 
 Leaving a dead path is never damped; nothing here is asked about that.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from patronus.engine.overlay import I32, I64
-from patronus.engine.policy import Damping
+from patronus.engine.policy import Policy
 from patronus.engine.units import NEVER
 
 
-class Dampers:
+class Damper:
     """The flaps of every row. Updates are sparse: ``rows`` are the few that changed."""
 
-    __slots__ = ("_flaps_max", "_policy", "flaps", "up_ns")
+    __slots__ = ("_damping", "_enabled", "_flaps_max", "flaps", "up_ns")
 
-    def __init__(self, rows: int, policy: Damping, *, enabled: bool = True) -> None:
-        """Create dampers with a clean record.
-
-        Args:
-            rows: number of tunnels.
-            policy: the times.
-            enabled: off: every hold is 0 and nothing is remembered.
+    def __init__(self, rows: int, policy: Policy) -> None:
+        """Create a clean record; with ``features.damping`` off it stays clean.
 
         Raises:
             ValueError: a negative hold, or a decay that is not positive.
         """
-        if policy.hold_ns < 0 or policy.hold_max_ns < 0 or policy.decay_ns <= 0:
-            raise ValueError(f"damping needs holds >= 0 and a decay > 0, not {policy}")
-        self._policy = policy if enabled else Damping(0, 0, policy.decay_ns)
-        self._flaps_max = _shifts_to(self._policy.hold_ns, self._policy.hold_max_ns)
+        damping = policy.damping
+        if damping.hold_ns < 0 or damping.hold_max_ns < 0 or damping.decay_ns <= 0:
+            raise ValueError(f"damping needs holds >= 0 and a decay > 0, not {damping}")
+        self._damping = damping
+        self._enabled = policy.features.damping
+        self._flaps_max = _doublings(damping.hold_ns, damping.hold_max_ns) if self._enabled else 0
         self.flaps: I32 = np.zeros(rows, dtype=np.int32)
+        """As of the last flap; what was forgotten since is taken off on reading."""
         self.up_ns: I64 = np.full(rows, NEVER, dtype=np.int64)
-        """Since when each row has been up, ``NEVER`` while it is not."""
+        """Since when each row has been up without a flap, ``NEVER`` while it is down."""
 
-    def returned(self, rows: I64) -> I64:
-        """Return the hold of rows that are heard again, and remember the return."""
-        hold_ns = np.left_shift(np.int64(self._policy.hold_ns), self.flaps[rows].astype(np.int64))
-        self.flaps[rows] = np.minimum(self.flaps[rows] + 1, self._flaps_max)
-        return np.minimum(hold_ns, self._policy.hold_max_ns)
+    def flap(self, rows: I64, at_ns: int, *, still_up: bool = False) -> None:
+        """Remember that rows failed.
 
-    def went_up(self, rows: I64, at_ns: npt.ArrayLike) -> None:
-        """Note that the hold of some rows has elapsed."""
+        Args:
+            rows: each once.
+            at_ns: when.
+            still_up: they failed their SLA only; those that were up go on forgetting.
+        """
+        flaps = self.remembered(rows, at_ns) + np.int32(1)
+        self.flaps[rows] = np.minimum(flaps, self._flaps_max)
+        on = (self.up_ns[rows] != NEVER) & still_up
+        self.up_ns[rows] = np.where(on, at_ns, NEVER)
+
+    def up(self, rows: I64, at_ns: int) -> None:
+        """Note that the hold of rows has elapsed: from now on they forget."""
         self.up_ns[rows] = at_ns
 
-    def went_down(self, rows: I64, at_ns: npt.ArrayLike) -> None:
-        """Note that some rows are down; those that were up forget as they deserve."""
-        self.flaps[rows] = self.remembered(rows, at_ns)
+    def forget(self, rows: I64) -> None:
+        """Give rows a clean record (their agent lost its memory)."""
+        self.flaps[rows] = 0
         self.up_ns[rows] = NEVER
 
-    def remembered(self, rows: I64, at_ns: npt.ArrayLike) -> I32:
-        """Return the flaps still remembered at a time."""
-        at_ns, up_ns = np.asarray(at_ns, dtype=np.int64), self.up_ns[rows]
-        # Not "at - NEVER", which wraps in the warm-up's negative times.
-        up_for = np.where(up_ns == NEVER, 0, at_ns - np.minimum(up_ns, at_ns))
-        forgotten = np.minimum(up_for // self._policy.decay_ns, self.flaps[rows])
-        left: I32 = self.flaps[rows] - forgotten.astype(np.int32)
+    def hold_ns(self, rows: I64, now_ns: int) -> I64:
+        """Return how long each row must be good before it counts as good."""
+        if not self._enabled:
+            return np.zeros(len(rows), dtype=np.int64)
+        flaps = self.remembered(rows, now_ns).astype(np.int64)
+        holds: I64 = np.left_shift(self._damping.hold_ns, flaps)
+        return np.minimum(holds, self._damping.hold_max_ns)
+
+    def remembered(self, rows: I64, now_ns: int) -> I32:
+        """Return the flaps that are not forgotten yet."""
+        up_ns = self.up_ns[rows]
+        # The minimum keeps NEVER, and an "up" that is still to come, from going below 0.
+        forgotten = (now_ns - np.minimum(up_ns, now_ns)) // self._damping.decay_ns
+        left: I32 = np.maximum(self.flaps[rows] - forgotten, 0).astype(np.int32)
         return left
 
 
-def _shifts_to(hold_ns: int, limit_ns: int) -> int:
-    """Return the number of doublings that reach the limit; 0 when none ever does."""
-    shifts = 0
-    while 0 < hold_ns << shifts < limit_ns:
-        shifts += 1
-    return shifts
+def _doublings(hold_ns: int, limit_ns: int) -> int:
+    """Return the number of doublings that reach the limit; 0 for a hold of 0."""
+    count = 0
+    while 0 < hold_ns << count < limit_ns:
+        count += 1
+    return count
