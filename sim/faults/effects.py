@@ -259,7 +259,8 @@ def effects(timeline: Timeline, links: Links, seed: int) -> LinkEffects:
     """
     ranked = sorted(timeline.occurrences, key=lambda o: (o.fault.name, o.ordinal))
     rank = {o.name: i for i, o in enumerate(ranked)}
-    parts = [_Members(*(np.zeros(0, dtype=np.int64) for _ in range(5)), _values(0))]
+    none = np.zeros(0, dtype=np.int64)
+    parts = [_Members(none, none, none, none, none, _values(0))]
     for who, occurrence in enumerate(timeline.occurrences):
         for link, from_ns, until_ns, value in _members(occurrence, timeline.end_ns, links, seed):
             whose, place = np.full(len(link), who), np.full(len(link), rank[occurrence.name])
