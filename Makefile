@@ -56,7 +56,7 @@ format: $(FOR_TEST)
 # The same journal on each Python, on old and new libraries, with fewer CPU features ...
 # Takes minutes and needs the interpreters; one that is missing is reported as not run.
 proof-determinism: $(FOR_TEST)
-	$(BIN)/python tests/proof/determinism.py $(SCENARIO) --pythons "$(PYTHONS)"
+	$(BIN)/python -m tests.proof.determinism $(SCENARIO) --pythons "$(PYTHONS)"
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
