@@ -95,18 +95,22 @@ class MemoryDataplane:
         if self.kernel_failover:
             alive = self._alive(rows, now_ns)
         else:
-            alive = np.zeros(rows.shape, dtype=np.bool_)
-            alive[:, 0] = True
+            rows = rows[:, :1]
+            alive = np.ones(rows.shape, dtype=np.bool_)
         return steer_many(rows, drop, self.used[entries], alive)
 
     def clear_latch(self, rows: Sequence[int], now_ns: int) -> None:
-        """Let tunnels carry traffic again; those that are stale stay out."""
+        """Let tunnels carry traffic again; those that are silent stay latched."""
         self.advance(now_ns)
-        self.latched[list(rows)] = False
+        at = list(rows)
+        self.latched[at] = self.since_ns[at] == NEVER
         self._return_to(rows, now_ns)
 
     def set_detect(self, rows: Sequence[int], detect_ns: int, now_ns: int) -> None:
-        """Set the detect time of tunnels; what it makes silent comes as :meth:`silence`."""
+        """Set the detect time of tunnels; what it makes silent comes as :meth:`silence`.
+
+        Call it between two slots of the dense stamps, not amid one.
+        """
         self.advance(now_ns)
         self.detect_ns[list(rows)] = detect_ns
 
@@ -126,9 +130,8 @@ class MemoryDataplane:
         self.latched[list(rows)] = True
         self.since_ns[list(rows)] = NEVER
         for site, gone in self._by_site(rows):
-            used = self.used[self.space.of_site(site)]
-            hit = np.flatnonzero(used == gone[0] if len(gone) == 1 else np.isin(used, gone))
-            self._reconsider(site, hit + site * self.space.per_site, at_ns)
+            own = self.space.of_site(site)
+            self._reconsider(site, own.start + _places(self.used[own], gone), at_ns)
 
     def confirm(self, rows: Sequence[int], at_ns: int) -> None:
         """These rows were silent and are heard again; the latch stays."""
@@ -178,8 +181,10 @@ class MemoryDataplane:
 
     def _return_to(self, rows: Sequence[int], at_ns: int) -> None:
         for site, back in self._by_site(rows):
-            hit = np.isin(self.table.rows[self.space.of_site(site)], back).any(axis=1)
-            self._reconsider(site, np.flatnonzero(hit) + site * self.space.per_site, at_ns)
+            own = self.space.of_site(site)
+            candidates = self.table.rows[own]
+            hit = np.unique(_places(candidates.ravel(), back) // candidates.shape[1])
+            self._reconsider(site, own.start + hit, at_ns)
 
     def _reconsider(self, site: int, entries: I64, at_ns: int) -> None:
         if not len(entries) or not self.kernel_failover:
@@ -190,3 +195,8 @@ class MemoryDataplane:
             entries, before, after = entries[moved], before[moved], after[moved]
             self.used[entries] = after
             self._rings[site].push(at_ns, entries, before, after)
+
+
+def _places(values: I32, rows: list[int]) -> I64:
+    """Return where any of some rows stands; a single one is the common case, and quicker."""
+    return np.flatnonzero(values == rows[0] if len(rows) == 1 else np.isin(values, rows))

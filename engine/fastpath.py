@@ -162,12 +162,17 @@ def _disprove(tunnel: Tunnel, now_ns: int) -> Tunnel:
     return expire(tunnel._replace(confirmed_ns=min(tunnel.confirmed_ns, gone_ns)), now_ns)
 
 
+def clear(tunnel: Tunnel, now_ns: int) -> Tunnel:
+    """Clear the latch as the engine asks; a silent tunnel keeps it."""
+    tunnel = expire(tunnel, now_ns)
+    return tunnel._replace(latched=tunnel.since_ns == NEVER)
+
+
 def release(tunnel: Tunnel, *, hold_ns: int, agent_stale: bool, now_ns: int) -> Tunnel:
     """Clear the latch in the agent's place, if it is due; run at every arrival."""
     tunnel = expire(tunnel, now_ns)
-    if agent_stale and tunnel.latched and now_ns - tunnel.since_ns >= hold_ns:
-        return tunnel._replace(latched=False)
-    return tunnel
+    due = tunnel.since_ns != NEVER and now_ns - tunnel.since_ns >= hold_ns
+    return tunnel._replace(latched=tunnel.latched and not (due and agent_stale))
 
 
 def steer(entry: Entry, tunnels: Mapping[int, Tunnel], now_ns: int) -> Verdict:
