@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import tomllib
 import venv
 import zipfile
@@ -87,8 +86,7 @@ def test_wheel_holds_every_file(wheel: Path) -> None:
 def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     """A wheel made from the source distribution holds the same files; the tests are in there."""
     sdist = hatch(ROOT, "sdist", tmp_path / "sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "-xzf", str(sdist), "-C", str(tmp_path)], check=True)
     (unpacked,) = tmp_path.glob("patronus-*/")
     assert (unpacked / "tests" / "test_layout.py").is_file()
     assert (unpacked / "LICENSE").is_file()
