@@ -55,7 +55,7 @@ NEUTRAL: Final = (0,) * Quantity.RATE_BPS + (NEVER, NEVER)
 
 _FIELDS: Final = {
     FaultKind.LOSS: {Quantity.LOSS_PPM: "loss_ppm"},
-    FaultKind.DELAY: {Quantity.DELAY_NS: "delay_ns"},
+    FaultKind.DELAY: {Quantity.DELAY_NS: "delay_ns", Quantity.JITTER_NS: "jitter_ns"},
     FaultKind.JITTER: {Quantity.JITTER_NS: "jitter_ns"},
     FaultKind.CORRUPTION: {Quantity.CORRUPT_PPM: "loss_ppm"},
     FaultKind.DUPLICATION: {Quantity.DUPLICATE_PPM: "loss_ppm"},

@@ -75,7 +75,11 @@ KINDS: Final[Mapping[FaultKind, Kind]] = {
     FaultKind.BURST_LOSS: _wire(
         "packets are lost in bursts that belong to the link", "loss_ppm", "burst"
     ),
-    FaultKind.DELAY: _wire("every packet arrives later", "owd_ns", "delay_ns"),
+    FaultKind.DELAY: Kind(
+        "every packet arrives later",
+        Target.LINKS, _CABLES, "owd_ns", ("delay_ns",), ("jitter_ns",), directed=True,
+        commands="delay_ns",
+    ),
     FaultKind.JITTER: _wire("packets arrive unevenly later", "owd_spread_ns", "jitter_ns"),
     FaultKind.CORRUPTION: _wire(
         "packets arrive damaged and fail authentication", "corrupted_ppm", "loss_ppm"
@@ -87,7 +91,8 @@ KINDS: Final[Mapping[FaultKind, Kind]] = {
     FaultKind.RATE: _wire("the link carries less", "delivered_bps", "rate_bps"),
     FaultKind.FLAPPING: Kind(
         "the cable goes down and up in turn, and its ends notice",
-        Target.LINKS, _CABLES, "loss_ppm", ("down_ns", "up_ns"), carrier=True, black=True,
+        Target.LINKS, _CABLES, "loss_ppm", ("down_ns", "up_ns"), directed=True, carrier=True,
+        black=True,
     ),
     FaultKind.SHARED_RISK_CUT: Kind(
         "all cables of a shared-risk group are cut at once",
@@ -122,7 +127,7 @@ KINDS: Final[Mapping[FaultKind, Kind]] = {
     FaultKind.HALF_CONFIG: _agent("the site runs another policy", "policies", "policy", commands=1),
     FaultKind.REKEY_STORM: Kind(
         "tunnels fall mute one after the other while they change keys",
-        Target.TUNNELS, _ATTACHMENTS, "loss_ppm", ("down_ns",), ("up_ns",), black=True,
+        Target.TUNNELS, _ATTACHMENTS, "loss_ppm", ("down_ns", "up_ns"), black=True,
     ),
     FaultKind.LAN_DOWN: _agent("what lies behind the site is gone", "loss_ppm", commands=PPM),
 }  # fmt: skip
