@@ -63,6 +63,9 @@ class Provider:
     first_link: int
     """Directed index of the first cable's forward direction; cables are consecutive."""
     reroute_ns: int
+    dedicated: bool = False
+    """Its nodes are the sites, and each cable is the only route between its two: the user
+    gave the delays of whole ways, and nothing is known of what lies beneath."""
 
 
 @dataclass(frozen=True, eq=False)
