@@ -1,5 +1,6 @@
 """The files of the checkout that the house rules are about."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -48,20 +49,28 @@ def text_files() -> Iterator[tuple[Path, str]]:
             yield path, data.decode("utf-8", errors="replace")
 
 
-DRAWS = ("luck", "bursts", "wire", "prober", "faults")
-"""Modules or packages of the simulator, by how their names begin, that draw luck or
-decide what happens to a packet."""
+WIRES = tuple(
+    "agenda announce bursts congestion faults flows luck prober slot traffic wire world".split()
+)
+"""Modules or packages of the simulator, by how their names begin, that decide what happens to
+a packet or an announcement."""
+
+DRAWS = re.compile(r"^from patronus\.sim(\.luck import|\s+import .*\bluck\b)", re.MULTILINE)
+"""How a module says that it draws luck."""
 
 
 def exact_files() -> tuple[Path, ...]:
-    """Return the files in which arithmetic must be exact: the engine and the draws.
+    """Return the files in which arithmetic must be exact: the engine, the wires, the draws.
 
     A ``*_generate.py`` writes a table of integers that is committed; it may compute that
     table as it likes.
     """
     sim = ROOT / "sim"
     found = set((ROOT / "engine").rglob("*.py"))
-    found.update(p for p in sim.rglob("*.py") if p.relative_to(sim).parts[0].startswith(DRAWS))
+    for path in sim.rglob("*.py"):
+        named = path.relative_to(sim).parts[0].startswith(WIRES)
+        if named or DRAWS.search(path.read_text()):
+            found.add(path)
     return tuple(sorted(path for path in found if not path.stem.endswith("_generate")))
 
 
