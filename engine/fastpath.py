@@ -169,7 +169,7 @@ def clear(tunnel: Tunnel, now_ns: int) -> Tunnel:
 
 
 def release(tunnel: Tunnel, *, hold_ns: int, agent_stale: bool, now_ns: int) -> Tunnel:
-    """Clear the latch in the agent's place, if it is due; run at every arrival."""
+    """Clear the latch in the agent's place, if it is due; precedes every look at it."""
     tunnel = expire(tunnel, now_ns)
     due = tunnel.since_ns != NEVER and now_ns - tunnel.since_ns >= hold_ns
     return tunnel._replace(latched=tunnel.latched and not (due and agent_stale))
