@@ -244,7 +244,7 @@ class _Reader:
         parts = [_unquote(m[0]) for m in _WORDS["part"].finditer(path[0])]
         if parts[0] != "class":
             return self.metric("", parts)
-        if len(parts) < 3:
+        if len(parts) < 3 or not parts[1]:
             some = next(iter(self.names.get("class", ())), "voice")
             self.fail(
                 f"{quoted(path[0])} does not say what of which class",

@@ -340,9 +340,9 @@ def _notes(judgement: Judgement) -> Iterable[str]:
     if judgement.measured is None:
         yield "nothing was measured"
     else:
-        each = "each " if confidence is None and per_run(judgement.expectation.query) else ""
-        values = f"{judgement.count} values, " if judgement.count > seeds else ""
-        yield f"{values}{each}of 1 seed" if seeds == 1 else f"{values}{each}of {seeds} seeds"
+        each = "each of " if confidence is None and per_run(judgement.expectation.query) else ""
+        values = f"{judgement.count} values of " if judgement.count > seeds else ""
+        yield values + (f"{each}{seeds} seeds" if seeds > 1 else "1 seed")
     if judgement.bounds:
         lower, upper = judgement.bounds_text
         yield f"new seeds at {confidence}%: from {lower} to {upper}"

@@ -1,0 +1,274 @@
+"""Percentiles against a plain oracle, and bounds against experiments whose truth is known."""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patronus.engine.units import PPM
+from patronus.sim.statistics import (
+    F64,
+    Bounds,
+    few_exceed,
+    looks,
+    median_interval,
+    nearest_rank,
+    percentile_bounds,
+    seed_percentile,
+    seeds_needed,
+    spending,
+)
+from tests.oracles import seeds as oracle
+
+ALPHA = 0.05
+NOISE = 4 * math.sqrt(ALPHA * (1 - ALPHA) / 20_000)
+"""Four standard deviations of a rate counted over 20,000 experiments."""
+
+figures = st.integers(0, 50).map(float) | st.just(math.inf)
+parts = st.integers(0, PPM) | st.sampled_from([0, 500_000, 990_000, 999_999, PPM])
+
+
+@given(values=st.lists(figures, min_size=1, max_size=40), ppm=parts)
+def test_nearest_rank_is_the_smallest_value_reached_by_the_share(
+    values: list[float], ppm: int
+) -> None:
+    """A percentile is a value that occurred, ties and infinite ones included."""
+    assert nearest_rank(np.sort(values), ppm) == oracle.percentile(values, ppm)
+
+
+@given(
+    rows=st.integers(1, 6).flatmap(
+        lambda size: st.lists(st.lists(figures, min_size=size, max_size=size), min_size=1)
+    ),
+    ppm=st.integers(1, PPM),
+)
+def test_seeds_of_equal_size_weigh_as_their_values_do(rows: list[list[float]], ppm: int) -> None:
+    """With as many values in each seed, the percentile by seed is the one over all values."""
+    pooled = oracle.percentile([v for row in rows for v in row], ppm)
+    assert seed_percentile([np.array(row) for row in rows], ppm) == pooled
+
+
+def test_a_seed_with_many_values_weighs_no_more() -> None:
+    """Nine seeds with one low value outweigh one seed with a thousand high ones."""
+    clusters = [np.zeros(1)] * 9 + [np.ones(1000)]
+    assert seed_percentile(clusters, 900_000) == 0
+    assert seed_percentile(clusters, 900_001) == 1
+
+
+shares = st.integers(1, 99).map(lambda n: Fraction(n, 100))
+
+
+@given(n=st.integers(1, 30), share=shares, data=st.data())
+def test_the_single_test_is_the_binomial_one(n: int, share: Fraction, data: st.DataObject) -> None:
+    """With one value a seed, the p-value is the exact probability of so few exceedances."""
+    k = data.draw(st.integers(0, n))
+    expected = float(oracle.at_most(n, k, share))
+    assert few_exceed(n, float(share), k, single=True) == pytest.approx(expected, abs=1e-12)
+
+
+@given(n=st.integers(1, 20), share=shares, data=st.data())
+def test_the_clustered_test_is_the_convex_bound(
+    n: int, share: Fraction, data: st.DataObject
+) -> None:
+    """With shares of exposures, the p-value is the smallest convex bound, never below binomial."""
+    total = Fraction(data.draw(st.integers(0, n * 12)), 12)
+    p = few_exceed(n, float(share), float(total), single=False)
+    assert p == pytest.approx(float(oracle.convex_bound(n, share, total)), abs=1e-9)
+    assert p >= float(oracle.at_most(n, int(total), share)) - 1e-9
+
+
+@given(n=st.integers(1, 60), share=shares, single=st.booleans(), data=st.data())
+def test_more_exceedances_never_look_better(
+    n: int, share: Fraction, single: bool, data: st.DataObject
+) -> None:
+    """The p-value grows with the exceedances and shrinks with more seeds: bounds are monotone."""
+    worse = data.draw(st.integers(0, n))
+    better = data.draw(st.integers(0, worse))
+    p = few_exceed(n, float(share), worse, single=single)
+    assert few_exceed(n, float(share), better, single=single) <= p + 1e-12
+    assert few_exceed(n + 1, float(share), worse, single=single) <= p + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("ppm", "confidence", "seeds"),
+    [
+        (990_000, 95, 299),
+        (950_000, 95, 59),
+        (990_000, 99, 459),
+        (900_000, 95, 29),
+        (500_000, 95, 5),
+    ],
+)
+def test_seeds_needed_with_no_exceedance(ppm: int, confidence: int, seeds: int) -> None:
+    """The textbook numbers, for one value a seed and for many, and one seed fewer is too few."""
+    share, risk = (PPM - ppm) / PPM, (100 - confidence) / 100
+    for single in (True, False):
+        assert seeds_needed(share, risk, single=single) == seeds
+        assert few_exceed(seeds - 1, share, 0, single=single) > risk
+
+
+@given(share=shares, total=st.integers(0, 4), single=st.booleans())
+def test_seeds_needed_is_the_smallest_number(share: Fraction, total: int, single: bool) -> None:
+    """The number suffices and one seed fewer does not, whatever has exceeded already."""
+    needed = seeds_needed(float(share), ALPHA, total=total, single=single)
+    assert needed is not None
+    assert few_exceed(needed, float(share), total, single=single) <= ALPHA
+    assert needed == 1 or few_exceed(needed - 1, float(share), total, single=single) > ALPHA
+
+
+def test_a_million_seeds_are_not_enough_for_everything() -> None:
+    """Where more than a million seeds were needed, no number is named."""
+    assert seeds_needed(1e-7, ALPHA, single=True) is None
+
+
+@given(
+    values=st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=40),
+    ppm=st.integers(1, 99).map(lambda n: n * 10_000),
+)
+def test_single_bounds_are_order_statistics(values: list[float], ppm: int) -> None:
+    """With one value a seed, both bounds are the order statistics of the binomial law."""
+    bounds = percentile_bounds([np.array([v]) for v in values], ppm, ALPHA)
+    alpha = Fraction(5, 100)
+    upper = oracle.upper_order_statistic(values, ppm, alpha)
+    lower = oracle.upper_order_statistic([-v for v in values], PPM - ppm, alpha)
+    assert bounds == Bounds(
+        -math.inf if lower is None else -lower, math.inf if upper is None else upper
+    )
+
+
+def _critical(n: int, share: float, *, single: bool, alpha: float = ALPHA) -> float:
+    # The largest total that is still called few; the p-value grows with the total.
+    low, high = -1.0, float(n)
+    for _ in range(40):
+        middle = (low + high) / 2
+        total = float(math.floor(middle)) if single else middle
+        few = total >= 0 and few_exceed(n, share, total, single=single) <= alpha
+        low, high = (middle, high) if few or middle < 0 else (low, middle)
+    return low
+
+
+LAWS: dict[str, Callable[[np.random.Generator, tuple[int, int], float], F64]] = {
+    "all or nothing": lambda g, shape, m: (g.random(shape) < m).astype(float),
+    "a third at most": lambda g, shape, m: (g.random(shape) < 3 * m) / 3.0,
+    "always a little": lambda g, shape, m: 2 * m * g.random(shape),
+    "mostly a little, rarely all": lambda g, shape, m: np.where(
+        g.random(shape) < m / 2, 1.0, m / 2 / (1 - m / 2)
+    ),
+    "two levels": lambda g, shape, m: np.where(g.random(shape) < m, 0.75, 0.25 * m / (1 - m)),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(("n", "share"), [(40, 0.2), (100, 0.05)])
+def test_a_limit_that_does_not_hold_passes_rarely(law: str, n: int, share: float) -> None:
+    """At the worst false truth, however exposures cluster, at most 5 % of experiments pass."""
+    draws = LAWS[law](np.random.default_rng(1), (20_000, n), share)
+    assert draws.mean() == pytest.approx(share, rel=0.02)
+    assert (draws.sum(axis=1) <= _critical(n, share, single=False)).mean() <= ALPHA + NOISE
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_the_tests_waste_little(single: bool) -> None:
+    """The risk that is allowed is nearly used up where a seed is all or nothing."""
+    totals = LAWS["all or nothing"](np.random.default_rng(1), (20_000, 100), 0.05).sum(axis=1)
+    rate = (totals <= _critical(100, 0.05, single=single)).mean()
+    assert 0.03 < rate <= ALPHA + NOISE
+
+
+def _experiment(generator: np.random.Generator, seeds: int, exposures: int) -> list[F64]:
+    # One seed in ten is a bad day: all its exposures lie between 1 and 2, else below 1.
+    # Over seeds, P(value <= x) is 0.9 x up to 1 and 0.9 + 0.1 (x - 1) from there.
+    bad = generator.random(seeds) < 0.1
+    return list(generator.random((seeds, exposures)) + bad[:, None])
+
+
+def _covered(trials: int, exposures: int, *, pooled: bool) -> tuple[float, float]:
+    generator = np.random.default_rng(2)
+    below = above = 0
+    for _ in range(trials):
+        clusters = _experiment(generator, 80, exposures)
+        if pooled:
+            clusters = list(np.concatenate(clusters)[:, None])
+        bounds = percentile_bounds(clusters, 950_000, ALPHA)
+        below += bounds.lower <= 1.5
+        above += bounds.upper >= 1.5
+    return below / trials, above / trials
+
+
+@pytest.mark.parametrize("exposures", [1, 2, 20])
+def test_bounds_cover_the_truth(exposures: int) -> None:
+    """Each bound of p95 holds in at least 95 % of experiments, with one exposure a seed or many."""
+    low, high = _covered(400, exposures, pooled=False)
+    assert low >= 0.95 - 0.025
+    assert high >= 0.95 - 0.025
+
+
+def test_tunnels_are_not_independent() -> None:
+    """Taking every exposure for independent evidence breaks the promise: hence the seed."""
+    low, high = _covered(60, 20, pooled=True)
+    assert min(low, high) < 0.8
+
+
+def test_bounds_claim_nothing_beyond_what_was_seen() -> None:
+    """Too few seeds give no bound, however many exposures each has."""
+    clusters = list(np.random.default_rng(3).random((58, 1000)))
+    assert percentile_bounds(clusters, 950_000, ALPHA).upper == math.inf
+    clusters.append(np.zeros(1000))
+    assert percentile_bounds(clusters, 950_000, ALPHA).upper < 1
+
+
+@pytest.mark.parametrize("maximum", [1, 7, 8, 15, 16, 299, 1000])
+def test_looks_double_up_to_the_maximum(maximum: int) -> None:
+    """Looks are fixed beforehand, grow at most twofold, end at the maximum and spend all."""
+    sizes = looks(maximum)
+    assert sizes[-1] == maximum
+    assert all(a < b <= 2 * a for a, b in pairwise(sizes))
+    assert sum(spending(sizes)) == pytest.approx(1)
+
+
+def test_no_looks_without_seeds() -> None:
+    """A maximum of no seeds is refused."""
+    with pytest.raises(ValueError, match="at least 1"):
+        looks(0)
+
+
+def test_looking_often_does_not_pass_more_often() -> None:
+    """With the risk spread over the looks at most 5 % pass falsely; looking unpunished, more do."""
+    n, share = 240, 0.1
+    exceeded = np.cumsum(np.random.default_rng(4).random((20_000, n)) < share, axis=1)
+    sizes = looks(n)
+
+    def passed(risks: list[float]) -> float:
+        limits = [
+            _critical(k, share, single=True, alpha=r) for k, r in zip(sizes, risks, strict=True)
+        ]
+        ever = [exceeded[:, k - 1] <= limit for k, limit in zip(sizes, limits, strict=True)]
+        return float(np.any(ever, axis=0).mean())
+
+    assert passed([ALPHA * part for part in spending(sizes)]) <= ALPHA + NOISE
+    assert passed([ALPHA] * len(sizes)) > ALPHA + NOISE
+
+
+@pytest.mark.parametrize("n", [6, 7, 20, 51])
+def test_the_median_interval_covers_exactly(n: int) -> None:
+    """The coverage follows from coin tosses alone: at least 95 %, and a narrower one is below."""
+    interval = median_interval(np.arange(float(n)), ALPHA)
+    assert interval is not None
+    rank = int(interval.lower) + 1
+    assert interval.upper == n - rank
+
+    def misses(r: int) -> float:
+        return sum(comb(n, k) for k in range(r)) / (1 << (n - 1))
+
+    assert misses(rank) <= ALPHA < misses(rank + 1)
+
+
+def test_five_values_have_no_median_interval() -> None:
+    """Five differences of the same sign are too little at 95 %: 2 / 32 is more than 5 %."""
+    assert median_interval(np.arange(5.0), ALPHA) is None
