@@ -1,0 +1,161 @@
+"""The figures of one run that several parts of the report speak about, taken once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from patronus.engine.units import NEVER, SECOND
+from patronus.sim.report.quantiles import Quantiles
+from patronus.sim.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Occurrence:
+    """One happening of one fault, and what it did to traffic."""
+
+    name: str
+    title: str
+    """The fault's name; with the ordinal where it happens more than once."""
+    kind: str
+    label: str
+    start_ns: int
+    end_ns: int
+    """When it is undone, ``NEVER`` if that is after the end."""
+    exposures: pd.DataFrame
+    """Its rows of ``run.failovers``."""
+
+    @cached_property
+    def switch(self) -> Quantiles:
+        """How long its exposures took to be back on a path that works."""
+        return Quantiles.of(self.exposures["switch_ns"])
+
+    @cached_property
+    def outage(self) -> Quantiles:
+        """How long users had less than half of their packets."""
+        return Quantiles.of(self.exposures["outage_ns"])
+
+    @cached_property
+    def harm(self) -> tuple[int, int, int]:
+        """For ranking: the longest way back, the longest outage, how many were exposed."""
+        longest = [q.worst_ns if q.count else -1 for q in (self.switch, self.outage)]
+        return longest[0], longest[1], self.switch.count
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """A run and what is counted from its frames."""
+
+    run: Run
+
+    @cached_property
+    def end_ns(self) -> int:
+        """The end of the time axis: as far as anything was simulated or recorded."""
+        seconds = self.run.summary.get("simulated_s", 0)
+        marks = [int(float(seconds) * SECOND), SECOND]
+        frames = (self.run.decisions["t_ns"], self.run.series["t_ns"], self.run.faults["start_ns"])
+        marks += [int(times.max()) for times in frames if len(times)]
+        return max(marks)
+
+    @cached_property
+    def occurrences(self) -> tuple[Occurrence, ...]:
+        """All happenings of faults in order of time."""
+        frame = self.run.faults.sort_values(["start_ns", "fault"], kind="stable")
+        by_fault = dict(iter(self.run.failovers.groupby("fault", sort=False, observed=True)))
+        nothing = self.run.failovers.iloc[:0]
+        repeated = frame["fault"].map(family).value_counts()
+        return tuple(
+            Occurrence(
+                name=name,
+                title=name if repeated[family(name)] > 1 else family(name),
+                kind=kind,
+                label=label,
+                start_ns=int(start),
+                end_ns=int(end),
+                exposures=by_fault.get(name, nothing),
+            )
+            for name, kind, label, start, end in zip(
+                *(frame[c] for c in ("fault", "kind", "label", "start_ns", "end_ns")), strict=True
+            )
+        )
+
+    def worst(self, most: int) -> list[Occurrence]:
+        """Return at most so many occurrences, those that hurt most, in order of time."""
+        ranked = sorted(self.occurrences, key=lambda o: o.harm, reverse=True)[:most]
+        return sorted(ranked, key=lambda o: (o.start_ns, o.name))
+
+    @cached_property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """The times in which at least one fault was there, joined where they overlap."""
+        joined: list[tuple[int, int]] = []
+        for o in self.occurrences:
+            start, end = o.start_ns, min(o.end_ns, self.end_ns)
+            if joined and start <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+            else:
+                joined.append((start, end))
+        return tuple(joined)
+
+    @cached_property
+    def detection(self) -> Quantiles:
+        """Fault to notice, over all exposures."""
+        return Quantiles.of(self.run.failovers["detection_ns"])
+
+    @cached_property
+    def switch(self) -> Quantiles:
+        """Fault to the first packet that would be sent on a working path."""
+        return Quantiles.of(self.run.failovers["switch_ns"])
+
+    @cached_property
+    def failover(self) -> Quantiles:
+        """Fault to the engine's acknowledged choice of a working path."""
+        return Quantiles.of(self.run.failovers["failover_ns"])
+
+    @cached_property
+    def outage(self) -> Quantiles:
+        """Time in which less than half of the packets arrived."""
+        return Quantiles.of(self.run.failovers["outage_ns"])
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the traffic classes that were measured, in order of first appearance."""
+        names = [*self.run.series["class"].unique(), *self.run.failovers["class"].unique()]
+        return tuple(dict.fromkeys(str(name) for name in names))
+
+    @cached_property
+    def packets(self) -> pd.DataFrame:
+        """Sums of ``offered`` and ``lost`` by class."""
+        sums = self.run.series.groupby("class", sort=False, observed=True)[
+            ["offered", "lost"]
+        ].sum()
+        return sums.reindex(list(self.classes), fill_value=0).astype(np.int64)
+
+    def lost(self, traffic_class: str) -> tuple[int, int]:
+        """Return the lost and the offered packets of a class."""
+        row = self.packets.loc[[traffic_class]]
+        return int(row["lost"].sum()), int(row["offered"].sum())
+
+    def loss_by_second(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Give (class, times in ns, share lost from 0 to 1) for every measured class."""
+        keys = ["class", "t_ns"]
+        sums = self.run.series.groupby(keys, sort=True, observed=True)[["offered", "lost"]].sum()
+        for name in self.classes:
+            if name not in sums.index.get_level_values(0):
+                continue
+            rows = sums.loc[name]
+            offered = rows["offered"].to_numpy(dtype=np.float64)
+            lost = rows["lost"].to_numpy(dtype=np.float64)
+            share = np.divide(lost, offered, out=np.zeros_like(lost), where=offered > 0)
+            yield name, rows.index.to_numpy(dtype=np.int64), share
+
+
+def family(occurrence: str) -> str:
+    """Return the fault's name of an occurrence ``fault#ordinal``."""
+    return occurrence.rpartition("#")[0] or occurrence
+
+
+def lasts_to_end(end_ns: int, run_end_ns: int) -> bool:
+    """Tell whether a fault is still there when the run ends."""
+    return end_ns == NEVER or end_ns >= run_end_ns

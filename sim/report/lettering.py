@@ -1,0 +1,83 @@
+"""Room for names on a map: beside their dots, over no other name or dot, at best over no line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+LETTER, LINE = 6.6, 13.0
+"""Room that a letter takes across and a line of text down, in pixels."""
+
+F64 = npt.NDArray[np.float64]
+
+Place = tuple[float, float]
+"""Shares of width and height."""
+
+LINE_POINTS = 40
+"""A line is looked at in so many points."""
+
+DOT = 5.0
+"""Half the room that a site takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Where a name stands, seen from its dot."""
+
+    anchor: str
+    dx: int
+    dy: int
+
+
+CHOICES = (
+    Beside("start", 11, 4),
+    Beside("end", -11, 4),
+    Beside("middle", 0, -12),
+    Beside("middle", 0, 21),
+)
+
+
+class Lettering:
+    """Hands out places for names on a map of some pixels, first come, first served."""
+
+    def __init__(
+        self,
+        width: float,
+        height: float,
+        dots: Sequence[Place],
+        lines: Sequence[tuple[Place, Place]],
+    ) -> None:
+        self._size = np.array([width, height])
+        centres = np.array(dots, dtype=np.float64).reshape(-1, 2) * self._size
+        self._taken = [np.hstack([centres - DOT, centres + DOT])]
+        ends = np.array(lines, dtype=np.float64).reshape(-1, 2, 2) * self._size
+        along = np.linspace(0.0, 1.0, LINE_POINTS).reshape(-1, 1, 1)
+        self._lines = (ends[:, 0] * (1.0 - along) + ends[:, 1] * along).reshape(-1, 2)
+
+    def find(self, name: str, x: float, y: float) -> Beside | None:
+        """Return where the name of the dot at these shares fits, and keep that room for it."""
+        centre = np.array([x, y]) * self._size
+        rooms = [(choice, _room(name, centre, choice)) for choice in CHOICES]
+        free = [(choice, room) for choice, room in rooms if self._free(room)]
+        if not free:
+            return None
+        choice, room = min(free, key=lambda c: self._crossed(c[1]))
+        self._taken.append(room.reshape(1, 4))
+        return choice
+
+    def _free(self, room: F64) -> bool:
+        taken = np.concatenate(self._taken)
+        apart = np.any((taken[:, :2] >= room[2:]) | (taken[:, 2:] <= room[:2]), axis=1)
+        return room[:2].min() >= 0 and bool(np.all(room[2:] <= self._size) and apart.all())
+
+    def _crossed(self, room: F64) -> int:
+        inside = (self._lines > room[:2]) & (self._lines < room[2:])
+        return int(np.count_nonzero(inside.all(axis=1)))
+
+
+def _room(name: str, centre: npt.NDArray[np.float64], beside: Beside) -> npt.NDArray[np.float64]:
+    length = LETTER * len(name)
+    back = {"start": 0.0, "end": length, "middle": length / 2}[beside.anchor]
+    left, base = centre[0] + beside.dx - back, centre[1] + beside.dy
+    return np.array([left, base - LINE + 3, left + length, base + 3])

@@ -1,0 +1,128 @@
+"""The report over the runs of several seeds of one scenario."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from patronus.sim.report import words
+from patronus.sim.report.distribution import distribution, percentiles
+from patronus.sim.report.facts import Facts
+from patronus.sim.report.markup import Child, join, tag
+from patronus.sim.report.page import Section, document
+from patronus.sim.report.provenance import reproduction
+from patronus.sim.report.quantiles import Quantiles
+from patronus.sim.report.single import MEASURES, closing_sections, verdict_section
+from patronus.sim.report.tables import Column, left_out, table
+from patronus.sim.report.verdicts import Judged, headline, interruption, overall, stamp, tally
+from patronus.sim.run import Run
+
+SEEDS = 50
+"""Rows of the table of seeds; the slowest are shown."""
+
+COLUMNS = (
+    Column("Seed"),
+    Column("Exposures", number=True),
+    Column("Half back within", number=True),
+    Column("99 % back within", number=True),
+    Column("All back within", number=True),
+    Column("Longest outage", number=True),
+    Column("Packets lost", number=True),
+    Column("Decisions", number=True),
+)
+
+
+def render_runs(
+    runs: Sequence[Run], judgements: Iterable[Judged], summary: Mapping[str, Any]
+) -> str:
+    """Return the page over all seeds as HTML; ``summary`` is that of the whole folder.
+
+    Raises:
+        ValueError: there is no run.
+    """
+    if not runs:
+        raise ValueError("a report needs at least one run")
+    judged, facts = tuple(judgements), [Facts(run) for run in runs]
+    sections = [
+        verdict_section(judged),
+        _speed(runs),
+        _seeds(facts),
+        *closing_sections(reproduction(summary)),
+    ]
+    banner = _banner(runs, judged, summary)
+    return document(title=runs[0].name, banner=banner, sections=sections)
+
+
+def _banner(
+    runs: Sequence[Run], judged: Sequence[Judged], summary: Mapping[str, Any]
+) -> list[Child]:
+    switch = _pooled(runs, "switch_ns")
+    seeds = words.counted(len(runs), "run")
+    faults = sum(len(run.faults) for run in runs)
+    scope = f"{seeds} with different seeds, {words.counted(switch.count, 'exposure')} in all."
+    return [
+        tag("p", "Patronus failover report, all seeds", class_="eyebrow"),
+        tag("h1", runs[0].name),
+        tag("p", str(summary["about"]), class_="about") if summary.get("about") else None,
+        interruption(summary),
+        tag(
+            "div",
+            stamp(str(summary.get("verdict") or overall(judged))) if judged else None,
+            tag("p", headline(faults, switch), class_="headline"),
+            tag("p", f"{tally(judged)} {scope}", class_="tally"),
+            class_="verdict",
+        ),
+    ]
+
+
+def _pooled(runs: Sequence[Run], column: str) -> Quantiles:
+    return Quantiles.of(np.concatenate([r.failovers[column].to_numpy(np.int64) for r in runs]))
+
+
+def _speed(runs: Sequence[Run]) -> Section:
+    columns = ("detection_ns", "switch_ns", "failover_ns")
+    measures = {m: _pooled(runs, c) for m, c in zip(MEASURES, columns, strict=True)}
+    about = "Share of exposures of all seeds that were detected, switched and failed over in a time"
+    return Section(
+        "speed",
+        "Speed",
+        "How fast traffic came back",
+        "All exposures of all seeds together. Exposures of one seed share its luck: for a "
+        "statement about new seeds read the verdicts, which count seeds.",
+        join(distribution(measures, about), percentiles(measures, MEASURES)),
+    )
+
+
+def _seeds(facts: Sequence[Facts]) -> Section:
+    ranked = sorted(facts, key=lambda f: -(f.switch.worst_ns if f.switch.count else -1))
+    rest = len(ranked) - SEEDS
+    return Section(
+        "seeds",
+        "Seeds",
+        "Seed by seed",
+        "The slowest first. Every seed has a folder with a report of its own.",
+        join(
+            table(COLUMNS, [_row(f) for f in ranked[:SEEDS]], caption="Figures of each seed"),
+            left_out(rest, "quicker seeds are left out; summary.json has them."),
+        ),
+    )
+
+
+def _row(facts: Facts) -> list[Child]:
+    seed = facts.run.seed
+    link = tag("a", str(seed), href=f"seed-{seed}/report.html")
+    lost, offered = int(facts.packets["lost"].sum()), int(facts.packets["offered"].sum())
+    decisions = words.count(len(facts.run.decisions))
+    switch, outage = facts.switch, facts.outage
+    if not switch.count:
+        return [link, "0", "–", "–", "–", "–", words.share(lost, offered), decisions]
+    levels = [words.duration(switch.at(p)) for p in (500_000, 990_000, 1_000_000)]
+    longest = words.duration(outage.worst_ns) if outage.count else words.MISSING
+    return [
+        link,
+        words.count(switch.count),
+        *levels,
+        longest,
+        words.share(lost, offered),
+        decisions,
+    ]
