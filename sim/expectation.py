@@ -21,7 +21,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NoReturn
 
-from patronus.sim.language.mistakes import did_you_mean, one_of, quoted
 from patronus.sim.metrics import (
     CATALOGUE,
     Dimension,
@@ -188,6 +187,25 @@ _WORDS: Final = {
 _PERCENTILE: Final = re.compile(r"p0*(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)")
 
 
+def _one_of(words: Collection[str]) -> str:
+    """Return the words that are allowed, at most twenty of them."""
+    shown = ", ".join(list(words)[:20])
+    return shown if len(words) <= 20 else f"{shown}, … ({len(words)} in all)"
+
+
+def _quoted(text: str) -> str:
+    """Return a user's text for a message: short, and unable to steer a terminal."""
+    return "`" + "".join(c if c.isprintable() else "�" for c in text[:60]) + "`"
+
+
+def _did_you_mean(word: str, known: Collection[str]) -> str:
+    """Return a question for the nearest known word, "" when none is near."""
+    from difflib import get_close_matches  # only paid for when something is wrong
+
+    near = get_close_matches(word[:60], known, n=1, cutoff=0.5)
+    return f"did you mean `{near[0]}`?" if near else ""
+
+
 def _quote(name: str, plain: re.Pattern[str]) -> str:
     return name if plain.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
@@ -235,7 +253,7 @@ class _Reader:
         if word is None:
             self.start = self.at = len(self.text)
             self.fail("the line ends too early", expected, suggestion)
-        self.fail(f"unexpected {quoted(word[0])}", expected, suggestion)
+        self.fail(f"unexpected {_quoted(word[0])}", expected, suggestion)
 
     def subject(self) -> tuple[str, Metric, str]:
         path = self.take("path")
@@ -247,7 +265,7 @@ class _Reader:
         if len(parts) < 3 or not parts[1]:
             some = next(iter(self.names.get("class", ())), "voice")
             self.fail(
-                f"{quoted(path[0])} does not say what of which class",
+                f"{_quoted(path[0])} does not say what of which class",
                 "class.NAME.METRIC", f"for example `class.{some}.loss`",
             )  # fmt: skip
         self.known("class", (parts[1],))
@@ -258,8 +276,8 @@ class _Reader:
         metric = CATALOGUE.get(word)
         if metric is None:
             fitting = [m.name for m in CATALOGUE.values() if bool(traffic_class) in m.scoped]
-            near = did_you_mean(word, fitting)
-            self.fail(f"unknown metric {quoted(word)}", f"one of {one_of(fitting)}", near)
+            near = _did_you_mean(word, fitting)
+            self.fail(f"unknown metric {_quoted(word)}", f"one of {_one_of(fitting)}", near)
         if bool(traffic_class) not in metric.scoped:
             tail = f"{word}.{rest}" if rest else word
             here = tail if traffic_class else f"class.NAME.{tail}"
@@ -275,24 +293,24 @@ class _Reader:
             return word
         if "p" in metric.aggregates and _PERCENTILE.fullmatch(word):
             return _percentile(word)
-        exist = one_of(["p0 … p100" if name == "p" else name for name in metric.aggregates])
+        exist = _one_of(["p0 … p100" if name == "p" else name for name in metric.aggregates])
         if not exist:
             self.fail(f"`{shown}` takes no aggregate", suggestion=f"write `{shown}`")
         if not word:
             self.fail(f"`{shown}` needs an aggregate", exist, f"for example `{shown}.p99`")
-        near = did_you_mean(word, [name for name in metric.aggregates if name != "p"])
-        what = f"`{shown}` has no aggregate {quoted(word)}"
+        near = _did_you_mean(word, [name for name in metric.aggregates if name != "p"])
+        what = f"`{shown}` has no aggregate {_quoted(word)}"
         return self.fail(what, f"one of {exist}", near)
 
     def relation(self) -> Relation:
         found = self.take("relation")
-        expected = f"one of {one_of([str(r) for r in Relation])}"
+        expected = f"one of {_one_of([str(r) for r in Relation])}"
         if found is None:
             self.unexpected(expected)
         if found[0] not in set(map(str, Relation)):
             near = {"=": "==", "=<": "<=", "=>": ">=", "<>": "!=", "!": "!="}.get(found[0], "")
             help_ = f"write `{near}`" if near else ""
-            self.fail(f"{quoted(found[0])} is no comparison", expected, help_)
+            self.fail(f"{_quoted(found[0])} is no comparison", expected, help_)
         return Relation(found[0])
 
     def limit(self, dimension: Dimension) -> Limit:
@@ -302,14 +320,14 @@ class _Reader:
         digits, unit = found[1], found[2]
         units = UNITS[dimension]
         if unit not in units:
-            what = f"unknown unit {quoted(unit)}" if unit else f"{quoted(digits)} has no unit"
+            what = f"unknown unit {_quoted(unit)}" if unit else f"{_quoted(digits)} has no unit"
             if "" in units:
-                what = f"{quoted(found[0])} is not {_EXAMPLES[dimension]}"
+                what = f"{_quoted(found[0])} is not {_EXAMPLES[dimension]}"
             some = next(iter(units)) if dimension is not Dimension.DURATION else "ms"
-            near = did_you_mean(unit, units) if unit else f"write `{digits}{some}`"
+            near = _did_you_mean(unit, units) if unit else f"write `{digits}{some}`"
             self.fail(what, _EXAMPLES[dimension], near)
         if dimension is Dimension.COUNT and "." in digits:
-            self.fail(f"{quoted(digits)} is not a whole number", _EXAMPLES[dimension])
+            self.fail(f"{_quoted(digits)} is not a whole number", _EXAMPLES[dimension])
         return Limit(Decimal(digits), unit, dimension)
 
     def conditions(
@@ -333,7 +351,7 @@ class _Reader:
         confidence = Decimal(found[1])
         if not 50 <= confidence < 100:
             self.fail(
-                f"{quoted(found[0])} is no confidence", "from 50% to below 100%", "write `95%`"
+                f"{_quoted(found[0])} is no confidence", "from 50% to below 100%", "write `95%`"
             )
         return confidence
 
@@ -345,14 +363,14 @@ class _Reader:
         while found := self.take("key"):
             key = found[1]
             if key not in keys:
-                near = did_you_mean(key, keys)
-                what = f"`{metric.name}` cannot be narrowed by {quoted(key)}"
-                self.fail(what, f"one of {one_of(keys)}", near)
+                near = _did_you_mean(key, keys)
+                what = f"`{metric.name}` cannot be narrowed by {_quoted(key)}"
+                self.fail(what, f"one of {_one_of(keys)}", near)
             if key in select:
                 self.fail(f"`{key}` is given twice", suggestion=f"write `{key}=A,B`")
             select[key] = self.patterns(key)
         if not select:
-            self.unexpected(f"KEY=NAME with one of {one_of(keys)}")
+            self.unexpected(f"KEY=NAME with one of {_one_of(keys)}")
         return select
 
     def patterns(self, key: str) -> tuple[str, ...]:
@@ -373,8 +391,8 @@ class _Reader:
             # The occurrences of a fault are not known before the run.
             plain = pattern.rpartition("#")[0] if key == "fault" and "#" in pattern else pattern
             if not any(matches(key, name, (pattern, plain)) for name in exist):
-                near = did_you_mean(pattern, exist)
-                self.fail(f"no {key} matches {quoted(pattern)}", f"one of {one_of(exist)}", near)
+                near = _did_you_mean(pattern, exist)
+                self.fail(f"no {key} matches {_quoted(pattern)}", f"one of {_one_of(exist)}", near)
 
 
 def _percentile(word: str) -> str:
