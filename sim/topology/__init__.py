@@ -1,7 +1,7 @@
 """Sites, tunnels and the wires beneath them: ``build(scenario, seed)``."""
 
 from patronus.sim.topology.links import cables
-from patronus.sim.topology.maps import Map, load_map, maps, topohub_maps
+from patronus.sim.topology.maps import Map, load_map, shipped_maps, topohub_maps
 from patronus.sim.topology.network import Network, build
 from patronus.sim.topology.routes import (
     RowLinks,
@@ -22,13 +22,13 @@ __all__ = [
     "cables",
     "hub_names",
     "load_map",
-    "maps",
     "row_links",
     "row_reachable",
     "row_segment",
     "row_sum",
     "segment_sum",
     "segments",
+    "shipped_maps",
     "site_names",
     "topohub_maps",
 ]

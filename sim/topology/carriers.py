@@ -17,10 +17,18 @@ import numpy as np
 
 from patronus.engine.fingerprint import U64, combine
 from patronus.engine.overlay import I64
-from patronus.sim.language.mistakes import did_you_mean
 from patronus.sim.topology.land import Land, keys
-from patronus.sim.topology.maps import NODES_MAX, SHIPPED, TOPOHUB, Map, Place, load_map, maps
+from patronus.sim.topology.maps import (
+    NODES_MAX,
+    SHIPPED,
+    TOPOHUB,
+    Map,
+    Place,
+    load_map,
+    shipped_maps,
+)
 from patronus.sim.topology.sphere import chords, vectors
+from patronus.sim.topology.unknown import unknown
 
 SIZES: Final = {"ring": (8, 3, NODES_MAX), "mesh": (8, 2, 200), "star": (9, 2, NODES_MAX)}
 SIZES["geo"] = (16, 3, 500)
@@ -34,12 +42,13 @@ def carrier(provider: str, transport: str, land: Land) -> Map:
         ValueError: an unknown kind or map, or a size that makes no such graph.
     """
     kind, _, size = provider.partition(":")
-    if provider.startswith((SHIPPED, TOPOHUB)) or (provider not in SIZES and provider in maps()):
+    if provider.startswith((SHIPPED, TOPOHUB)) or (
+        provider not in SIZES and provider in shipped_maps()
+    ):
         return load_map(provider)
     if kind not in SIZES:
-        known = [*SIZES, *maps(), f"{SHIPPED}…", f"{TOPOHUB}…"]
-        near = did_you_mean(provider, known) or f"known are {', '.join(known)}"
-        raise ValueError(f"transport `{transport}`: no provider `{provider}`; {near}")
+        known = [*SIZES, f"{SHIPPED}…", f"{TOPOHUB}…", *shipped_maps()]
+        raise unknown(f"transport `{transport}`", "provider", provider, known)
     names, places = _nodes(_size(kind, size, provider), transport, land)
     if len(names) < SIZES[kind][1]:
         raise ValueError(f"provider `{provider}`: the map has only {len(names)} cities for it")

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from patronus.engine.overlay import I64
-from patronus.sim.language.mistakes import did_you_mean
+from patronus.sim.topology.unknown import unknown
 
 Delays = Mapping[tuple[str, str, str], int]
 
@@ -26,12 +26,11 @@ def check_delays(delays: Delays, sites: Sequence[str], transports: Sequence[str]
     Raises:
         ValueError: a delay below 0, from a site to itself, or for an unknown name.
     """
-    known = {"site": frozenset(sites), "transport": frozenset(transports) | {""}}
+    known = {"site": dict.fromkeys(sites), "transport": dict.fromkeys([*transports, ""])}
     for (a, b, transport), delay in delays.items():
         for kind, name in (("site", a), ("site", b), ("transport", transport)):
             if name not in known[kind]:
-                near = did_you_mean(name, known[kind])
-                raise ValueError(f"delays: there is no {kind} `{name}`; {near}")
+                raise unknown("delays", kind, name, known[kind])
         if a == b:
             raise ValueError(f"delays: `{a}` to itself")
         if delay < 0:

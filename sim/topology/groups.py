@@ -7,10 +7,10 @@ in one duct, ``conduit:CityA-CityB``.
 
 from collections.abc import Mapping, Sequence
 
-from patronus.sim.language.mistakes import did_you_mean
 from patronus.sim.scenario import GroupSpec
 from patronus.sim.topology.links import cables
 from patronus.sim.topology.maps import Map
+from patronus.sim.topology.unknown import unknown
 from patronus.sim.underlay import Underlay
 
 Groups = dict[str, tuple[int, ...]]
@@ -53,7 +53,6 @@ def resolve_groups(specs: Sequence[GroupSpec], underlay: Underlay) -> Groups:
             raise ValueError(f"the shared-risk group `{spec.name}` has no links")
         for link in spec.links:
             if link not in known:
-                near = did_you_mean(link, known)
-                raise ValueError(f"group `{spec.name}`: there is no link `{link}`; {near}")
+                raise unknown(f"group `{spec.name}`", "link", link, known)
         groups[spec.name] = tuple(sorted({i for link in spec.links for i in known[link]}))
     return groups

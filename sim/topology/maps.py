@@ -24,8 +24,8 @@ from typing import Any, Final
 import numpy as np
 
 from patronus.engine.overlay import I64
-from patronus.sim.language.mistakes import did_you_mean
 from patronus.sim.topology.parts import check_connected
+from patronus.sim.topology.unknown import unknown
 
 NODES_MAX: Final = 1000
 """Routes are kept for every pair of nodes: the table of a larger map would not fit."""
@@ -89,7 +89,7 @@ class Map:
         return np.array(self.links, dtype=np.int64).reshape(-1, 2)
 
 
-def maps() -> list[str]:
+def shipped_maps() -> list[str]:
     """Return the names of the shipped maps, sorted."""
     return sorted(file.name.removesuffix(".json") for file in _shipped() if _is_map(file))
 
@@ -112,8 +112,8 @@ def load_map(name: str) -> Map:
     if name.startswith(TOPOHUB):
         return _load_topohub(name)
     bare = name.removeprefix(SHIPPED)
-    if bare not in maps():
-        raise ValueError(_unknown(bare, maps()))
+    if bare not in shipped_maps():
+        raise unknown("maps", "map", bare, shipped_maps())
     file = resources.files("patronus.sim") / "maps" / f"{bare}.json"
     return map_of(json.loads(file.read_text(encoding="utf-8")))
 
@@ -144,7 +144,7 @@ def _load_topohub(name: str) -> Map:
             f"the map `{name}` needs the topohub package: pip install 'patronus[maps]'"
         ) from error
     if key not in known:
-        raise ValueError(_unknown(name, [f"{TOPOHUB}{key}" for key in known]))
+        raise unknown("topohub", "map", name, topohub_maps())
     return from_topohub(name, json.loads(known[key].read_text(encoding="utf-8")))
 
 
@@ -220,7 +220,3 @@ def _topohub_keys() -> dict[str, Traversable]:
 
     walk(resources.files("topohub") / "data", "")
     return found
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    return f"there is no map `{name}`; {did_you_mean(name, known) or 'see `patronus topologies`'}"

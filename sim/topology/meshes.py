@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from patronus.engine.fingerprint import combine
 from patronus.engine.overlay import I64
-from patronus.sim.language.mistakes import did_you_mean
 from patronus.sim.luck import object_keys, words
 from patronus.sim.scenario import Mesh, TopologySpec
 from patronus.sim.topology.land import keys
 from patronus.sim.topology.parts import check_connected
 from patronus.sim.topology.sites import Site
+from patronus.sim.topology.unknown import unknown
 
 
 def pairs(spec: TopologySpec, sites: Sequence[Site], regions: Sequence[str], seed: int) -> I64:
@@ -82,7 +82,7 @@ def listed(wanted: Sequence[tuple[str, str]], names: Sequence[str]) -> I64:
     for pair in wanted:
         for name in pair:
             if name not in position:
-                raise ValueError(f"pairs: no site `{name}`; {did_you_mean(name, names)}")
+                raise unknown("pairs", "site", name, names)
         a, b = sorted(position[name] for name in pair)
         if a == b:
             raise ValueError(f"pairs: `{pair[0]}` cannot be paired with itself")
@@ -103,8 +103,7 @@ def attached(sites: Sequence[Site], transports: Sequence[str]) -> npt.NDArray[np
     for i, site in enumerate(sites):
         for name in site.transports or transports:
             if name not in position:
-                near = did_you_mean(name, transports)
-                raise ValueError(f"site `{site.name}`: no transport `{name}`; {near}")
+                raise unknown(f"site `{site.name}`", "transport", name, transports)
             found[i, position[name]] = True
     return found
 

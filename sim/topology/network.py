@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from patronus.engine.overlay import Overlay, build_overlay
-from patronus.sim.language.mistakes import did_you_mean
 from patronus.sim.scenario import Mesh, Scenario
 from patronus.sim.topology.geography import land_of, place_sites, regions_of
 from patronus.sim.topology.meshes import attached, pairs, tunnels
 from patronus.sim.topology.sites import Site, sites
+from patronus.sim.topology.unknown import unknown
 from patronus.sim.topology.wires import build_underlay
 from patronus.sim.underlay import Underlay
 
@@ -86,7 +86,7 @@ def _transit(scenario: Scenario, sites: Sequence[Site]) -> tuple[str, ...]:
 def _known(where: str, given: Sequence[str], names: Sequence[str]) -> None:
     for name in given:
         if name not in names:
-            raise ValueError(f"{where}: there is no site `{name}`; {did_you_mean(name, names)}")
+            raise unknown(where, "site", name, names)
 
 
 def fingerprint(overlay: Overlay, underlay: Underlay) -> str:
