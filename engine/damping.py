@@ -54,7 +54,7 @@ class Damper:
 
     def up(self, rows: I64, at_ns: int) -> None:
         """Note that the hold of rows has elapsed: from now on they forget."""
-        self.up_ns[rows] = at_ns
+        self.up_ns[rows] = np.minimum(self.up_ns[rows], at_ns)
 
     def forget(self, rows: I64) -> None:
         """Give rows a clean record (their agent lost its memory)."""

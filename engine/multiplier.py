@@ -52,7 +52,7 @@ def adapt(configured: I64, *, interval_ns: I64, loss_ppm: I64, burst_milli: I64)
     for micro in _falling(interval_ns, loss_ppm, burst_milli, MONTH_NS, MULTIPLIER_CEILING - 1):
         needed += micro > _ONE_MICRO
     # The predictions fall with m, so the number of those above the bound is the answer.
-    return np.where(loss_ppm < 0, configured, np.maximum(configured, needed))
+    return np.maximum(configured, needed)
 
 
 def false_downs_micro(
@@ -77,7 +77,7 @@ def _falling(
     """Return the predictions for multipliers 1 … count, in millionths."""
     if (interval_ns < INTERVAL_NS_MIN).any() or not 0 <= over_ns <= MONTH_NS:
         raise ValueError("needs probe intervals of at least 1 ms and at most 30 days")
-    loss = np.clip(loss_ppm, 0, PPM)
+    loss = np.clip(loss_ppm, 0, PPM)  # an unknown one asks for nothing
     again = PPM - PPM * BURST_MILLI_ONE // np.maximum(burst_milli, BURST_MILLI_ONE)
     again = np.maximum(again, loss)
     probes = -(-over_ns // interval_ns)

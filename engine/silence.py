@@ -107,21 +107,29 @@ def expire(
     return _merge(gone, _edges(rows, at[:0], at[:0], Input.CONFIRM), not_before_ns)
 
 
-def cut(confirmed_ns: I64, detect_ns: I64, silent: Bool, rows: I64, at_ns: int) -> Edges:
-    """Make rows silent at ``at_ns``: carrier lost, or the peer says it hears nothing.
+def cut(
+    confirmed_ns: I64,
+    detect_ns: I64,
+    silent: Bool,
+    rows: I64,
+    at_ns: I64,
+    *,
+    not_before_ns: int = LONG_AGO,
+) -> Edges:
+    """Void the proofs of rows at given times: no carrier, or the peer says it hears nothing.
 
-    The stamp goes back so far that it expires at this very instant; the next one
-    is a ``CONFIRM`` edge again, however soon it comes.
+    The stamp goes back so far that it is stale at that very instant; the next one is a
+    ``CONFIRM`` edge again, however soon it comes. A row whose proof had run out before is
+    dated by that. Arguments are those of :func:`stamp`; every row has a time.
     """
-    loud = rows[~silent[rows]]
-    confirmed_ns[loud] = np.minimum(confirmed_ns[loud], at_ns - detect_ns[loud] - 1)
-    silent[loud] = True
-    order = np.sort(loud)
-    return Edges(
-        np.full(len(order), at_ns, dtype=np.int64),
-        order,
-        np.full(len(order), Input.EXPIRE, np.int8),
-    )
+    loud = np.flatnonzero(~silent[rows])
+    row, at = rows[loud], at_ns[loud]
+    confirmed, detect = confirmed_ns[row], detect_ns[row]
+    gone_ns = np.minimum(confirmed + detect + 1, at)
+    confirmed_ns[row] = np.minimum(confirmed, at - detect - 1)
+    silent[row] = True
+    gone = _edges(row, np.arange(len(row)), gone_ns, Input.EXPIRE)
+    return _merge(gone, _edges(row, loud[:0], loud[:0], Input.CONFIRM), not_before_ns)
 
 
 def _edges(rows: Rows, position: I64, at_ns: I64, kind: Input) -> Edges:

@@ -31,7 +31,7 @@ class History(NamedTuple):
     stamps: list[set[int]]
     """By row."""
     cuts: list[set[int]]
-    """By row; each at the start of a slot."""
+    """By row; at one instant a cut comes before a stamp."""
     as_slice: bool
     again: int
     """Before each call an old stamp is repeated, this much older than the newest."""
@@ -53,17 +53,24 @@ def histories(draw: st.DrawFn) -> History:
         bounds=bounds,
         detect=[{0: 3} | changes for changes in each(detect)],
         stamps=each(times),
-        cuts=each(st.sets(starts, max_size=2)),
+        cuts=each(st.sets(st.integers(0, SPAN - 1), max_size=3)),
         as_slice=draw(st.booleans()),
         again=draw(st.integers(0, 2)),
     )
 
 
-def rounds(stamps: list[set[int]], start: int, end: int) -> list[list[int]]:
-    """Return the stamps of a slot as calls of at most one a row, in time order."""
-    inside = [sorted(t for t in row if start <= t < end) for row in stamps]
-    most = max((len(row) for row in inside), default=0)
-    return [[row[i] if i < len(row) else NEVER for row in inside] for i in range(most)]
+def turns(history: History, start: int, end: int) -> list[tuple[list[int], list[int]]]:
+    """Return the events of a slot as calls: (stamps, cuts), one event a row at most."""
+    rows = []
+    for proofs, cuts in zip(history.stamps, history.cuts, strict=True):
+        events = sorted([(t, 0) for t in cuts] + [(t, 1) for t in proofs])
+        rows.append([e for e in events if start <= e[0] < end])
+    calls = []
+    for i in range(max(map(len, rows))):
+        turn = [row[i] if i < len(row) else (NEVER, 1) for row in rows]
+        stamps = [history.base + t if kind and t != NEVER else NEVER for t, kind in turn]
+        calls.append((stamps, [NEVER if kind else history.base + t for t, kind in turn]))
+    return calls
 
 
 def run(kernel: ModuleType, history: History) -> list[list[tuple[int, str]]]:
@@ -85,12 +92,12 @@ def run(kernel: ModuleType, history: History) -> list[list[tuple[int, str]]]:
         slot = base + start
         for row, changes in enumerate(history.detect, start=1):
             detect[row] = changes.get(start, detect[row])
-        gone = np.array([r + 1 for r in range(n) if start in history.cuts[r]], dtype=np.int64)
-        take(kernel.cut(confirmed, detect, silent, gone[::-1], slot))
-        for stamps in rounds(history.stamps, start, end):
+        for stamps, cuts in turns(history, start, end):
             take(kernel.stamp(confirmed, detect, silent, rows, confirmed[rows] - history.again))
-            at = np.array([t if t == NEVER else t + base for t in stamps], dtype=np.int64)
-            at = at if history.as_slice else at[::-1]
+            hit = np.array([r for r in range(n) if cuts[r] != NEVER], dtype=np.int64)[::-1]
+            at = np.array(cuts, dtype=np.int64)[hit]
+            take(kernel.cut(confirmed, detect, silent, hit + 1, at, not_before_ns=slot))
+            at = np.array(stamps if history.as_slice else stamps[::-1], dtype=np.int64)
             take(kernel.stamp(confirmed, detect, silent, rows, at, not_before_ns=slot))
         take(kernel.expire(confirmed, detect, silent, rows, base + end, not_before_ns=slot))
     assert (confirmed[[0, -1]] == base).all()
@@ -117,7 +124,8 @@ MUTANTS = [
     ("at_ns[at] > confirmed[at]", "at_ns[at] >= confirmed[at]"),
     ("newest[none] = kept", "pass"),
     ("confirmed[none] = kept", "pass"),
-    ("np.minimum(confirmed_ns[loud], at_ns - detect_ns[loud] - 1)", "at_ns - detect_ns[loud]"),
+    ("np.minimum(confirmed, at - detect - 1)", "np.minimum(confirmed, at - detect)"),
+    ("np.minimum(confirmed + detect + 1, at)", "at"),
     ("np.lexsort((-kind, row, at_ns))", "np.lexsort((kind, row, at_ns))"),
 ]
 
