@@ -175,7 +175,7 @@ _WORDS: Final = {
     "relation": re.compile(r"[<>=!]+"),
     "number": re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([^\s@]*)"),
     "at": re.compile(r"@"),
-    "percent": re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%(?!\S)"),
+    "percent": re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%(?!\S)"),
     "for": re.compile(r"for(?!\S)"),
     "key": re.compile(r"([^\s=@\",]+)\s*=(?!=)\s*"),
     "pattern": re.compile(rf"{_QUOTED}|{_PATTERN.pattern}"),

@@ -149,7 +149,7 @@ def looks(maximum: int) -> tuple[int, ...]:
         raise ValueError(f"the largest number of seeds must be at least 1, not {maximum}")
     sizes = [maximum]
     while sizes[-1] >= 2 * FIRST_LOOK:
-        sizes.append(-(-sizes[-1] // 2))
+        sizes.append(sizes[-1] // 2)
     return tuple(reversed(sizes))
 
 

@@ -164,6 +164,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("flaps <= 2 3", 12, "unexpected `3`; expected `@ 95%`, `for site=…`, or the end"),
         ("flaps <= 2 @ 95", 14, "unexpected `95`; expected a confidence such as 95%"),
         ("flaps <= 2 @ 100%", 14, "`100%` is no confidence; expected from 50% to below 100%"),
+        ("flaps <= 2 @ 99.99999%", 14, "unexpected `99.99999%`; expected a confidence"),
         ("flaps <= 2 @ 5%", 14, "`5%` is no confidence"),
         ("flaps <= 2 @ 95% @ 95%", 18, "unexpected `@`"),
         ("failover.p99 == 3s @ 95%", 22, "a percentile of new seeds is never exactly `3s`"),
