@@ -19,14 +19,12 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
-from patronus.engine.units import LONG_AGO
-
 SCHEMA_VERSION: Final = 1
 
 LINE_BYTES_MAX: Final = 65_536
 """No honest line comes near this; a longer one is refused unread."""
 
-_INT64_MAX: Final = 2**63 - 1
+_INT64_MIN: Final = -(2**63)
 
 
 class Reason(StrEnum):
@@ -87,7 +85,7 @@ class DecisionJournal:
         self._journal = sha256()
         self._sink = sink
         self.count = 0
-        self.last_ns = LONG_AGO
+        self.last_ns = _INT64_MIN
 
     def append(self, decision: Decision) -> None:
         """Add one decision.
@@ -193,7 +191,7 @@ def _parse(line: bytes) -> Decision:
     if record["reason"] not in _REASONS:
         raise JournalError(f"unknown reason {record['reason']!r}")
     integers = (record["t_ns"], *record["numbers"].values())
-    if any(type(value) is not int or abs(value) > _INT64_MAX for value in integers):
+    if any(type(n) is not int or not _INT64_MIN <= n < -_INT64_MIN for n in integers):
         raise JournalError("a number is not a 64-bit integer")
     decision = Decision(
         t_ns=record["t_ns"],
