@@ -229,6 +229,8 @@ class FaultSpec:
     """Flapping: how long down; rekey storm: how long each tunnel is mute."""
     policy: Policy | None = None
     """Half-applied configuration: what the selected sites run meanwhile."""
+    place: str = field(default="", compare=False)
+    """``FILE:LINE:COLUMN`` of the file that gave it, for messages; empty when built in code."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,69 @@
+"""Loads a scenario: the steps in order, and every mistake in one error."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from patronus.sim.language import build
+from patronus.sim.language.consistency import check
+from patronus.sim.language.documents import Library, share_policy
+from patronus.sim.language.grammar import SCENARIO
+from patronus.sim.language.mistakes import Mistake, ScenarioError, Source
+from patronus.sim.language.records import Rec
+from patronus.sim.language.settings import apply_settings
+from patronus.sim.language.shapes import Reading
+from patronus.sim.language.tree import MapNode, lines_of
+from patronus.sim.scenario import Scenario
+
+SUFFIX: Final = ".patronus.yml"
+
+
+def load(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> Scenario:
+    """Return the scenario of a file.
+
+    Args:
+        path: the file; other files that it names are looked for beside it.
+        settings: changes as ``key.path=value``, applied in order.
+
+    Raises:
+        ScenarioError: with every mistake that was found.
+    """
+    name = os.fspath(path)
+    found: list[Mistake] = []
+    return _scenario(Library(found).document(name), name, tuple(settings), found)
+
+
+def parse(text: str, name: str = "scenario", settings: Iterable[str] = ()) -> Scenario:
+    """Return the scenario of a text; files that it names are looked for beside ``name``.
+
+    Raises:
+        ScenarioError: with every mistake that was found.
+    """
+    found: list[Mistake] = []
+    library = Library(found, [name])
+    tree = library.compose(Source(name, lines_of(text)), text)
+    return _scenario(tree, name, tuple(settings), found)
+
+
+def _scenario(
+    tree: MapNode | None, name: str, settings: tuple[str, ...], found: list[Mistake]
+) -> Scenario:
+    if tree is None:
+        raise ScenarioError(found)
+    if settings:
+        # A setting may name a file too; it is looked for from where the command runs.
+        tree = Library(found).include(apply_settings(tree, settings, found), "")
+    reading = Reading(found)
+    rec = SCENARIO.read(share_policy(tree), reading)
+    assert isinstance(rec, Rec)  # the root is a mapping
+    check(rec, reading)
+    if found:
+        raise ScenarioError(found)
+    return build.scenario(rec, name, stem(name))
+
+
+def stem(path: str) -> str:
+    """Return a scenario's name from its file's."""
+    file = Path(path)
+    return file.name.removesuffix(SUFFIX) if file.name.endswith(SUFFIX) else file.stem

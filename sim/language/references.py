@@ -1,0 +1,104 @@
+"""Checks that every mentioned name is defined, and every word for sites finds some."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+from patronus.sim.language.mistakes import did_you_mean, one_of, quoted
+from patronus.sim.language.names import WORDS
+from patronus.sim.language.rosters import Roster
+from patronus.sim.language.shapes import Mention, Reading
+from patronus.sim.scenario import FaultKind
+
+
+def check_mentions(reading: Reading, names: Roster, faults: Collection[str] | None) -> None:
+    """Note every mention of a name that nothing defines."""
+    for mention in reading.mentions:
+        if mention.kind == "expectation":
+            _expectation(mention, reading, names, faults)
+        else:
+            _CHECKS[mention.kind](mention, reading, names)
+
+
+def meant(word: str, sites: Sequence[str], hubs: Collection[str]) -> list[str]:
+    """Return the sites that a word of the language means."""
+    if word in ("all", "*"):
+        return list(sites)
+    if word in ("hubs", "spokes"):
+        return [site for site in sites if (site in hubs) is (word == "hubs")]
+    return [site for site in sites if site == word or fnmatchcase(site, word)]
+
+
+def _unknown(what: str, mention: Mention, known: Iterable[str], reading: Reading) -> None:
+    known = tuple(known)
+    reading.wrong(mention.mark, f"there is no {what} {quoted(mention.name)}",
+                  one_of(known, 12) or f"the scenario defines no {what}",
+                  did_you_mean(mention.name, known))  # fmt: skip
+
+
+def _site(mention: Mention, reading: Reading, names: Roster) -> None:
+    if names.sites is not None and mention.name not in names.sites:
+        _unknown("site", mention, names.sites, reading)
+
+
+def _sites(mention: Mention, reading: Reading, names: Roster) -> None:
+    if names.sites is not None and not meant(mention.name, names.sites, names.hubs):
+        _unknown("site", mention, (*names.sites, *WORDS), reading)
+
+
+def _target(mention: Mention, reading: Reading, names: Roster) -> None:
+    if names.sites is not None and not meant(mention.name, names.destinations, ()):
+        known = (*names.destinations, *names.sites)
+        if not meant(mention.name, names.sites, names.hubs):
+            _unknown("destination or site", mention, (*known, *WORDS), reading)
+
+
+def _transport(mention: Mention, reading: Reading, names: Roster) -> None:
+    if names.transports is not None and mention.name not in names.transports:
+        _unknown("transport", mention, names.transports, reading)
+
+
+def _class(mention: Mention, reading: Reading, names: Roster) -> None:
+    if names.classes is not None and mention.name not in names.classes:
+        _unknown("class", mention, names.classes, reading)
+
+
+def _group(mention: Mention, reading: Reading, names: Roster) -> None:
+    if mention.name not in names.groups:
+        _unknown("group", mention, names.groups, reading)
+
+
+def _link(mention: Mention, reading: Reading, names: Roster) -> None:
+    head, _, rest = mention.name.partition(":")
+    site, _, transport = rest.rpartition(":")
+    carrier = transport if head == "access" else head
+    if names.transports is not None and not meant(carrier, names.transports, ()):
+        _unknown("transport", Mention("", carrier, mention.mark), names.transports, reading)
+    if head == "access" and names.sites is not None and not meant(site, names.sites, ()):
+        _unknown("site", Mention("", site, mention.mark), names.sites, reading)
+
+
+_CHECKS: Final[dict[str, Callable[[Mention, Reading, Roster], None]]] = {
+    "site": _site, "sites": _sites, "target": _target, "transport": _transport,
+    "class": _class, "group": _group, "link": _link,
+}  # fmt: skip
+
+
+def _expectation(
+    mention: Mention, reading: Reading, names: Roster, faults: Collection[str] | None
+) -> None:
+    from patronus.sim.expectation import ExpectationError, parse  # brings NumPy
+
+    known: dict[str, Collection[str]] = {"kind": [str(kind) for kind in FaultKind]}
+    if faults is not None:
+        known["fault"] = faults
+    if names.classes is not None:
+        known["class"] = names.classes
+    if names.sites is not None:
+        known["site"] = names.sites
+        known["destination"] = (*names.destinations, *names.sites)
+    try:
+        parse(mention.name, known)
+    except ExpectationError as error:
+        mark = mention.mark.within(mention.name, error.column, error.width)
+        reading.wrong(mark, error.what, error.expected, error.suggestion)
