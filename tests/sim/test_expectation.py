@@ -15,6 +15,7 @@ from patronus.sim.expectation import (
     parse,
 )
 from patronus.sim.metrics import CATALOGUE, Dimension, Metric, Query, is_percentile
+from tests.rules.tree import ROOT
 
 NAMES = {
     "class": ("voice", "bulk", "best effort"),
@@ -235,3 +236,12 @@ def test_relations(relation: str, below: bool, equal: bool, above: bool) -> None
     """Each relation holds on the sides of the limit that it names."""
     held = [parse(f"flaps {relation} 2").holds(v) for v in (1, 2, 3)]
     assert held == [below, equal, above]
+
+
+def test_the_documented_lines_can_be_read() -> None:
+    """Every expectation of the documentation parses to itself."""
+    text = (ROOT / "docs/expectations.md").read_text()
+    example = text.split("```yaml")[1].split("```")[0]
+    lines = [line.removeprefix("  - ") for line in example.splitlines() if line.startswith("  - ")]
+    assert len(lines) == 9
+    assert [str(parse(line)).replace("p5 ", "p05 ") for line in lines] == lines

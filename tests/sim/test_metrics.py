@@ -15,6 +15,7 @@ from patronus.sim.expectation import ExpectationError, parse
 from patronus.sim.metrics import CATALOGUE, Sample, aggregate, matches, observe, per_run
 from patronus.sim.run import Run
 from tests.oracles import seeds as oracle
+from tests.rules.tree import ROOT
 from tests.sim.synthetic import make_run
 
 
@@ -259,3 +260,11 @@ def test_nothing_at_all_is_not_measured() -> None:
     """No samples give no number."""
     assert aggregate(parse("failover.max < 1s").query, []) is None
     assert aggregate(parse("flaps < 1").query, [Sample(1, np.empty(0), np.empty(0))]) is None
+
+
+def test_every_metric_is_documented() -> None:
+    """The documentation defines each metric of the catalogue and names each key of `for`."""
+    text = (ROOT / "docs/metrics.md").read_text() + (ROOT / "docs/expectations.md").read_text()
+    for metric in CATALOGUE.values():
+        assert f"| `{metric.name}` |" in text
+        assert all(key in text for key in metric.keys)

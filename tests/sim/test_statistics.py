@@ -25,6 +25,7 @@ from patronus.sim.statistics import (
     spending,
 )
 from tests.oracles import seeds as oracle
+from tests.rules.tree import ROOT
 
 ALPHA = 0.05
 NOISE = 4 * math.sqrt(ALPHA * (1 - ALPHA) / 20_000)
@@ -272,3 +273,19 @@ def test_the_median_interval_covers_exactly(n: int) -> None:
 def test_five_values_have_no_median_interval() -> None:
     """Five differences of the same sign are too little at 95 %: 2 / 32 is more than 5 %."""
     assert median_interval(np.arange(5.0), ALPHA) is None
+
+
+def test_the_documented_numbers_of_seeds() -> None:
+    """The table of seeds with no exceedance, and the price of looking often, are as computed."""
+    text = (ROOT / "docs/expectations.md").read_text()
+    for percent in (90, 95, 99):
+        share = (100 - percent) / 100
+        row = [seeds_needed(share, risk, single=True) for risk in (0.1, 0.05, 0.01)]
+        assert f"| p{percent} | {' | '.join(map(str, row))} |" in text
+    late = [
+        seeds_needed(share, ALPHA * spending(looks(400))[-1], single=True) for share in (0.01, 0.05)
+    ]
+    assert "p99\nneeds {} seeds instead of 299, p95 {} instead of 59".format(*late) in text
+    assert f"| {' | '.join(map(str, looks(400)))} |" in text
+    one = [seeds_needed(0.01, ALPHA, total=1, single=single) for single in (False, True)]
+    assert "takes {} seeds against {}".format(*one) in text
