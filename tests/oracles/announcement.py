@@ -1,0 +1,34 @@
+"""The announcement's bytes, put together by hand from plain lists."""
+
+from collections.abc import Sequence
+
+
+def _number(value: int, size: int) -> bytes:
+    return value.to_bytes(size, "little", signed=value < 0)
+
+
+def _name(name: str) -> bytes:
+    raw = name.encode("utf-8")
+    return _number(len(raw), 1) + raw
+
+
+def _names(names: Sequence[str]) -> bytes:
+    return _number(len(names), 2) + b"".join(_name(name) for name in names)
+
+
+def encoded(
+    header: tuple[bool, int, int, int],
+    origin: str,
+    lists: Sequence[Sequence[str]],
+    usable: Sequence[bool],
+    figures: Sequence[Sequence[tuple[int, int, int, int]]],
+) -> bytes:
+    """Return the bytes; ``header`` is LAN up, counter, version, sent_ns."""
+    lan_up, *numbers = header
+    data = b"PA\x01" + _number(int(lan_up), 1)
+    data += b"".join(_number(value, 8) for value in numbers)
+    data += _name(origin) + b"".join(_names(names) for names in lists)
+    data += bytes(1 if up else 0 for up in usable)
+    for column, size in enumerate((8, 8, 4, 1)):
+        data += b"".join(_number(cell[column], size) for row in figures for cell in row)
+    return data
