@@ -7,9 +7,17 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from patronus.engine.units import NEVER, SECOND
+from patronus.engine.units import SECOND
 from patronus.sim.report.quantiles import Quantiles
+from patronus.sim.report.watched import Tunnel
 from patronus.sim.run import Run
+
+BEFORE_NS = 5 * SECOND
+AFTER_NS = 10 * SECOND
+"""How much of the time before a fault and after its end is looked at."""
+
+LONGEST_NS = 60 * SECOND
+"""Of a longer fault only its beginning is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +44,12 @@ class Occurrence:
     def outage(self) -> Quantiles:
         """How long users had less than half of their packets."""
         return Quantiles.of(self.exposures["outage_ns"])
+
+    def window(self, run_end_ns: int) -> tuple[int, int]:
+        """Return from when until when its surroundings are worth looking at."""
+        start = max(0, self.start_ns - BEFORE_NS)
+        until = min(self.end_ns, self.start_ns + LONGEST_NS, run_end_ns)
+        return start, max(start + SECOND, min(run_end_ns, until + AFTER_NS))
 
     @cached_property
     def harm(self) -> tuple[int, int, int]:
@@ -85,6 +99,12 @@ class Facts:
         """Return at most so many occurrences, those that hurt most, in order of time."""
         ranked = sorted(self.occurrences, key=lambda o: o.harm, reverse=True)[:most]
         return sorted(ranked, key=lambda o: (o.start_ns, o.name))
+
+    def noticed(self, occurrence: Occurrence) -> list[Tunnel]:
+        """Return the tunnels that noticed a fault."""
+        rows = self.run.detections[self.run.detections["fault"] == occurrence.name]
+        names = rows[["site", "peer", "transport"]].drop_duplicates()
+        return [(str(s), str(p), str(t)) for s, p, t in names.itertuples(index=False)]
 
     @cached_property
     def windows(self) -> tuple[tuple[int, int], ...]:
@@ -154,8 +174,3 @@ class Facts:
 def family(occurrence: str) -> str:
     """Return the fault's name of an occurrence ``fault#ordinal``."""
     return occurrence.rpartition("#")[0] or occurrence
-
-
-def lasts_to_end(end_ns: int, run_end_ns: int) -> bool:
-    """Tell whether a fault is still there when the run ends."""
-    return end_ns == NEVER or end_ns >= run_end_ns

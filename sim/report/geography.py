@@ -39,7 +39,8 @@ class Map:
     @cached_property
     def failed_sites(self) -> frozenset[str]:
         """Names of the sites that a fault hit, themselves or in their access links."""
-        cut = {n.split(":")[1] for n in self.failed if n.startswith("access:") and n.count(":") > 1}
+        access = [name for name in self.failed if name.startswith("access:")]
+        cut = {name.removeprefix("access:").rpartition(":")[0] for name in access}
         return frozenset(self.topology.get("failed_sites", ())) | cut
 
     @cached_property
@@ -51,7 +52,7 @@ class Map:
     def ratio(self) -> float:
         """Height of the frame; its width is 1."""
         (left, right), (low, high) = self._bounds
-        width = max((right - left) * self._squeeze, 1e-9)
+        width = max((right - left) * self.squeeze, 1e-9)
         return min(TALLEST, max(FLATTEST, (high - low) / width))
 
     @cached_property
@@ -62,7 +63,8 @@ class Map:
         return (min(xs), max(xs)), (min(ys), max(ys))
 
     @cached_property
-    def _squeeze(self) -> float:
+    def squeeze(self) -> float:
+        """Length of a degree across, in degrees upwards."""
         # A degree of longitude is shorter than one of latitude by the cosine of the latitude.
         low, high = self._bounds[1]
         middle = (low + high) / 2
@@ -71,8 +73,8 @@ class Map:
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Return the shares of width and height where a point is drawn, scales kept equal."""
         (left, right), (low, high) = self._bounds
-        width, height = (right - left) * self._squeeze, high - low
+        width, height = (right - left) * self.squeeze, high - low
         unit = (1 - 2 * MARGIN) * min(1 / max(width, 1e-9), self.ratio / max(height, 1e-9))
-        across = 0.5 + unit * ((x - left) * self._squeeze - width / 2)
+        across = 0.5 + unit * ((x - left) * self.squeeze - width / 2)
         down = 0.5 - unit * (y - low - height / 2) / self.ratio
         return across, down

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from patronus.engine.overlay import I64
-from patronus.engine.units import SECOND
 from patronus.sim.report import words
 from patronus.sim.report.facts import Facts, Occurrence
 from patronus.sim.report.lanes import axis, strip
@@ -17,11 +16,6 @@ from patronus.sim.report.watched import Glimpse, Tunnel, Watched, watch
 
 FAULTS = 8
 TUNNELS = 6
-BEFORE_NS = 5 * SECOND
-AFTER_NS = 10 * SECOND
-LONGEST_NS = 60 * SECOND
-"""Of a longer fault only its beginning is drawn."""
-
 HEIGHT = 44
 STATE_HEIGHT = 6
 """The band of liveness above each curve."""
@@ -47,14 +41,12 @@ def path_health(facts: Facts) -> Markup:
 
 
 def _around(watched: Watched, occurrence: Occurrence, facts: Facts) -> Markup:
-    start = max(0, occurrence.start_ns - BEFORE_NS)
-    until = min(occurrence.end_ns, occurrence.start_ns + LONGEST_NS, facts.end_ns)
-    end = max(start + SECOND, min(facts.end_ns, until + AFTER_NS))
+    start, end = occurrence.window(facts.end_ns)
     before, during = (
         watched.rows(start, occurrence.start_ns),
         watched.rows(occurrence.start_ns, end),
     )
-    ranked = watched.disturbed(before, during, _noticed(occurrence, facts))
+    ranked = watched.disturbed(before, during, facts.noticed(occurrence))
     if not ranked:
         return Markup("")
     time, rows = Scale(float(start), float(end)), slice(before.start, during.stop)
@@ -70,12 +62,6 @@ def _around(watched: Watched, occurrence: Occurrence, facts: Facts) -> Markup:
         left_out(len(ranked) - TUNNELS, "more tunnels were touched; health.parquet has them."),
         class_="around",
     )
-
-
-def _noticed(occurrence: Occurrence, facts: Facts) -> list[Tunnel]:
-    rows = facts.run.detections
-    rows = rows[rows["fault"] == occurrence.name][["site", "peer", "transport"]].drop_duplicates()
-    return [(str(s), str(p), str(t)) for s, p, t in rows.itertuples(index=False)]
 
 
 def _heads() -> list[Markup]:

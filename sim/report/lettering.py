@@ -14,9 +14,6 @@ F64 = npt.NDArray[np.float64]
 Place = tuple[float, float]
 """Shares of width and height."""
 
-LINE_POINTS = 40
-"""A line is looked at in so many points."""
-
 DOT = 5.0
 """Half the room that a site takes."""
 
@@ -52,8 +49,8 @@ class Lettering:
         centres = np.array(dots, dtype=np.float64).reshape(-1, 2) * self._size
         self._taken = [np.hstack([centres - DOT, centres + DOT])]
         ends = np.array(lines, dtype=np.float64).reshape(-1, 2, 2) * self._size
-        along = np.linspace(0.0, 1.0, LINE_POINTS).reshape(-1, 1, 1)
-        self._lines = (ends[:, 0] * (1.0 - along) + ends[:, 1] * along).reshape(-1, 2)
+        self._low, self._high = ends.min(axis=1), ends.max(axis=1)
+        self._start, self._along = ends[:, 0], ends[:, 1] - ends[:, 0]
 
     def find(self, name: str, x: float, y: float) -> Beside | None:
         """Return where the name of the dot at these shares fits, and keep that room for it."""
@@ -72,8 +69,15 @@ class Lettering:
         return room[:2].min() >= 0 and bool(np.all(room[2:] <= self._size) and apart.all())
 
     def _crossed(self, room: F64) -> int:
-        inside = (self._lines > room[:2]) & (self._lines < room[2:])
-        return int(np.count_nonzero(inside.all(axis=1)))
+        """Return how many lines cross a room: its corners lie on both sides of them, nearby."""
+        left, top, right, bottom = room
+        near = (self._low[:, 0] < right) & (self._high[:, 0] > left)
+        near &= (self._low[:, 1] < bottom) & (self._high[:, 1] > top)
+        start, along = self._start[near], self._along[near]
+        corners = np.array([(left, top), (right, top), (left, bottom), (right, bottom)])
+        away = corners[:, None, :] - start
+        side = along[:, 0] * away[..., 1] - along[:, 1] * away[..., 0]
+        return int(np.count_nonzero((side.min(axis=0) < 0) & (side.max(axis=0) > 0)))
 
 
 def _room(name: str, centre: npt.NDArray[np.float64], beside: Beside) -> npt.NDArray[np.float64]:

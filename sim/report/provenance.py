@@ -22,7 +22,9 @@ def command(summary: Mapping[str, Any]) -> str:
     if summary.get("command"):
         return str(summary["command"])
     path = str(summary.get("path") or f"{summary.get('name', 'scenario')}.patronus.yml")
-    return shlex.join(["patronus", "run", path, "--seed", str(summary.get("seed", 1))])
+    seeds = summary.get("seeds") or [summary.get("seed", 1)]
+    repeat = ["--repeat", str(len(seeds))] if len(seeds) > 1 else []
+    return shlex.join(["patronus", "run", path, "--seed", str(min(seeds)), *repeat])
 
 
 def reproduction(summary: Mapping[str, Any]) -> Markup:
