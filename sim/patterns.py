@@ -12,6 +12,7 @@ from typing import Final
 
 from patronus.engine.overlay import Overlay
 from patronus.sim.scenario import TopologySpec
+from patronus.sim.topology.sites import hub_names
 
 ALL: Final = frozenset({"*", "all"})
 _SHOWN: Final = 8
@@ -75,11 +76,6 @@ def _find_one(
 
 def site_sets(topology: TopologySpec, overlay: Overlay) -> dict[str, tuple[int, ...]]:
     """Return what ``hubs`` and ``spokes`` mean in an overlay."""
-    marked = {site.name for site in topology.sites if site.hub}
-    names = overlay.sites
-    if marked:
-        hubs = tuple(i for i, name in enumerate(names) if name in marked)
-    else:
-        hubs = tuple(range(min(topology.hubs, len(names))))
-    spokes = tuple(i for i in range(len(names)) if i not in set(hubs))
-    return {"hubs": hubs, "spokes": spokes}
+    hubs = {overlay.site_index[name] for name in hub_names(topology)}
+    spokes = tuple(i for i in range(len(overlay.sites)) if i not in hubs)
+    return {"hubs": tuple(sorted(hubs)), "spokes": spokes}

@@ -10,7 +10,7 @@ from patronus.engine.units import NEVER, PPM
 from patronus.sim.bursts import Bursts
 from patronus.sim.faults.kinds import Target, kind_of
 from patronus.sim.faults.schedules import Happening, happenings
-from patronus.sim.faults.selectors import FaultError, Hit, Network, directed, outward, select
+from patronus.sim.faults.selectors import FaultError, Hit, Network, directed, select
 from patronus.sim.faults.suspicions import suspicions
 from patronus.sim.luck import object_keys, words
 from patronus.sim.patterns import find, listed
@@ -97,7 +97,7 @@ def _links(fault: FaultSpec, hits: Sequence[Hit], network: Network) -> tuple[int
     # A site's links are hit when it loses power; when its agent fails they are not.
     if kind_of(fault).target is not Target.LINKS and fault.kind is not FaultKind.SITE_CRASH:
         return ()
-    links = directed(hits, fault.select.direction, outward(network.underlay))
+    links = directed(hits, fault.select.direction)
     if not links:
         raise FaultError(fault, f"hits no link in direction {fault.select.direction}")
     return links

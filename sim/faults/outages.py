@@ -36,7 +36,7 @@ def hard_down(timeline: Timeline, links: Links, transport: int) -> list[Outage]:
     down: Counter[int] = Counter()
     found: list[Outage] = []
     times = sorted(steps)
-    for from_ns, until_ns in zip(times, [*times[1:], NEVER], strict=True):
+    for from_ns, until_ns in zip(times, [*times, NEVER][1:], strict=True):
         down.update(steps[from_ns])
         now = frozenset(link for link, faults in down.items() if faults)
         if found and found[-1].links == now and found[-1].until_ns == from_ns:

@@ -6,8 +6,10 @@ by the fault's and the target's names, highest first: another site or another
 fault changes the choice only where it wins itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import Final, Protocol
 
 import numpy as np
@@ -16,9 +18,10 @@ from patronus.engine.fingerprint import name_key
 from patronus.engine.overlay import Overlay
 from patronus.engine.units import PPM
 from patronus.sim.faults.kinds import Target, kind_of
-from patronus.sim.luck import Bools, object_keys, words
+from patronus.sim.luck import object_keys, words
 from patronus.sim.patterns import NoMatchError, find, listed, site_sets
 from patronus.sim.scenario import Direction, FaultKind, FaultSpec, Scenario, Selector
+from patronus.sim.topology.links import cables
 from patronus.sim.underlay import Underlay
 
 
@@ -47,9 +50,16 @@ class Hit:
     """One target that a selector matches."""
 
     name: str
-    links: tuple[int, ...] = ()
-    """Directed links, both directions of each cable."""
+    out: tuple[int, ...] = ()
+    """Directed links up from a site, or out of the first end of a provider's cable."""
+    back: tuple[int, ...] = ()
+    """The other directions."""
     site: int = -1
+
+    @property
+    def links(self) -> tuple[int, ...]:
+        """Both directions, ascending."""
+        return tuple(sorted(self.out + self.back))
 
 
 def select(fault: FaultSpec, scenario: Scenario, network: Network, seed: int) -> tuple[Hit, ...]:
@@ -109,69 +119,79 @@ class _Cables:
             parts.append(self._groups())
         if self.selector.providers:
             parts.append(self._providers(whole=kind is FaultKind.PROVIDER_OUTAGE))
-        # A cable named twice is one target.
-        return list({hit.name: hit for part in parts for hit in part}.values())
+        # A cable named twice is one target, seen from the end that was named first.
+        found: dict[str, Hit] = {}
+        for hit in chain.from_iterable(parts):
+            found.setdefault(hit.name, hit)
+        return list(found.values())
 
     def _access(self) -> Iterable[Hit]:
+        under, names = self.underlay, self.underlay.links.names
         sites = find(self.selector.sites or ["*"], self.overlay.sites, "site", self.sets)
         transports = _transports(self.selector, self.overlay)
         for site in sites:
             for transport in transports:
-                up = int(self.underlay.up[site, transport])
+                up, down = int(under.up[site, transport]), int(under.down[site, transport])
                 if up >= 0:
-                    yield self._cable(up)
-
-    def _cable(self, link: int) -> Hit:
-        first = link - link % 2
-        return Hit(self.underlay.links.names[first], (first, first + 1))
+                    yield Hit(names[up], (up,), (down,))
 
     def _links(self) -> Iterable[Hit]:
-        names = self.underlay.links.names[::2]
-        provided = [i for i, name in enumerate(names) if not name.startswith("access:")]
-        # Unless a word asks for access links it means those of providers.
+        known = cables(self.underlay)
         for word in self.selector.links:
-            pool = range(len(names)) if word.startswith("access:") else provided
-            for i in find([word], [names[i] for i in pool], "link"):
-                yield self._cable(2 * pool[i])
+            # Unless a word asks for access links it means those of providers.
+            access = word.startswith("access:")
+            names = [name for name in known if access or not name.startswith("access:")]
+            for i in find([word], names, "link"):
+                out, back = known[names[i]]
+                yield self._hit(self.underlay.links.names[out], (out, back), {out})
 
     def _groups(self) -> Iterable[Hit]:
         names = tuple(self.underlay.groups)
         for i in find(self.selector.groups, names, "group"):
-            yield Hit(f"group:{names[i]}", tuple(sorted(self.underlay.groups[names[i]])))
+            yield self._hit(f"group:{names[i]}", self.underlay.groups[names[i]])
 
     def _providers(self, *, whole: bool) -> Iterable[Hit]:
         names = [self.overlay.transports[p.transport] for p in self.underlay.providers]
         for i in find(self.selector.providers, names, "provider"):
             provider = self.underlay.providers[i]
             first = provider.first_link
-            links = set(range(first, first + 2 * len(provider.ends)))
+            links = list(range(first, first + 2 * len(provider.ends)))
             if whole:
-                links.update(self._attached(provider.transport))
-            yield Hit(f"provider:{names[i]}", tuple(sorted(links)))
+                links.extend(self._attached(provider.transport))
+            yield self._hit(f"provider:{names[i]}", links)
 
     def _attached(self, transport: int) -> Iterable[int]:
         for ends in (self.underlay.up, self.underlay.down):
             yield from (int(link) for link in ends[:, transport] if link >= 0)
+
+    def _hit(self, name: str, links: Iterable[int], out: Container[int] | None = None) -> Hit:
+        out = self._outward if out is None else out
+        return Hit(
+            name,
+            tuple(sorted(link for link in links if link in out)),
+            tuple(sorted(link for link in links if link not in out)),
+        )
+
+    @cached_property
+    def _outward(self) -> frozenset[int]:
+        # The even link of a provider's cable leads out of its first end; in groups as well.
+        even = set(range(0, len(self.underlay.links.names), 2))
+        ups, downs = set(self.underlay.up.ravel()), set(self.underlay.down.ravel())
+        return frozenset(int(link) for link in (even - downs) | ups)
 
 
 def _transports(selector: Selector, overlay: Overlay) -> tuple[int, ...]:
     return find(selector.transports or ["*"], overlay.transports, "transport")
 
 
-def outward(underlay: Underlay) -> Bools:
-    """Return which directed links lead up from a site, or from the first end of a cable."""
-    out: Bools = np.arange(len(underlay.links.names)) % 2 == 0
-    out[underlay.up[underlay.up >= 0]] = True
-    out[underlay.down[underlay.down >= 0]] = False
-    return out
-
-
-def directed(hits: Iterable[Hit], direction: Direction, out: Bools) -> tuple[int, ...]:
-    """Return the links of targets in one direction, ascending; ``out`` is :func:`outward`."""
-    links = np.array(sorted({link for hit in hits for link in hit.links}), dtype=np.int64)
-    if direction is not Direction.BOTH:
-        links = links[out[links] == (direction is Direction.OUT)]
-    return tuple(links.tolist())
+def directed(hits: Iterable[Hit], direction: Direction) -> tuple[int, ...]:
+    """Return the links of targets in one direction, ascending, each once."""
+    links = {
+        Direction.OUT: [i for hit in hits for i in hit.out],
+        Direction.IN: [i for hit in hits for i in hit.back],
+        Direction.BOTH: [i for hit in hits for i in hit.links],
+    }
+    return tuple(sorted(set(links[direction])))
 
 
 # ---------------------------------------------------------------- sites
@@ -182,15 +202,15 @@ def _sites(selector: Selector, scenario: Scenario, network: Network) -> list[Hit
     sets = site_sets(scenario.topology, overlay)
     transports = list(_transports(selector, overlay))
     return [
-        Hit(f"site:{overlay.sites[site]}", _access_links(site, underlay), site)
+        Hit(
+            f"site:{overlay.sites[site]}",
+            tuple(int(link) for link in underlay.up[site] if link >= 0),
+            tuple(int(link) for link in underlay.down[site] if link >= 0),
+            site,
+        )
         for site in find(selector.sites or ["*"], overlay.sites, "site", sets)
         if not selector.transports or (underlay.up[site, transports] >= 0).any()
     ]
-
-
-def _access_links(site: int, underlay: Underlay) -> tuple[int, ...]:
-    both = np.concatenate([underlay.up[site], underlay.down[site]])
-    return tuple(sorted(int(link) for link in both if link >= 0))
 
 
 # ---------------------------------------------------------------- how many

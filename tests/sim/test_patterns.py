@@ -62,7 +62,10 @@ def test_long_lists_are_cut() -> None:
 def test_hubs_are_marked_or_first() -> None:
     """Marked sites are the hubs; where none is marked, the first so many are."""
     overlay = make_network().overlay
-    marked = TopologySpec(sites=(SiteSpec("oslo", hub=True), SiteSpec("rome")), hubs=2)
+    given = tuple(SiteSpec(name) for name in SITES)
+    marked = TopologySpec(sites=(*given[:3], SiteSpec("oslo", hub=True), given[4]), hubs=2)
     assert site_sets(marked, overlay) == {"hubs": (3,), "spokes": (0, 1, 2, 4)}
-    assert site_sets(TopologySpec(hubs=2), overlay) == {"hubs": (0, 1), "spokes": (2, 3, 4)}
-    assert site_sets(TopologySpec(hubs=9), overlay)["spokes"] == ()
+    first = TopologySpec(sites=given, hubs=2)
+    assert site_sets(first, overlay) == {"hubs": (0, 1), "spokes": (2, 3, 4)}
+    none = TopologySpec(sites=given)
+    assert site_sets(none, overlay) == {"hubs": (), "spokes": (0, 1, 2, 3, 4)}
