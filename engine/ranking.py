@@ -1,0 +1,192 @@
+"""How good each tunnel is for each class, as the selection sees it.
+
+Verdicts and metrics are taken once per evaluation interval and change lazily:
+worse counts at once, better only after it has held (the damping's hold); the
+*published* metric follows the smoothed one only when they differ by more than
+half the switching margin. So in calm weather an evaluation changes nothing and
+the selection has nothing to do.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from patronus.engine.brownout import Brownout
+from patronus.engine.configured import Configured
+from patronus.engine.health import Health
+from patronus.engine.multiplier import adapt
+from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.policy import Policy
+from patronus.engine.units import PPM
+from patronus.engine.verdict import (
+    COMPLIANT,
+    UNKNOWN_BADNESS_NS,
+    VIOLATING,
+    Figures,
+    badness_ns,
+    verdict,
+)
+
+Bools = npt.NDArray[np.bool_]
+I8 = npt.NDArray[np.int8]
+
+_GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
+
+
+class Ranking:
+    """Verdicts by (class, row) and metrics by row."""
+
+    def __init__(self, overlay: Overlay, policy: Policy, configured: Configured) -> None:
+        rows, classes = overlay.rows, len(policy.classes)
+        self._overlay, self._policy, self._configured = overlay, policy, configured
+        self.told: I64 = np.full((3, rows), -1, dtype=np.int64)
+        """Round trip, jitter and loss as last announced, by row."""
+        self.verdict: I8 = np.full((classes, rows), 1, dtype=np.int8)
+        """In force; see ``patronus.engine.verdict``."""
+        self._better_runs = np.zeros((classes, rows), dtype=np.int16)
+        self.metric_now: I64 = np.full(rows, UNKNOWN_BADNESS_NS, dtype=np.int64)
+        self.metric_smooth: I64 = np.full(rows, UNKNOWN_BADNESS_NS, dtype=np.int64)
+        self.metric_published: I64 = np.full(rows, UNKNOWN_BADNESS_NS, dtype=np.int64)
+
+    def evaluate(self, rows: I64, figures: Figures, hold_ns: I64) -> tuple[Bools, Bools]:
+        """Judge some rows anew; return which changed rank, and which now break an SLA.
+
+        Args:
+            rows: sorted and unique.
+            figures: of those rows, stale ones already unknown.
+            hold_ns: how long each row must be better before it counts.
+        """
+        touched = self._measure(rows, figures)
+        runs_needed = np.maximum(hold_ns // self._policy.evaluation_ns, 1)
+        fell = np.zeros(len(rows), dtype=np.bool_)
+        for number in range(len(self._policy.classes)):
+            changed, worse = self._judge(number, rows, figures, runs_needed)
+            touched |= changed
+            fell |= worse
+        return touched, fell
+
+    def condemn(self, rows: I64, figures: Figures) -> Bools:
+        """Take over worse verdicts only, at once (after an alarm); return what changed."""
+        changed = np.zeros(len(rows), dtype=np.bool_)
+        for number in range(len(self._policy.classes)):
+            raw = self._raw(number, rows, figures)
+            worse = raw > self.verdict[number, rows]
+            self.verdict[number, rows[worse]] = raw[worse]
+            self._better_runs[number, rows[worse]] = 0
+            changed |= worse
+        return changed
+
+    def rejudge(self, rows: I64, figures: Figures) -> None:
+        """Take the verdicts of the moment as they are: the limits have changed."""
+        for number in range(len(self._policy.classes)):
+            self.verdict[number, rows] = self._raw(number, rows, figures)
+            self._better_runs[number, rows] = 0
+
+    def forget(self, rows: I64) -> None:
+        """Start again from nothing known (the agent lost its memory)."""
+        self.verdict[:, rows] = 1
+        self._better_runs[:, rows] = 0
+        for metric in (self.metric_now, self.metric_smooth, self.metric_published):
+            metric[rows] = UNKNOWN_BADNESS_NS
+        self.told[:, rows] = -1
+
+    def _judge(
+        self, number: int, rows: I64, figures: Figures, runs_needed: I64
+    ) -> tuple[Bools, Bools]:
+        before = self.verdict[number, rows]
+        raw = self._raw(number, rows, figures)
+        worse = raw > before
+        # Losing sight of a bad tunnel does not make it better.
+        better = np.where(before == VIOLATING, raw == COMPLIANT, raw < before)
+        runs = np.where(better, self._better_runs[number, rows] + 1, 0)
+        proven = better & ((runs >= runs_needed) | (before != VIOLATING))
+        changed: Bools = worse | proven
+        violates: Bools = worse & (raw == VIOLATING)
+        self._better_runs[number, rows] = np.where(changed, 0, np.minimum(runs, 32_000))
+        self.verdict[number, rows] = np.where(changed, raw, before)
+        return changed, violates
+
+    def _raw(self, number: int, rows: I64, figures: Figures) -> I8:
+        """Return the verdicts of the moment, each by the policy of the row's own site."""
+        raw = np.full(len(rows), COMPLIANT, dtype=np.int8)
+        if self._policy.features.sla:
+            for variant, at in self._configured.split(self._overlay.src[rows]):
+                sla = self._configured.policies[variant].classes[number].sla
+                raw[at] = verdict(Figures(*(f[at] for f in figures)), sla)
+        return raw
+
+    def _measure(self, rows: I64, figures: Figures) -> Bools:
+        now = np.minimum(badness_ns(figures), UNKNOWN_BADNESS_NS)
+        smooth = self.metric_smooth[rows]
+        fresh = (smooth == UNKNOWN_BADNESS_NS) | (now == UNKNOWN_BADNESS_NS)
+        smooth = np.where(fresh, now, smooth + ((now - smooth) >> _GAIN_SHIFT))
+        self.metric_now[rows], self.metric_smooth[rows] = now, smooth
+        published = self.metric_published[rows]
+        policy = self._policy
+        band = np.maximum(policy.margin_ns, published * policy.margin_ppm // PPM) // 2
+        moved: Bools = np.abs(smooth - published) > band
+        self.metric_published[rows] = np.where(moved, smooth, published)
+        self.told[:, rows[moved]] = np.stack(figures)[:, moved]
+        return moved
+
+    def told_figures(self, rows: I32 | I64) -> Figures:
+        """Return the figures that go with the published metric, in the shape of ``rows``."""
+        return Figures(*self.told[:, rows])
+
+    def detect_times(self, health: Health, rows: I64) -> I64:
+        """Return the detect times that the usual loss of some rows calls for."""
+        names, policy = self._overlay.transports, self._policy
+        interval = np.array([policy.profile(t).interval_ns for t in names], dtype=np.int64)
+        configured = np.array([policy.profile(t).multiplier for t in names], dtype=np.int64)
+        transport, habit = self._overlay.transport[rows], health.habit(rows)
+        multiplier = adapt(
+            configured[transport],
+            interval_ns=interval[transport],
+            loss_ppm=habit.loss_ppm,
+            burst_milli=habit.burst_milli,
+        )
+        return multiplier * interval[transport]
+
+    def numbers(self, prefix: str, row: int, number: int) -> list[tuple[str, int]]:
+        """Return what decided about one row and class, for the journal."""
+        rtt, jitter, loss = self.told[:, row].tolist()
+        return [
+            (f"{prefix}_verdict", int(self.verdict[number, row])),
+            (f"{prefix}_metric_now_ns", int(self.metric_now[row])),
+            (f"{prefix}_metric_ns", int(self.metric_published[row])),
+            (f"{prefix}_rtt_ns", rtt),
+            (f"{prefix}_jitter_ns", jitter),
+            (f"{prefix}_loss_ppm", loss),
+        ]
+
+
+def figures_of(
+    health: Health, brownout: Brownout, rows: I64, now_ns: int, policy: Policy
+) -> Figures:
+    """Return what is known of some rows; what is older than ``stale_ns`` is unknown.
+
+    Loss is what the counts of the window prove, and after a brownout alarm at least
+    what was lost since the change.
+    """
+    stale = now_ns - health.updated_ns[rows] > policy.stale_ns
+    loss = np.maximum(health.loss_floor_ppm(rows), brownout.estimate_ppm(rows))
+    return Figures(
+        rtt_ns=np.where(stale, -1, health.srtt_ns[rows]),
+        jitter_ns=np.where(stale, -1, health.jitter_ns(rows)),
+        loss_ppm=np.where(stale, -1, loss),
+    )
+
+
+def join_figures(first: Figures, second: Figures) -> Figures:
+    """Return the figures of two tunnels in a row; unknown where one of them is.
+
+    Round trips and jitters add up, losses are independent.
+    """
+    known = [(a >= 0) & (b >= 0) for a, b in zip(first, second, strict=True)]
+    loss = first.loss_ppm + second.loss_ppm - first.loss_ppm * second.loss_ppm // PPM
+    return Figures(
+        np.where(known[0], first.rtt_ns + second.rtt_ns, -1),
+        np.where(known[1], first.jitter_ns + second.jitter_ns, -1),
+        np.where(known[2], loss, -1),
+    )

@@ -1,0 +1,78 @@
+"""Traffic on the wires: flows follow the forwarding tables, links fill, queues grow."""
+
+import numpy as np
+
+from patronus.engine.forwarding import NO_ROW, EntrySpace
+from patronus.engine.overlay import I32, I64
+from patronus.sim.congestion import Routes, capacities, congest
+from patronus.sim.prober import Prober
+from patronus.sim.traffic import Demands
+from patronus.sim.wire import WINDOW_NS, Wire
+
+_BITS: int = 8
+
+
+class Load:
+    """Carries the demands over the current paths; recomputed on the grid of 100 ms."""
+
+    def __init__(self, demands: Demands, space: EntrySpace, wire: Wire) -> None:
+        self.demands, self._space, self._wire = demands, space, wire
+        self.entries: I64 = (
+            demands.site.astype(np.int64) * space.destinations + demands.destination
+        ) * space.classes + demands.traffic_class
+        self.offered_bits: I64 = np.zeros(len(self.entries), dtype=np.int64)
+        self._rows: I32 = np.full((len(self.entries), 2), NO_ROW, dtype=np.int32)
+        self._capacity: I64 = np.zeros(0, dtype=np.int64)
+        homes = [d.sites for d in wire.overlay.destinations]
+        width = max((len(h) for h in homes), default=1)
+        self._home = np.array([(*h, *[h[0]] * (width - len(h))) for h in homes], dtype=np.int64)
+
+    def changed(self, used: I32, now_ns: int) -> bool:
+        """Take note of the paths in use; tell whether anything about the load is new."""
+        rows = self._legs(used)
+        capacity = capacities(self._wire.underlay.links, self._wire.effects, now_ns)
+        new = not np.array_equal(rows, self._rows) or not np.array_equal(capacity, self._capacity)
+        new |= bool(len(self._wire.effects.changing(now_ns - WINDOW_NS - 1, now_ns + 1)))
+        new |= self._wire.rerouted
+        self._rows, self._capacity = rows, capacity
+        return new and len(self.entries) > 0
+
+    def _legs(self, used: I32) -> I32:
+        """Return the tunnels of each flow: the first, and the second where it transits."""
+        first = used[self.entries]
+        end = np.where(first == NO_ROW, -1, self._wire.overlay.dst[first]).astype(np.int64)
+        home = (self._home[self.demands.destination] == end[:, None]).any(axis=1)
+        onward = (first != NO_ROW) & ~home
+        entry = (end * self._space.destinations + self.demands.destination) * self._space.classes
+        second = np.where(onward, used[entry + self.demands.traffic_class], NO_ROW)
+        return np.stack([first, second], axis=1).astype(np.int32)
+
+    def spread(self, prober: Prober, now_ns: int) -> None:
+        """Put the flows on the wires and tell the prober what the dataplanes count."""
+        routes = self._routes()
+        links = self._wire.underlay.links
+        state = congest(
+            routes,
+            rate_bps=self.demands.rate_bps,
+            capacity_bps=self._capacity,
+            buffer_ns=links.buffer_ns,
+            wire_loss_ppm=self._wire.link_loss_ppm(now_ns),
+        )
+        self._wire.congest(state.delay_ns, state.loss_ppm)
+        pps = self.demands.rate_bps // (_BITS * np.maximum(self.demands.packet_bytes, 1))
+        rate = np.zeros(self._wire.overlay.rows, dtype=np.int64)
+        for leg in self._rows.T:
+            there = leg != NO_ROW
+            np.add.at(rate, leg[there], pps[there])
+        prober.data_rate_pps = np.minimum(rate, 40 * 1000)
+
+    def _routes(self) -> Routes:
+        """Return the links of each flow over both legs."""
+        legs = [self._wire.links_of(leg.astype(np.int64)) for leg in self._rows.T]
+        neutral = self._wire.neutral
+        for leg, matrix in zip(self._rows.T, legs, strict=True):
+            matrix[leg == NO_ROW] = neutral
+        matrix = np.concatenate(legs, axis=1)
+        real = (matrix != neutral) & (matrix >= 0)
+        start = np.concatenate([[0], np.cumsum(real.sum(axis=1))])
+        return Routes(start, matrix[real])

@@ -1,0 +1,394 @@
+"""Every probe of every tunnel, in arrays: sent, lost or delayed, reflected, stamped.
+
+This is the dense half of the simulation. A slot is only a batch: each probe has
+its own send and arrival times in nanoseconds and what follows from them does not
+depend on how time is cut (tests run it at 1, 10 and 100 ms).
+
+Probes are sent and reflected by the kernels, so a stopped agent changes nothing
+here. For each slot the prober
+
+1. sends the probes that are due: the wire tells each one's fate on both ways;
+2. lets what arrives in the slot move the stamps ``heard`` and ``confirmed``, and
+   returns the exact edges of silence;
+3. hands the reflections that came back to the engine's estimators.
+
+In one direction of one tunnel probes do not overtake each other (queues are first
+in, first out), unless a reordering fault says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from patronus.dataplane.memory import MemoryDataplane
+from patronus.engine import silence
+from patronus.engine.fingerprint import U64
+from patronus.engine.overlay import I64, Overlay
+from patronus.engine.policy import Policy
+from patronus.engine.selection import Bools
+from patronus.engine.silence import Edges
+from patronus.engine.units import LONG_AGO, NEVER, SECOND
+from patronus.sim.luck import binomial, object_keys, words
+from patronus.sim.wire import Wire
+
+BLOCK: Final = 32_768
+"""Rows that are worked on at a time, so that temporaries stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Reflections that came back; at most one a row, rows ascending."""
+
+    rows: slice | I64
+    sent_ns: I64
+    reflected_ns: I64
+    arrived_ns: I64
+    sequence: I64
+    heard_count: I64
+    """How many of our probes the peer had heard by then."""
+    data_sent: I64
+    data_lost: I64
+    """Counted data packets that this reflection reports on, and how many were lost."""
+
+
+@dataclass(eq=False)
+class _Flight:
+    """Probes that were sent together; arrays of one element a probe."""
+
+    rows: slice | I64
+    sent_ns: I64
+    heard_at_ns: I64
+    """Arrival at the peer, NEVER when lost."""
+    back_at_ns: I64
+    """Arrival of the reflection, NEVER when lost on either way."""
+    sequence: I64
+    heard_count: I64
+    data: I64
+    """Shape (probes, 2): data packets sent and lost on the row so far."""
+    last_ns: int
+    """After this nothing of it is under way."""
+    mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Positions of the probes whose H bit is clear."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Rows that are probed at one interval."""
+
+    rows: I64
+    interval_ns: int
+    phase_ns: I64
+    whole: bool
+    """They are all rows of the overlay."""
+
+
+class Prober:
+    """Probes all tunnels of all sites."""
+
+    def __init__(
+        self, overlay: Overlay, policy: Policy, wire: Wire, dataplane: MemoryDataplane, seed: int
+    ) -> None:
+        self._overlay, self._wire, self._dataplane = overlay, wire, dataplane
+        rows = overlay.rows
+        self.silent: Bools = np.ones(rows, dtype=np.bool_)
+        self.clock_ns: I64 = np.zeros(len(overlay.sites), dtype=np.int64)
+        """How far each site's clock is off; it shows in one-way figures only."""
+        self.data_rate_pps: I64 = np.zeros(rows, dtype=np.int64)
+        """Data packets a second that the dataplanes count on each row."""
+        self.sent = 0
+        self.lost = 0
+        self._heard_count: I64 = np.zeros(rows, dtype=np.int64)
+        self._data: I64 = np.zeros((rows, 2), dtype=np.int64)
+        self._reported: I64 = np.zeros((rows, 2), dtype=np.int64)
+        self._last_heard_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
+        self._last_back_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
+        self._last_sent_ns: I64 = np.full(rows, NEVER, dtype=np.int64)
+        self._data_words = object_keys(seed, "data", overlay.key)
+        phase = words(object_keys(seed, "phase", overlay.key), 0)
+        self._groups = list(_groups(overlay, policy, phase))
+        self._flights: list[_Flight] = []
+
+    def step(self, start_ns: int, end_ns: int, take: Callable[[Samples], None]) -> Edges:
+        """Go through a slot; call ``take`` with the samples, return the edges in order."""
+        self._wire.begin(start_ns, end_ns)
+        for group in self._groups:
+            self._send(group, start_ns, end_ns)
+        edges = self._stamp(start_ns, end_ns)
+        for flight in self._flights:
+            self._report(flight, start_ns, end_ns, take)
+        self._flights = [f for f in self._flights if f.last_ns >= end_ns]
+        return edges
+
+    # ------------------------------------------------------------ sending
+
+    def _send(self, group: _Group, start_ns: int, end_ns: int) -> None:
+        """Send what is due in the slot, one flight for each time around."""
+        first = start_ns // group.interval_ns
+        last = (end_ns - 1) // group.interval_ns
+        for ordinal in range(first, last + 1):
+            low, high = start_ns - ordinal * group.interval_ns, end_ns - ordinal * group.interval_ns
+            if low <= 0 and high >= group.interval_ns:
+                rows: slice | I64 = slice(0, len(group.rows)) if group.whole else group.rows
+                phase = group.phase_ns
+            else:
+                due = np.flatnonzero((group.phase_ns >= low) & (group.phase_ns < high))
+                rows, phase = group.rows[due], group.phase_ns[due]
+            if len(phase):
+                self._launch(rows, ordinal * group.interval_ns + phase, ordinal)
+
+    def _launch(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> None:
+        count = len(sent_ns)
+        there, back = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+        for part, at in _blocks(rows, count):
+            self._wire.round_trip(part, sent_ns[at], ordinal, there[at], back[at])
+            self._in_order(part, there[at], back[at])
+        self.sent += count
+        arrived = there != NEVER
+        self._heard_count[rows] += arrived
+        self.lost += count - int(np.count_nonzero(back != NEVER))
+        self._count_data(rows, sent_ns, ordinal)
+        flight = _Flight(
+            rows=rows,
+            sent_ns=sent_ns,
+            heard_at_ns=there,
+            back_at_ns=back,
+            sequence=np.full(count, ordinal, dtype=np.int64),
+            heard_count=self._heard_count[rows].copy(),
+            data=self._data[rows].copy() if self.data_rate_pps.any() else self._data[:0],
+            last_ns=int(np.where(back == NEVER, LONG_AGO, back).max(initial=LONG_AGO)),
+        )
+        last_heard = int(np.where(arrived, there, LONG_AGO).max(initial=LONG_AGO))
+        flight.last_ns = max(flight.last_ns, last_heard)
+        self._flights.append(flight)
+        self._set_mute(flight)
+
+    def _in_order(self, rows: slice | I64, there: I64, back: I64) -> None:
+        """Let no probe overtake the one before it in its direction."""
+        for times, last in ((there, self._last_heard_ns), (back, self._last_back_ns)):
+            lost = times == NEVER
+            np.maximum(times, last[rows] + 1, out=times)
+            last[rows] = np.where(lost, last[rows], times)
+            times[lost] = NEVER
+
+    def _count_data(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> None:
+        """Count the data packets that went before each probe, and draw how many were lost."""
+        rate = self.data_rate_pps[rows]
+        at = np.flatnonzero(rate)
+        before = self._last_sent_ns[rows][at] if len(at) else None
+        self._last_sent_ns[rows] = sent_ns
+        if before is None:
+            return
+        row = (np.arange(self._overlay.rows)[rows] if isinstance(rows, slice) else rows)[at]
+        known = before != NEVER
+        row, at, before = row[known], at[known], before[known]
+        rate, now = rate[at], sent_ns[at]
+        count = np.minimum(rate * now // SECOND - rate * before // SECOND, 4096)
+        draw = words(self._data_words[row], ordinal)
+        lost = binomial(draw, count, self._wire.loss_ppm(row, now))
+        self._data[row, 0] += count
+        self._data[row, 1] += lost
+
+    def _set_mute(self, flight: _Flight) -> None:
+        """Find the probes that leave with a clear H bit: their senders hear nothing."""
+        rows, sent = flight.rows, flight.sent_ns
+        deaf = sent - self._dataplane.heard_ns[rows] > self._dataplane.detect_ns[rows]
+        at = np.flatnonzero(deaf)
+        if not len(at):
+            return
+        row = at + rows.start if isinstance(rows, slice) else rows[at]
+        heard = self._heard_by(row, sent[at])
+        still = sent[at] - heard > self._dataplane.detect_ns[row]
+        flight.mute = at[still]
+
+    def _heard_by(self, rows: I64, at_ns: I64) -> I64:
+        """Return when each row last heard its peer, up to exact times (rows ascending)."""
+        heard = self._dataplane.heard_ns[rows].copy()
+        for flight in self._flights:
+            for of, times in ((rows, flight.back_at_ns), (self._reverse(rows), flight.heard_at_ns)):
+                place, there = _places(flight.rows, of)
+                arrival = np.where(there, times[place], NEVER)
+                np.maximum(heard, np.where(arrival <= at_ns, arrival, LONG_AGO), out=heard)
+        return heard
+
+    def _reverse(self, rows: I64) -> I64:
+        return self._overlay.reverse[rows].astype(np.int64)
+
+    # ------------------------------------------------------------ stamping
+
+    def _stamp(self, start_ns: int, end_ns: int) -> Edges:
+        """Move the stamps by all that arrives in the slot; return the edges of silence."""
+        newest, odd = self._newest(start_ns, end_ns)
+        plane = self._dataplane
+        np.maximum(plane.heard_ns, newest, out=plane.heard_ns)
+        parts = []
+        for start in range(0, len(newest), BLOCK):
+            part = slice(start, min(start + BLOCK, len(newest)))
+            gap = newest[part] - plane.confirmed_ns[part]
+            strange = gap > plane.detect_ns[part]
+            strange |= self.silent[part] & (gap > 0)
+            strange |= odd[part]
+            if strange.any():
+                at = np.flatnonzero(strange) + part.start
+                newest[at] = LONG_AGO
+                parts += self._exactly(at, start_ns, end_ns)
+            parts.append(
+                silence.stamp(
+                    plane.confirmed_ns, plane.detect_ns, self.silent, part, newest[part],
+                    not_before_ns=start_ns,
+                )
+            )  # fmt: skip
+            parts.append(
+                silence.expire(
+                    plane.confirmed_ns, plane.detect_ns, self.silent, part, end_ns,
+                    not_before_ns=start_ns,
+                )
+            )  # fmt: skip
+        return _in_time(parts)
+
+    def _newest(self, start_ns: int, end_ns: int) -> tuple[I64, Bools]:
+        """Return each row's newest proof that arrives before the end, and the odd rows.
+
+        Odd rows receive a clear H bit in the slot and must be looked at event by event.
+        """
+        newest = np.full(self._overlay.rows, LONG_AGO, dtype=np.int64)
+        odd = np.zeros(self._overlay.rows, dtype=np.bool_)
+        for flight in self._flights:
+            _raise_to(newest, flight.rows, flight.back_at_ns, end_ns)
+            if isinstance(flight.rows, slice):
+                for part, _ in _blocks(flight.rows, len(newest)):
+                    arrived = flight.heard_at_ns[self._overlay.reverse[part]]
+                    _raise_to(newest, part, arrived, end_ns)
+            else:
+                _raise_to(newest, self._reverse(flight.rows), flight.heard_at_ns, end_ns)
+            if len(flight.mute):
+                at = flight.heard_at_ns[flight.mute]
+                hit = flight.mute[(at >= start_ns) & (at < end_ns)]
+                row = (
+                    hit + flight.rows.start if isinstance(flight.rows, slice) else flight.rows[hit]
+                )
+                odd[self._reverse(row)] = True
+        return newest, odd
+
+    def _exactly(self, rows: I64, start_ns: int, end_ns: int) -> list[Edges]:
+        """Take the arrivals of a few rows one after the other, in their order."""
+        row, at_ns, proof = self._arrivals(rows, start_ns, end_ns)
+        order = np.lexsort((at_ns, row))
+        row, at_ns, proof = row[order], at_ns[order], proof[order]
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        place = np.arange(len(row)) - np.repeat(first, np.diff(first, append=len(row)))
+        plane, edges = self._dataplane, []
+        for turn in range(int(place.max(initial=-1)) + 1):
+            now = place == turn
+            good, bad = now & proof, now & ~proof
+            edges.append(
+                silence.stamp(
+                    plane.confirmed_ns, plane.detect_ns, self.silent, row[good], at_ns[good],
+                    not_before_ns=start_ns,
+                )
+            )  # fmt: skip
+            if bad.any():
+                # The peer says that it does not hear us: the proof is gone at once.
+                edges.append(
+                    silence.cut(
+                        plane.confirmed_ns, plane.detect_ns, self.silent, row[bad], at_ns[bad],
+                        not_before_ns=start_ns,
+                    )
+                )  # fmt: skip
+        return edges
+
+    def _arrivals(self, rows: I64, start_ns: int, end_ns: int) -> tuple[I64, I64, Bools]:
+        """Return what reaches some rows in the slot: (row, time, is it proof)."""
+        parts: list[tuple[I64, I64, Bools]] = []
+        for flight in self._flights:
+            place, there = _places(flight.rows, rows)
+            back = flight.back_at_ns[place[there]]
+            parts.append((rows[there], back, np.ones(len(back), dtype=np.bool_)))
+            place, there = _places(flight.rows, self._reverse(rows))
+            heard = place[there]
+            proof = np.isin(heard, flight.mute, invert=True)
+            parts.append((rows[there], flight.heard_at_ns[heard], proof))
+        row, at_ns, proof = (np.concatenate([p[i] for p in parts]) for i in range(3))
+        inside = (at_ns >= start_ns) & (at_ns < end_ns)
+        return row[inside], at_ns[inside], proof[inside].astype(np.bool_)
+
+    # ------------------------------------------------------------ reporting
+
+    def _report(
+        self, flight: _Flight, start_ns: int, end_ns: int, take: Callable[[Samples], None]
+    ) -> None:
+        """Hand over the reflections of a flight that came back in the slot."""
+        for part, at in _blocks(flight.rows, len(flight.sent_ns)):
+            back = flight.back_at_ns[at]
+            here = (back >= start_ns) & (back < end_ns)
+            if here.all():
+                take(self._samples(flight, part, at))
+            elif here.any():
+                chosen = np.flatnonzero(here)
+                rows = chosen + part.start if isinstance(part, slice) else part[chosen]
+                take(self._samples(flight, rows, chosen + at.start))
+
+    def _samples(self, flight: _Flight, rows: slice | I64, at: slice | I64) -> Samples:
+        src, dst = self._overlay.src[rows], self._overlay.dst[rows]
+        step = 0 if not self.clock_ns.any() else self.clock_ns[dst] - self.clock_ns[src]
+        if len(flight.data):
+            data = flight.data[at] - self._reported[rows]
+            self._reported[rows] = flight.data[at]
+        else:
+            data = np.zeros((len(src), 2), dtype=np.int64)
+        return Samples(
+            rows=rows,
+            sent_ns=flight.sent_ns[at],
+            reflected_ns=flight.heard_at_ns[at] + step,
+            arrived_ns=flight.back_at_ns[at],
+            sequence=flight.sequence[at],
+            heard_count=flight.heard_count[at],
+            data_sent=data[:, 0],
+            data_lost=data[:, 1],
+        )
+
+
+def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
+    """Return the rows by probe interval, with each row's phase."""
+    interval = np.array([policy.profile(t).interval_ns for t in overlay.transports])
+    by_row = interval[overlay.transport]
+    groups = []
+    for value in np.unique(by_row).tolist():
+        rows = np.flatnonzero(by_row == value)
+        ns = (phase[rows] % np.uint64(value)).astype(np.int64)
+        groups.append(_Group(rows, value, ns, len(rows) == overlay.rows))
+    return groups
+
+
+def _blocks(rows: slice | I64, count: int) -> list[tuple[slice | I64, slice]]:
+    """Cut a flight into (rows, positions) of cache size."""
+    cuts = range(0, count, BLOCK)
+    at = [slice(a, min(a + BLOCK, count)) for a in cuts]
+    if isinstance(rows, slice):
+        return [(slice(rows.start + a.start, rows.start + a.stop), a) for a in at]
+    return [(rows[a], a) for a in at]
+
+
+def _places(flight_rows: slice | I64, rows: I64) -> tuple[I64, Bools]:
+    """Return where each row stands in a flight, and whether it does."""
+    if isinstance(flight_rows, slice):
+        return rows - flight_rows.start, np.ones(len(rows), dtype=np.bool_)
+    if not len(flight_rows):
+        return np.zeros_like(rows), np.zeros(len(rows), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(flight_rows, rows), len(flight_rows) - 1)
+    return place, flight_rows[place] == rows
+
+
+def _raise_to(newest: I64, rows: slice | I64, times: I64, end_ns: int) -> None:
+    """Raise each row's newest to a time before the end; a row occurs once."""
+    newest[rows] = np.maximum(newest[rows], np.where(times < end_ns, times, LONG_AGO))
+
+
+def _in_time(parts: list[Edges]) -> Edges:
+    """Return edges of several sources in order of (time, row, expire before confirm)."""
+    at_ns = np.concatenate([p.at_ns for p in parts])
+    row = np.concatenate([p.row for p in parts])
+    kind = np.concatenate([p.kind for p in parts])
+    order = np.lexsort((-kind, row, at_ns))
+    return Edges(at_ns[order], row[order], kind[order])

@@ -1,0 +1,250 @@
+"""From a world that has run to the frames and the summary that it leaves behind."""
+
+import platform
+import resource
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import pandas as pd
+
+from patronus.engine.journal import read
+from patronus.engine.liveness import State
+from patronus.engine.narrative import path_name
+from patronus.engine.units import NEVER, SECOND
+from patronus.sim import run as columns
+from patronus.sim.faults.kinds import commanded, kind_of
+from patronus.sim.run import Run
+from patronus.sim.summary import summarise
+from patronus.sim.world import Stop, World
+
+_LIBRARIES: Final = ("numpy", "scipy", "networkx", "simpy", "pandas", "pyarrow")
+
+_STATES: Final = {int(s): s.name.lower() for s in State}
+
+
+def to_run(world: World, stop: Stop, journal: Sequence[bytes], wall_s: float) -> Run:
+    """Return everything that a finished or interrupted world has to tell.
+
+    Args:
+        world: after :meth:`World.run`.
+        stop: what that returned.
+        journal: the lines that the world's sink received.
+        wall_s: how long it took, for the summary only.
+    """
+    frames = {
+        "decisions": decisions(journal),
+        "detections": detections(world),
+        "failovers": failovers(world),
+        "series": series(world),
+        "health": health(world),
+        "faults": faults(world),
+    }
+    return Run(
+        name=world.scenario.name,
+        seed=world.seed,
+        summary=summary(world, stop, frames, wall_s),
+        topology=topology(world),
+        journal=tuple(journal),
+        decisions=frames["decisions"],
+        detections=frames["detections"],
+        failovers=frames["failovers"],
+        series=frames["series"],
+        health=frames["health"],
+        faults=frames["faults"],
+    )
+
+
+def decisions(journal: Sequence[bytes]) -> pd.DataFrame:
+    """Return the journal as a frame."""
+    records = [
+        (d.t_ns, d.site, d.destination, d.traffic_class, d.from_path, d.to_path, str(d.reason),
+         dict(d.numbers))
+        for d in read(journal)
+    ]  # fmt: skip
+    return pd.DataFrame(records, columns=list(columns.DECISIONS))
+
+
+def detections(world: World) -> pd.DataFrame:
+    """Return who noticed which fault, and false alarms."""
+    overlay, records = world.overlay, []
+    for row, at_ns, layer, occurrence in world.measurement.records.detections:
+        t0 = occurrence.start_ns if occurrence else at_ns
+        records.append(
+            (occurrence.name if occurrence else "", t0, overlay.sites[overlay.src[row]],
+             overlay.sites[overlay.dst[row]], overlay.transports[overlay.transport[row]],
+             layer, at_ns, at_ns - t0 if occurrence else -1)
+        )  # fmt: skip
+    return pd.DataFrame(records, columns=list(columns.DETECTIONS))
+
+
+def failovers(world: World) -> pd.DataFrame:
+    """Return one row an exposure."""
+    overlay, space = world.overlay, world.engine.space
+    found = world.measurement
+    noticed: dict[tuple[str, int], tuple[int, str]] = {}
+    for row, at_ns, layer, occurrence in found.records.detections:
+        if occurrence is not None:
+            noticed.setdefault((occurrence.name, row), (at_ns - occurrence.start_ns, layer))
+    records = []
+    for exposure in found.ledger.all:
+        site, destination, number = space.key(exposure.entry)
+        occurrence = found.occurrences[exposure.occurrence]
+        detection, layer = noticed.get((occurrence.name, exposure.row_before), (-1, ""))
+        if detection < 0 and exposure.switch_ns == NEVER:
+            detection = NEVER
+        records.append(
+            (occurrence.name, str(occurrence.fault.kind), exposure.t0_ns, overlay.sites[site],
+             overlay.destinations[destination].name,
+             world.scenario.policy.classes[number].name,
+             path_name(overlay, exposure.row_before, destination),
+             path_name(overlay, exposure.row_after, destination),
+             layer, exposure.moved_by, detection, exposure.switch_ns, exposure.failover_ns,
+             int(found.tally.outage_ns[exposure.stream]),
+             int(found.tally.degraded_ns[exposure.stream]))
+        )  # fmt: skip
+    return pd.DataFrame(records, columns=list(columns.FAILOVERS))
+
+
+def series(world: World) -> pd.DataFrame:
+    """Return the measured flows, a row a second."""
+    overlay, space = world.overlay, world.engine.space
+    names = [space.key(int(e)) for e in world.load.entries]
+    parts = []
+    for t_ns, rows, second in world.measurement.records.seconds:
+        paths = [
+            path_name(overlay, int(row), key.destination)
+            for row, key in zip(rows, names, strict=True)
+        ]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "t_ns": t_ns,
+                    "site": [overlay.sites[k.site] for k in names],
+                    "destination": [overlay.destinations[k.destination].name for k in names],
+                    "class": [world.scenario.policy.classes[k.traffic_class].name for k in names],
+                    "path": paths,
+                    "offered": second.offered,
+                    "delivered": second.delivered,
+                    "lost": second.offered - second.delivered,
+                    "duplicated": second.duplicated,
+                    "delay_ns": second.delay_ns,
+                    "jitter_ns": second.jitter_ns,
+                    "mos_milli": second.mos_milli,
+                    "in_sla": second.in_sla,
+                }
+            )
+        )
+    if not parts:
+        return pd.DataFrame(columns=list(columns.SERIES))
+    return pd.concat(parts, ignore_index=True)
+
+
+def health(world: World) -> pd.DataFrame:
+    """Return what the engine believed of the tunnels that faults touched."""
+    overlay, records = world.overlay, []
+    for t_ns, rows, states, figures in world.measurement.records.health:
+        told = zip(rows.tolist(), states.tolist(), *(f.tolist() for f in figures), strict=True)
+        for row, state, rtt, jitter, loss in told:
+            records.append(
+                (t_ns, overlay.sites[overlay.src[row]], overlay.sites[overlay.dst[row]],
+                 overlay.transports[overlay.transport[row]], _STATES[state], rtt, jitter, loss)
+            )  # fmt: skip
+    return pd.DataFrame(records, columns=list(columns.HEALTH))
+
+
+def faults(world: World) -> pd.DataFrame:
+    """Return commanded against observed."""
+    records = []
+    for occurrence in world.timeline.occurrences:
+        seen = world.gauges.reading(occurrence)
+        records.append(
+            (occurrence.name, str(occurrence.fault.kind), occurrence.label, occurrence.start_ns,
+             occurrence.end_ns, len(occurrence.links), len(occurrence.sites),
+             kind_of(occurrence.fault).quantity, commanded(occurrence.fault),
+             seen.before, seen.during, seen.after, seen.verified)
+        )  # fmt: skip
+    return pd.DataFrame(records, columns=list(columns.FAULTS))
+
+
+def summary(
+    world: World, stop: Stop, frames: dict[str, pd.DataFrame], wall_s: float
+) -> dict[str, Any]:
+    """Return the measured part of ``summary.json``; verdict and expectations come later."""
+    scenario, checks = world.scenario, world.checkers
+    journal = world.engine.journal
+    figures = summarise(
+        failovers=frames["failovers"], detections=frames["detections"], series=frames["series"]
+    )
+    return {
+        "name": scenario.name,
+        "about": scenario.about,
+        "backend": "sim",
+        "mode": "event",
+        "seed": world.seed,
+        "interrupted": stop.interrupted,
+        "converged": world.converged,
+        "counts": {
+            "sites": len(world.overlay.sites),
+            "tunnels": world.overlay.rows,
+            "flows": len(world.load.entries),
+            "faults": len(world.timeline.occurrences),
+            "exposures": len(frames["failovers"]),
+            "unavoidable": world.measurement.unavoidable,
+            "probes": world.prober.sent,
+            "probes_lost": world.prober.lost,
+            "decisions": journal.count,
+        },
+        **figures,
+        "checks": {
+            "loops": checks.loops,
+            "black_holes": checks.black_holes,
+            "flaps": checks.flaps,
+            "bound_ns": checks.bound_ns,
+            "shared_fate": checks.shared_fate(),
+        },
+        "warnings": list(world.timeline.warnings),
+        "network_sha256": world.underlay.fingerprint,
+        "decisions_sha256": journal.decisions_sha256,
+        "journal_sha256": journal.journal_sha256,
+        "simulated_s": (stop.at_ns + scenario.warmup_ns) / SECOND,
+        "wall_s": round(wall_s, 3),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), "patronus": version("patronus"), **found}
+
+
+def topology(world: World) -> dict[str, Any]:
+    """Return what drawings need."""
+    overlay, under = world.overlay, world.underlay
+    hubs = set(overlay.transit)
+    failed = {under.links.names[i] for o in world.timeline.occurrences for i in o.links}
+    sites = {overlay.sites[s] for o in world.timeline.occurrences for s in o.sites}
+    nodes, links = [], []
+    for number, provider in enumerate(under.providers):
+        name = overlay.transports[number]
+        spots = provider.position.tolist()
+        nodes += [
+            {"name": n, "x": x, "y": y, "provider": name}
+            for n, (x, y) in zip(provider.nodes, spots, strict=True)
+        ]
+        for cable, (a, b) in enumerate(provider.ends.tolist()):
+            label = under.links.names[provider.first_link + 2 * cable]
+            links.append({"name": label, "provider": name, "a": spots[a], "b": spots[b]})
+    return {
+        "sites": [
+            {"name": n, "x": x, "y": y, "hub": i in hubs}
+            for i, (n, (x, y)) in enumerate(
+                zip(overlay.sites, under.position.tolist(), strict=True)
+            )
+        ],
+        "nodes": nodes,
+        "links": links,
+        "failed": sorted(failed),
+        "failed_sites": sorted(sites),
+    }

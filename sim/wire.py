@@ -1,0 +1,397 @@
+"""What happens to a packet on its way: the truth that nobody in the overlay knows.
+
+A packet's fate in one direction follows from the state of every link it crosses
+at the instant it departs: it survives all of them or is lost, and arrives after
+the sum of their delays plus bounded noise. Faults and loss bursts are functions
+of time that do not depend on what the overlay does, so fates can be computed
+ahead. What does depend on it, congestion and the providers' routes, changes only
+between windows (on the grid of 100 ms that the world steps on).
+
+Parameters that stay constant through a window are *folded* into one array a
+quantity, an element a row. Rows with a link that changes in the window are
+*lively*: their packets are looked up one by one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from patronus.engine.fingerprint import U64, mix
+from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.units import MS, NEVER, PPM
+from patronus.sim.bursts import Bursts
+from patronus.sim.faults.effects import LinkEffects
+from patronus.sim.faults.outages import Mutes
+from patronus.sim.luck import (
+    LOSS_BITS,
+    Bools,
+    hit,
+    loss_back,
+    loss_out,
+    noise_back,
+    noise_ns,
+    noise_out,
+    object_keys,
+    threshold,
+    words,
+)
+from patronus.sim.topology.routes import segments
+from patronus.sim.underlay import Underlay
+
+WINDOW_NS: Final = 100 * MS
+"""Widest window: the grid on which congestion and provider routes change."""
+
+_COMMON_MTU: Final = 1500
+"""No measured packet is larger, so only smaller MTUs need a look."""
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """What some packets meet on their whole way; arrays of one length."""
+
+    delay_ns: I64
+    jitter_ns: I64
+    loss_ppm: I64
+    """Corrupted packets included; 1,000,000 where any link is black."""
+    mtu: I64
+    duplicate_ppm: I64
+    reorder_ppm: I64
+    reorder_ns: I64
+    """What is added to the delay of packets that are held back."""
+
+
+class Wire:
+    """The underlay in time; call :meth:`begin` for each window, in order."""
+
+    def __init__(
+        self, overlay: Overlay, underlay: Underlay, effects: LinkEffects, mutes: Mutes, seed: int
+    ) -> None:
+        self.overlay, self.underlay, self.effects = overlay, underlay, effects
+        self._mutes = mutes
+        self.rerouted = False
+        """Some route has changed in the last window."""
+        self.words = object_keys(seed, "probe", overlay.key)
+        burst = underlay.links.burst
+        self._bursts = Bursts(object_keys(seed, "burst", underlay.links.key), burst)
+        self._burst_ppm = np.array([b.loss_ppm if b else 0 for b in (*burst, None)], np.int64)
+        self._lay_routes()
+        self._index_rows()
+        links = len(underlay.links.names)
+        self.congestion_delay_ns = np.zeros(links + 1, dtype=np.int64)
+        self.congestion_loss_ppm = np.zeros(links + 1, dtype=np.int64)
+        pad = np.zeros(1, dtype=np.int64)
+        self._link_delay = np.concatenate([underlay.links.delay_ns, pad])
+        self._link_jitter = np.concatenate([underlay.links.jitter_ns, pad])
+        self._link_loss = np.concatenate([underlay.links.loss_ppm, pad])
+        self._link_mtu = np.append(underlay.links.mtu, NEVER)
+        rows = overlay.rows
+        self.delay_ns, self.delay_back_ns = np.zeros((2, rows), dtype=np.int64)
+        self.jitter_ns, self.jitter_back_ns = np.zeros((2, rows), dtype=np.int64)
+        self.limit, self.limit_back = np.zeros((2, rows), dtype=np.uint64)
+        self._is_lively, self._is_odd = np.zeros((2, rows), dtype=np.bool_)
+        self.lively = np.zeros(0, dtype=np.int64)
+        """Rows of the window that must be looked up packet by packet, sorted."""
+        self._unfolded = np.arange(rows, dtype=np.int64)
+        self.start_ns = self.end_ns = self.horizon_ns = 0
+
+    # ------------------------------------------------------------ routes
+
+    def _lay_routes(self) -> None:
+        """Give each row its access links and its segment; segments of all providers in a line."""
+        src, dst, transport = self.overlay.src, self.overlay.dst, self.overlay.transport
+        under = self.underlay
+        sizes = np.array([len(p.nodes) for p in under.providers], dtype=np.int64)
+        self._first_segment = np.concatenate([[0], np.cumsum(sizes * sizes)])
+        self.up = under.up[src, transport]
+        self.down = under.down[dst, transport]
+        pops = under.pop[src, transport] * sizes[transport] + under.pop[dst, transport]
+        self.segment = (self._first_segment[transport] + pops).astype(np.int32)
+        self._failed: list[frozenset[int]] = [frozenset()] * len(under.providers)
+        self._routes: list[I32] = []
+        for number in range(len(under.providers)):
+            self._routes.append(self._padded(number, frozenset()))
+        self._join_routes()
+
+    def _padded(self, provider: int, failed: frozenset[int]) -> I32:
+        """Return a provider's segments as a matrix of links, padded with the neutral link.
+
+        A segment without a route gets the link -1, which is black.
+        """
+        table = segments(self.underlay, provider, failed)
+        neutral = len(self.underlay.links.names)
+        lengths = np.diff(table.start)
+        width = max(1, int(lengths.max(initial=0)))
+        matrix = np.full((len(lengths), width), neutral, dtype=np.int32)
+        filled = np.arange(width)[None, :] < lengths[:, None]
+        matrix[filled] = table.links
+        matrix[~table.reachable, 0] = -1
+        return matrix
+
+    def _join_routes(self) -> None:
+        width = max(m.shape[1] for m in self._routes)
+        neutral = len(self.underlay.links.names)
+        padded = [
+            np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=neutral)
+            for m in self._routes
+        ]
+        self.route = np.concatenate(padded)
+
+    def reroute(self, provider: int, failed: frozenset[int]) -> I64:
+        """Let one provider's routes avoid failed links, from the next window on.
+
+        Returns:
+            The rows whose route has changed.
+        """
+        if self._failed[provider] == failed:
+            return np.zeros(0, dtype=np.int64)
+        self._failed[provider] = failed
+        before, self._routes[provider] = self._routes[provider], self._padded(provider, failed)
+        self._join_routes()
+        after = self._routes[provider]
+        width = max(before.shape[1], after.shape[1])
+        neutral = len(self.underlay.links.names)
+        both = [
+            np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=neutral)
+            for m in (before, after)
+        ]
+        changed = np.flatnonzero((both[0] != both[1]).any(axis=1)) + self._first_segment[provider]
+        rows = np.sort(self._rows_by_segment.of(changed))
+        self._refold(rows)
+        self.rerouted = True
+        return rows
+
+    def links_of(self, rows: I64) -> I32:
+        """Return the links each row crosses now, shape (rows, width); see ``neutral``."""
+        return np.concatenate(
+            [self.up[rows, None], self.route[self.segment[rows]], self.down[rows, None]], axis=1
+        )
+
+    @property
+    def neutral(self) -> int:
+        """The padding link: it exists nowhere and does nothing."""
+        return len(self.underlay.links.names)
+
+    # ------------------------------------------------------------ rows by link
+
+    def _index_rows(self) -> None:
+        self._rows_by_up = Inverse(self.up)
+        self._rows_by_down = Inverse(self.down)
+        self._rows_by_segment = Inverse(self.segment)
+
+    def rows_of(self, links: I64) -> I64:
+        """Return the rows that cross any of some directed links now, sorted."""
+        crossing = np.isin(self.route, links).any(axis=1)
+        found = np.concatenate(
+            [
+                self._rows_by_up.of(links),
+                self._rows_by_down.of(links),
+                self._rows_by_segment.of(np.flatnonzero(crossing)),
+            ]
+        )
+        return np.unique(found)
+
+    # ------------------------------------------------------------ windows
+
+    def begin(self, start_ns: int, end_ns: int) -> None:
+        """Enter the window in which the next probes depart.
+
+        Rows that were lively and are no more are folded at its start. A reflection may
+        depart after the window ends, hence the horizon.
+        """
+        self.start_ns, self.end_ns = start_ns, end_ns
+        self.rerouted = False
+        self.horizon_ns = horizon = end_ns + self._longest_ns()
+        self._find_bursts(start_ns, horizon)
+        changing = np.union1d(self.effects.changing(start_ns, horizon), self._burst_links)
+        lively = self.rows_of(changing) if len(changing) else np.zeros(0, dtype=np.int64)
+        lively = np.union1d(lively, self._muted(start_ns, horizon))
+        lively = np.union1d(lively, self.overlay.reverse[lively]).astype(np.int64)
+        self._fold(np.setdiff1d(np.union1d(self.lively, self._unfolded), lively))
+        self._unfolded = np.zeros(0, dtype=np.int64)
+        self._is_lively[self.lively] = False
+        self._is_lively[lively] = True
+        self.lively = lively
+
+    def _longest_ns(self) -> int:
+        """Return a bound on one way's delay, what faults add included."""
+        links = self.underlay.links
+        worst = int(self.delay_ns.max(initial=0) + self.jitter_ns.max(initial=0))
+        if not worst:  # nothing folded yet
+            hop = int((links.delay_ns + links.jitter_ns).max(initial=0))
+            worst = hop * (self.route.shape[1] + 2)
+        queues = int(self.congestion_delay_ns.max()) * (self.route.shape[1] + 2)
+        return int(worst + queues + self.effects.longest_delay_ns)
+
+    def _find_bursts(self, start_ns: int, end_ns: int) -> None:
+        self._bad = self._bursts.bad(start_ns, end_ns)
+        self._burst_links = np.unique(self._bad.link)
+
+    def _muted(self, start_ns: int, end_ns: int) -> I64:
+        """Return the rows that are mute in some part of the window."""
+        mute = self._mutes
+        return np.unique(mute.row[(mute.from_ns < end_ns) & (mute.until_ns >= start_ns)])
+
+    def _refold(self, rows: I64) -> None:
+        self._unfolded = np.union1d(self._unfolded, rows)
+
+    def _fold(self, rows: I64) -> None:
+        for part in np.array_split(rows, len(rows) // 65536 + 1):
+            passage = self.passage(part, np.full(len(part), self.start_ns, dtype=np.int64))
+            limit, back = threshold(passage.loss_ppm), self.overlay.reverse[part]
+            self.delay_ns[part] = self.delay_back_ns[back] = passage.delay_ns
+            self.jitter_ns[part] = self.jitter_back_ns[back] = passage.jitter_ns
+            self.limit[part] = self.limit_back[back] = limit
+            self._is_odd[part] = (
+                (passage.mtu < _COMMON_MTU)
+                | (passage.duplicate_ppm > 0)
+                | (passage.reorder_ppm > 0)
+            )
+
+    def congest(self, delay_ns: I64, loss_ppm: I64) -> None:
+        """Set what congestion adds on each directed link, from the next window on."""
+        changed = np.flatnonzero(
+            (delay_ns != self.congestion_delay_ns[:-1])
+            | (loss_ppm != self.congestion_loss_ppm[:-1])
+        )
+        if len(changed):
+            self.congestion_delay_ns[:-1] = delay_ns
+            self.congestion_loss_ppm[:-1] = loss_ppm
+            self._refold(self.rows_of(changed))
+
+    # ------------------------------------------------------------ probes
+
+    def round_trip(
+        self, rows: slice | I64, sent_ns: I64, ordinal: int, there: I64, back: I64
+    ) -> None:
+        """Write when a probe a row arrives at the peer, and when its reflection is back.
+
+        One word of luck a probe serves both ways; ``NEVER`` where it is lost.
+        """
+        word = words(self.words[rows], ordinal)
+        np.add(noise_ns(noise_out(word), self.jitter_ns[rows]), self.delay_ns[rows], out=there)
+        there += sent_ns
+        lost = hit(loss_out(word), self.limit[rows])
+        lively = np.flatnonzero(self._is_lively[rows])
+        if len(lively):
+            row = lively + rows.start if isinstance(rows, slice) else rows[lively]
+            out = self.passage(row, sent_ns[lively])
+            noise = noise_ns(noise_out(word[lively]), out.jitter_ns)
+            there[lively] = sent_ns[lively] + out.delay_ns + noise
+            lost[lively] = hit(loss_out(word[lively]), threshold(out.loss_ppm))
+        np.add(noise_ns(noise_back(word), self.jitter_back_ns[rows]), there, out=back)
+        back += self.delay_back_ns[rows]
+        gone = hit(loss_back(word), self.limit_back[rows])
+        if len(lively):
+            home = self.passage(self.overlay.reverse[row].astype(np.int64), there[lively])
+            noise = noise_ns(noise_back(word[lively]), home.jitter_ns)
+            back[lively] = there[lively] + home.delay_ns + noise
+            gone[lively] = hit(loss_back(word[lively]), threshold(home.loss_ppm))
+        gone |= lost
+        there[lost] = NEVER
+        back[gone] = NEVER
+
+    def loss_ppm(self, rows: I64, at_ns: I64) -> I64:
+        """Return the loss that packets meet one way."""
+        loss = (self.limit[rows].astype(np.int64) * PPM) >> LOSS_BITS
+        lively = np.flatnonzero(self._is_lively[rows])
+        if len(lively):
+            loss[lively] = self.passage(rows[lively], at_ns[lively]).loss_ppm
+        return loss
+
+    # ------------------------------------------------------------ packets of users
+
+    def deliver(self, rows: I64, sent_ns: I64, word: U64, size: I64) -> tuple[I64, I64]:
+        """Return when packets arrive (``NEVER``: lost) and how many copies of each.
+
+        A packet's word is cut as a probe's: its outward fields decide loss and noise.
+        """
+        noise = noise_ns(noise_out(word), self.jitter_ns[rows])
+        arrived = sent_ns + self.delay_ns[rows] + noise
+        lost = hit(loss_out(word), self.limit[rows])
+        copies = np.ones(len(rows), dtype=np.int64)
+        at = np.flatnonzero(self._is_lively[rows] | self._is_odd[rows])
+        if len(at):
+            way, extra = self.passage(rows[at], sent_ns[at]), mix(word[at])
+            held = hit(loss_out(extra), threshold(way.reorder_ppm))
+            noise = noise_ns(noise_out(word[at]), way.jitter_ns)
+            arrived[at] = sent_ns[at] + way.delay_ns + noise + held * way.reorder_ns
+            lost[at] = hit(loss_out(word[at]), threshold(way.loss_ppm)) | (size[at] > way.mtu)
+            copies[at] += hit(loss_back(extra), threshold(way.duplicate_ppm))
+        arrived[lost], copies[lost] = NEVER, 0
+        return arrived, copies
+
+    # ------------------------------------------------------------ looking up
+
+    def passage(self, rows: I64, at_ns: I64) -> Passage:
+        """Return what packets that depart at given times meet; rows may repeat."""
+        matrix = self.links_of(rows)
+        survive, single, prompt = np.full((3, len(rows)), PPM, dtype=np.int64)
+        delay, jitter, late = np.zeros((3, len(rows)), dtype=np.int64)
+        mtu = np.full(len(rows), NEVER, dtype=np.int64)
+        for link in matrix.T:
+            state = self.effects.at(link, at_ns)
+            survive = survive * (PPM - self._link_loss[link]) // PPM
+            survive = survive * (PPM - self.congestion_loss_ppm[link]) // PPM
+            survive = survive * (PPM - self._burst_loss(link, at_ns)) // PPM
+            survive = survive * (PPM - state.loss_ppm) // PPM
+            survive = survive * (PPM - state.corrupt_ppm) // PPM
+            survive[state.blackhole | (link < 0)] = 0
+            delay += self._link_delay[link] + self.congestion_delay_ns[link] + state.delay_ns
+            jitter += self._link_jitter[link] + state.jitter_ns
+            mtu = np.minimum(mtu, np.minimum(self._link_mtu[link], state.mtu))
+            single = single * (PPM - state.duplicate_ppm) // PPM
+            prompt = prompt * (PPM - state.reorder_ppm) // PPM
+            late += state.reorder_ns
+        survive[self._mute_at(rows, at_ns)] = 0
+        return Passage(delay, jitter, PPM - survive, mtu, PPM - single, PPM - prompt, late)
+
+    def _mute_at(self, rows: I64, at_ns: I64) -> Bools:
+        """Return which packets meet a tunnel that changes its keys."""
+        hit = np.zeros(len(rows), dtype=np.bool_)
+        mute = self._mutes
+        now = (mute.from_ns < self.horizon_ns) & (mute.until_ns >= self.start_ns)
+        for row, begin, end in zip(
+            mute.row[now].tolist(), mute.from_ns[now].tolist(), mute.until_ns[now].tolist(),
+            strict=True,
+        ):  # fmt: skip
+            hit |= (rows == row) & (at_ns >= begin) & (at_ns < end)
+        return hit
+
+    def link_loss_ppm(self, at_ns: int) -> I64:
+        """Return what each directed link loses at an instant, congestion left out."""
+        links = np.arange(self.neutral, dtype=np.int64)
+        when = np.full(len(links), at_ns, dtype=np.int64)
+        state = self.effects.at(links, when)
+        survive = PPM - self._link_loss[links]
+        survive = survive * (PPM - self._burst_loss(links, when)) // PPM
+        survive = survive * (PPM - state.loss_ppm) // PPM
+        survive[state.blackhole] = 0
+        loss: I64 = PPM - survive
+        return loss
+
+    def _burst_loss(self, link: I32 | I64, at_ns: I64) -> I64:
+        """Return the loss of the bad period that each link is in, 0 in good ones."""
+        bad = self._bad
+        if not len(bad.link):
+            return np.zeros(len(link), dtype=np.int64)
+        span = np.int64(1) << 40  # a window and its horizon are far shorter than 18 minutes
+        known = bad.link * span + (bad.from_ns - self.start_ns)
+        last = np.searchsorted(known, link * span + (at_ns - self.start_ns), side="right") - 1
+        inside = (last >= 0) & (bad.link[last] == link) & (at_ns < bad.until_ns[last])
+        return np.where(inside, self._burst_ppm[link], 0)
+
+
+class Inverse:
+    """Positions by value: ``of(values)`` gives where an array holds any of them."""
+
+    def __init__(self, values: I32) -> None:
+        self._order = np.argsort(values, kind="stable").astype(np.int32)
+        self._sorted = values[self._order]
+
+    def of(self, values: I64) -> I64:
+        """Return the positions of all given values, unsorted."""
+        low = np.searchsorted(self._sorted, values, side="left")
+        high = np.searchsorted(self._sorted, values, side="right")
+        parts = [self._order[a:b] for a, b in zip(low, high, strict=True)]
+        return np.concatenate(parts, dtype=np.int64) if parts else np.zeros(0, dtype=np.int64)

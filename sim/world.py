@@ -1,0 +1,307 @@
+"""The simulated world: SimPy carries what is rare, arrays carry the probes.
+
+One *slot* is at most 100 ms. When it begins, all its probes are worked out ahead
+(:mod:`prober`); the few edges and alarms that result become events at their exact
+times, beside faults, announcements and acknowledgements. When it ends, users'
+packets are counted, congestion and provider routes follow, and the sites whose
+turn it is re-rank their paths. The engine is the one that runs in production; it
+is told only what its sites could know.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+import simpy
+
+from patronus.dataplane.memory import MemoryDataplane
+from patronus.engine.engine import Announcement, Engine
+from patronus.engine.fingerprint import U64, name_key
+from patronus.engine.forwarding import NO_ROW, ForwardingDelta
+from patronus.engine.liveness import I8, Input
+from patronus.engine.overlay import I64
+from patronus.engine.selection import Bools
+from patronus.engine.silence import Edges
+from patronus.engine.units import NEVER, US
+from patronus.sim.agenda import Agenda, Phase
+from patronus.sim.agents import Agents
+from patronus.sim.checkers import Checkers
+from patronus.sim.fates import row_fates
+from patronus.sim.faults.compile import compile_faults
+from patronus.sim.faults.effects import effects
+from patronus.sim.faults.outages import hard_down, mutes
+from patronus.sim.gauges import Gauges
+from patronus.sim.load import Load
+from patronus.sim.luck import object_keys, words
+from patronus.sim.measurement import Measurement
+from patronus.sim.prober import Prober, Samples
+from patronus.sim.scenario import Scenario
+from patronus.sim.topology import build
+from patronus.sim.traffic import demands
+from patronus.sim.wire import WINDOW_NS, Wire
+
+PROGRAM_NS: Final = 300 * US
+"""From the engine's decision to the dataplane's acknowledgement."""
+
+_BULK: Final = 1_000
+"""So many tunnels heard for the first time in a slot are taken as arrays, not events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """How a run ended."""
+
+    at_ns: int
+    interrupted: bool
+
+
+class World:
+    """One scenario under one seed."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        *,
+        slot_ns: int = WINDOW_NS,
+        sink: Callable[[bytes], object] | None = None,
+    ) -> None:
+        """Build everything; nothing has happened yet.
+
+        Args:
+            scenario: validated.
+            seed: of all luck.
+            slot_ns: width of a batch; it changes nothing but the speed.
+            sink: receives the lines of the journal.
+
+        Raises:
+            ValueError: the scenario describes no network, or a fault hits nothing.
+        """
+        self.scenario, self.seed, self.slot_ns = scenario, seed, slot_ns
+        self.network = build(scenario, seed)
+        overlay, underlay = self.network.overlay, self.network.underlay
+        policy = scenario.policy
+        self.overlay, self.underlay = overlay, underlay
+        self.timeline = compile_faults(scenario, self.network, seed)
+        shaped = effects(self.timeline, underlay.links, seed)
+        self.wire = Wire(overlay, underlay, shaped, mutes(self.timeline, overlay), seed)
+        fates = row_fates(self.wire)
+        self.engine = Engine(overlay, policy, fates=fates, sink=sink)
+        detect = np.array([policy.profile(t).detect_ns for t in overlay.transports])
+        self.dataplane = MemoryDataplane(
+            overlay.src,
+            self.engine.space,
+            detect_ns=detect[overlay.transport],
+            hold_ns=policy.kernel_hold_ns,
+            kernel_failover=policy.features.kernel_failover,
+        )
+        self.prober = Prober(overlay, policy, self.wire, self.dataplane, seed)
+        self.env = simpy.Environment(initial_time=-scenario.warmup_ns)
+        self.agenda = Agenda(self.env)
+        self.agents = Agents(self)
+        self.demands = demands(scenario, self.network, seed)
+        self.load = Load(self.demands, self.engine.space, self.wire)
+        self.measurement = Measurement(self)
+        self.checkers = Checkers(self)
+        self.gauges = Gauges(self)
+        self.converged = scenario.cold
+        self._turn = self._turns()
+        self._alarms: list[tuple[int, I64]] = []
+        self._outages = [
+            hard_down(self.timeline, underlay.links, t) for t in range(len(overlay.transports))
+        ]
+
+    @property
+    def now_ns(self) -> int:
+        """The time; negative in the warm-up."""
+        return int(self.env.now)
+
+    def run(self, until_ns: int = NEVER, progress: Callable[[int], None] | None = None) -> Stop:
+        """Run to the end, or to an earlier time; Ctrl-C ends it in good order."""
+        end_ns = min(until_ns, self.scenario.duration_ns)
+        self.engine.recording = self.scenario.cold
+        self.agents.schedule(self.timeline)
+        self.agenda.at(self.now_ns, Phase.SLOT, 0, lambda: self._slot(end_ns, progress))
+        try:
+            self.env.run()
+        except KeyboardInterrupt:
+            return Stop(self.now_ns, interrupted=True)
+        return Stop(end_ns, interrupted=False)
+
+    # ------------------------------------------------------------ slots
+
+    def _slot(self, end_ns: int, progress: Callable[[int], None] | None) -> None:
+        """Work out a slot ahead and put what follows from it on the agenda."""
+        start = self.now_ns
+        until = min(start - start % WINDOW_NS + WINDOW_NS, start + self.slot_ns, end_ns)
+        if progress is not None:
+            progress(start)
+        self.measurement.begin(start, until)
+        edges = self.prober.step(start, until, self._take)
+        self._plan_edges(edges)
+        for at_ns, rows in self._alarms:
+            self.agenda.at(at_ns, Phase.ALARMS, int(rows[0]), partial(self._alarm, rows))
+        self._alarms = []
+        self.agenda.at(until, Phase.MEASURE, 0, lambda: self._measure(start, until))
+        if until % WINDOW_NS == 0:
+            self.agenda.at(until, Phase.EVALUATE, 0, self._evaluate)
+        if until < end_ns:
+            self.agenda.at(until, Phase.SLOT, 0, lambda: self._slot(end_ns, progress))
+
+    def _plan_edges(self, edges: Edges) -> None:
+        first = edges.kind == Input.CONFIRM
+        if np.count_nonzero(first) > _BULK and first.all():
+            # The start of a large overlay. Nothing reads these rows before the next
+            # evaluation, so their exact times can be noted now.
+            self.dataplane.since_ns[edges.row] = edges.at_ns
+            mine = self.agents.running[self.overlay.src[edges.row]]
+            self.engine.heard(edges.row[mine], edges.at_ns[mine])
+            return
+        cuts = np.flatnonzero(np.diff(edges.at_ns)) + 1
+        rows, kinds = np.split(edges.row, cuts), np.split(edges.kind, cuts)
+        times = edges.at_ns[np.concatenate([[0], cuts])].tolist() if len(edges.row) else []
+        for at_ns, row, kind in zip(times, rows, kinds, strict=False):
+            self.agenda.at(at_ns, Phase.EDGES, 0, partial(self.edges, row, kind))
+
+    def _take(self, samples: Samples) -> None:
+        """Hand reflections to the engine of sites whose agent runs."""
+        arrived = samples.arrived_ns
+        if not self.agents.all_running:
+            deaf = ~self.agents.running[self.overlay.src[samples.rows]]
+            arrived = np.where(deaf, NEVER, arrived)
+        alarmed = self.engine.observe(
+            samples.rows,
+            sent_ns=samples.sent_ns,
+            reflected_ns=samples.reflected_ns,
+            arrived_ns=arrived,
+            sequence=samples.sequence,
+            heard_count=samples.heard_count,
+            data_sent=samples.data_sent,
+            data_lost=samples.data_lost,
+        )
+        if len(alarmed.rows):
+            for at_ns in np.unique(alarmed.at_ns).tolist():
+                self._alarms.append((at_ns, alarmed.rows[alarmed.at_ns == at_ns]))
+
+    # ------------------------------------------------------------ events
+
+    def edges(self, rows: I64, kinds: I8) -> None:
+        """Stamps went stale or fresh: the kernel moves first, then the engine."""
+        now = self.now_ns
+        gone, back = rows[kinds == Input.EXPIRE], rows[kinds == Input.CONFIRM]
+        if len(gone):
+            self.dataplane.silence(gone.tolist(), now)
+            self.kernel_moves(gone)
+        if len(back):
+            self.dataplane.confirm(back.tolist(), now)
+        mine = self.agents.running[self.overlay.src[rows]]
+        if mine.any():
+            self.engine.edges(rows[mine], kinds[mine], now)
+            self.carry_out()
+
+    def kernel_moves(self, rows: I64) -> None:
+        """Note the moves that the dataplane made by itself at the sites of some rows."""
+        for site in np.unique(self.overlay.src[rows]).tolist():
+            if self.agents.running[site]:
+                self.measurement.kernel(self.dataplane.events(site))
+            else:
+                self.agents.keep(site, self.dataplane.events(site))
+
+    def _alarm(self, rows: I64) -> None:
+        mine = rows[self.agents.running[self.overlay.src[rows]]]
+        if len(mine):
+            self.engine.alarm(mine, self.now_ns)
+            self.carry_out()
+
+    def carry_out(self) -> None:
+        """Do what the engine wants done."""
+        out, now = self.engine.take(), self.now_ns
+        for row, at_ns, layer in out.detections:
+            self.measurement.detected(row, at_ns, layer)
+        for rows, detect_ns in out.detect:
+            self.dataplane.detect_ns[rows] = detect_ns
+        if out.unlatch:
+            self.dataplane.clear_latch(out.unlatch, now)
+            self.kernel_moves(np.array(out.unlatch, dtype=np.int64))
+        for delta in out.deltas:
+            self.agenda.at(
+                now + PROGRAM_NS, Phase.PROGRAMMED, delta.generation,
+                partial(self._program, delta),
+            )  # fmt: skip
+        for announcement in out.announcements:
+            self.agents.spread(announcement)
+
+    def _program(self, delta: ForwardingDelta) -> None:
+        before = self.dataplane.used[delta.entries]
+        self.dataplane.apply(delta, self.now_ns)
+        after = self.dataplane.used[delta.entries]
+        moved = before != after
+        self.engine.programmed(delta)
+        self.measurement.programmed(delta, moved)
+
+    def learn(self, observers: I64, announcement: Announcement) -> None:
+        """An announcement arrives at some sites."""
+        mine = observers[self.agents.running[observers]]
+        if len(mine):
+            self.engine.learn(mine, announcement, self.now_ns)
+            self.carry_out()
+
+    # ------------------------------------------------------------ the end of a slot
+
+    def _measure(self, start_ns: int, until_ns: int) -> None:
+        self.measurement.end(start_ns, until_ns)
+
+    def _evaluate(self) -> None:
+        """The grid of 100 ms: routes and congestion change, sites take their turns."""
+        now = self.now_ns
+        self._reroute(now)
+        if self.load.changed(self.dataplane.used, now):
+            self.load.spread(self.prober, now)
+        period = self.scenario.policy.evaluation_ns
+        due = np.flatnonzero((self._turn == now % period) & self.agents.running)
+        if len(due):
+            self.engine.evaluate(due.tolist(), now)
+            self.carry_out()
+        if now == 0 and not self.scenario.cold:
+            self._start()
+
+    def _start(self) -> None:
+        """Time zero: the overlay has converged, or the run is void."""
+        used = self.dataplane.used
+        reachable = self.engine.steering.wanted.rows[:, 0] != NO_ROW
+        self.converged = bool((used[reachable] != NO_ROW).all() and reachable.any())
+        self.engine.recording = True
+        self.measurement.start()
+
+    def _reroute(self, now_ns: int) -> None:
+        """Let each provider's routes follow its visible failures after its own delay."""
+        for number, provider in enumerate(self.underlay.providers):
+            known = now_ns - provider.reroute_ns
+            failed = next(
+                (o.links for o in self._outages[number] if o.from_ns <= known < o.until_ns),
+                frozenset(),
+            )
+            changed = self.wire.reroute(number, failed)
+            if len(changed):
+                self.engine.set_fates(changed, row_fates(self.wire, changed))
+
+    def _turns(self) -> I64:
+        """Return when in each evaluation interval a site takes its turn, on the grid."""
+        keys = object_keys(self.seed, "evaluation", self._site_keys())
+        turns = max(1, self.scenario.policy.evaluation_ns // WINDOW_NS)
+        return (words(keys, 0) % np.uint64(turns)).astype(np.int64) * WINDOW_NS
+
+    def _site_keys(self) -> U64:
+        return np.array([name_key("site", s) for s in self.overlay.sites], dtype=np.uint64)
+
+    def second_leg(self) -> tuple[I64, Bools]:
+        """Return the entry of each entry's second leg, and whether it has one now."""
+        space, used = self.engine.space, self.dataplane.used
+        entries = np.arange(space.entries, dtype=np.int64)
+        destination = (entries // space.classes) % space.destinations
+        end = np.where(used == NO_ROW, -1, self.overlay.dst[used]).astype(np.int64)
+        onward = (used != NO_ROW) & ~self.measurement.comb.is_home(end, destination)
+        second = (end * space.destinations + destination) * space.classes
+        return second + entries % space.classes, onward
