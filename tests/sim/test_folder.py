@@ -1,3 +1,5 @@
+"""Run folders come back as written, and are whole or not there at all."""
+
 import json
 import os
 import resource

@@ -1,3 +1,5 @@
+"""Figures for notebooks can be drawn, and refuse what cannot be."""
+
 import subprocess
 import sys
 from io import BytesIO

@@ -1,3 +1,5 @@
+"""The map holds every site, the right way up."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""Names on the map stand beside their dots and over nothing else."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

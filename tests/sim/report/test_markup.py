@@ -1,3 +1,5 @@
+"""Whatever a name holds, a browser reads it as that name."""
+
 from html.parser import HTMLParser
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Percentiles are nearest ranks, and never is the largest duration."""
+
 from math import ceil
 
 import numpy as np

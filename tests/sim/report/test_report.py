@@ -1,3 +1,5 @@
+"""The page says what happened, nothing more, and is one harmless file."""
+
 import re
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Scales hold what is drawn and have few, round ticks."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""Of the watched tunnels those that a fault disturbed are found."""
+
 from typing import Any
 
 from patronus.engine.units import MS, SECOND

@@ -1,3 +1,5 @@
+"""Numbers read as a person would say them."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
