@@ -127,9 +127,9 @@ def _overload(load_bps: I64, capacity_bps: I64) -> I64:
     # Rounded up, so that what is left does not exceed the capacity. Loads beyond 2^42 are
     # scaled down first: the product with a million has to stay below 2^63.
     shift = np.where(load_bps >> 42, 20, 0)
-    load, over = load_bps >> shift, np.maximum(load_bps - capacity_bps, 0) >> shift
-    loss: I64 = -(-over * PPM // np.maximum(load, 1))
-    return loss
+    over = -(-np.maximum(load_bps - capacity_bps, 0) >> shift)
+    loss: I64 = -(-over * PPM // np.maximum(load_bps >> shift, 1))
+    return np.minimum(loss, PPM)
 
 
 def queueing_ns(load_bps: I64, capacity_bps: I64, buffer_ns: I64) -> I64:

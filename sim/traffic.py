@@ -77,7 +77,9 @@ def demands(scenario: Scenario, network: Network, seed: int) -> Demands:
 
 def _class_of(scenario: Scenario, spec: TrafficSpec, number: int) -> int:
     if spec.rate_bps <= 0 or spec.packet_bytes <= 0 or spec.peers < 0:
-        raise TrafficError(f"traffic {number}: rate and packet size must be positive")
+        raise TrafficError(
+            f"traffic {number}: rate and packet size must be positive, peers not negative"
+        )
     names = [c.name for c in scenario.policy.classes]
     if spec.traffic_class not in names:
         raise TrafficError(f"traffic {number}: no class {spec.traffic_class!r} ({listed(names)})")

@@ -14,8 +14,7 @@ one table, sorted by (link, time); span 0 is neutral and stands for every link
 that no fault touches.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -77,16 +76,16 @@ class _Members(NamedTuple):
     """Shape (members, quantities)."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Parameters:
     """What faults do to packets on given links at given instants; arrays, made when asked for."""
 
-    effects: "LinkEffects"
-    span: I64
+    __slots__ = ("_cause", "_columns", "_span")
+
+    def __init__(self, columns: Sequence[I64], cause: I32, span: I64) -> None:
+        self._columns, self._cause, self._span = columns, cause, span
 
     def _column(self, quantity: Quantity) -> I64:
-        column: I64 = self.effects.columns[quantity].take(self.span)
-        return column
+        return self._columns[quantity].take(self._span)
 
     @property
     def blackhole(self) -> Bools:
@@ -96,7 +95,7 @@ class Parameters:
     @property
     def cause(self) -> I32:
         """The occurrence (position in the timeline) that makes it black, -1 if none."""
-        return self.effects.cause.take(self.span)
+        return self._cause.take(self._span)
 
     @property
     def loss_ppm(self) -> I64:
@@ -194,7 +193,7 @@ class LinkEffects:
 
     def at(self, links: I32 | I64, t_ns: int | I64) -> Parameters:
         """Return what happens to packets that enter links (-1: no link) at given instants."""
-        return Parameters(self, self.find(links, t_ns))
+        return Parameters(self.columns, self.cause, self.find(links, t_ns))
 
     def changing(self, start_ns: int, end_ns: int) -> I64:
         """Return the links that change within the window: after its start, before its end."""

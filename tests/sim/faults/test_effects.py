@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from patronus.engine.units import MS, NEVER, PPM, SECOND
 from patronus.sim.bursts import Bursts
+from patronus.sim.faults import effects as effects_module
 from patronus.sim.faults.effects import LinkEffects, effects
 from patronus.sim.luck import object_keys
 from patronus.sim.scenario import Burst, FaultKind, FaultSpec
 from patronus.sim.timeline import Occurrence, Timeline
+from tests.mutants.harness import caught, mutant
 from tests.oracles.link_effects import Effect, effect_at
 from tests.sim.handmade import make_fault, make_network
 
@@ -249,3 +251,33 @@ def test_nothing_is_held_back_without_faults() -> None:
     assert found.longest_delay_ns == 0
     assert seen(found, 0, 0) == Effect()
     assert found.changing(0, NEVER).tolist() == []
+
+
+# ---------------------------------------------------------------- mutants
+
+MUTANTS = {
+    "p + q - (p * q + PPM // 2) // PPM": "p + q - p * q // PPM",
+    "a[:, _SUMS] + b[:, _SUMS]": "np.maximum(a[:, _SUMS], b[:, _SUMS])",
+    "np.minimum(a[:, _LIMITS], b[:, _LIMITS])": "b[:, _LIMITS]",
+    "(value[:, Quantity.BLACK] > 0) & (cause[where] < 0)": "value[:, Quantity.BLACK] > 0",
+    "np.lexsort((members.rank[member], span))": "np.lexsort((members.who[member], span))",
+    'np.searchsorted(self._times, at, side="right") - 1': (
+        'np.maximum(np.searchsorted(self._times, at, side="left") - 1, 0)'
+    ),
+    "count -= first": "count -= first - 1",
+    "[base, real]": "[real]",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), MUTANTS.items())
+def test_the_oracle_notices_mutants(old: str, new: str) -> None:
+    """Rounding, order, edges and bases broken one at a time are each told from the oracle."""
+    broken = mutant(effects_module, old, new)
+
+    def holds(occurrences: tuple[Occurrence, ...]) -> None:
+        found = broken.effects(timeline(*occurrences), LINKS, seed=1)
+        for t_ns in INSTANTS:
+            for link in range(5):
+                assert seen(found, link, t_ns) == effect_at(occurrences, link, t_ns)
+
+    assert caught(timelines(), holds)
