@@ -12,9 +12,8 @@ from patronus.engine.journal import read
 from patronus.engine.liveness import State
 from patronus.engine.narrative import path_name
 from patronus.engine.units import NEVER, SECOND
-from patronus.sim import run as columns
 from patronus.sim.faults.kinds import commanded, kind_of
-from patronus.sim.run import Run
+from patronus.sim.run import DECISIONS, DETECTIONS, FAILOVERS, FAULTS, HEALTH, SERIES, Run
 from patronus.sim.summary import summarise
 from patronus.sim.world import Stop, World
 
@@ -62,7 +61,7 @@ def decisions(journal: Sequence[bytes]) -> pd.DataFrame:
          dict(d.numbers))
         for d in read(journal)
     ]  # fmt: skip
-    return pd.DataFrame(records, columns=list(columns.DECISIONS))
+    return pd.DataFrame(records, columns=list(DECISIONS))
 
 
 def detections(world: World) -> pd.DataFrame:
@@ -75,7 +74,7 @@ def detections(world: World) -> pd.DataFrame:
              overlay.sites[overlay.dst[row]], overlay.transports[overlay.transport[row]],
              layer, at_ns, at_ns - t0 if occurrence else -1)
         )  # fmt: skip
-    return pd.DataFrame(records, columns=list(columns.DETECTIONS))
+    return pd.DataFrame(records, columns=list(DETECTIONS))
 
 
 def failovers(world: World) -> pd.DataFrame:
@@ -103,7 +102,7 @@ def failovers(world: World) -> pd.DataFrame:
              int(found.tally.outage_ns[exposure.stream]),
              int(found.tally.degraded_ns[exposure.stream]))
         )  # fmt: skip
-    return pd.DataFrame(records, columns=list(columns.FAILOVERS))
+    return pd.DataFrame(records, columns=list(FAILOVERS))
 
 
 def series(world: World) -> pd.DataFrame:
@@ -136,7 +135,7 @@ def series(world: World) -> pd.DataFrame:
             )
         )
     if not parts:
-        return pd.DataFrame(columns=list(columns.SERIES))
+        return pd.DataFrame(columns=list(SERIES))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -150,7 +149,7 @@ def health(world: World) -> pd.DataFrame:
                 (t_ns, overlay.sites[overlay.src[row]], overlay.sites[overlay.dst[row]],
                  overlay.transports[overlay.transport[row]], _STATES[state], rtt, jitter, loss)
             )  # fmt: skip
-    return pd.DataFrame(records, columns=list(columns.HEALTH))
+    return pd.DataFrame(records, columns=list(HEALTH))
 
 
 def faults(world: World) -> pd.DataFrame:
@@ -164,7 +163,7 @@ def faults(world: World) -> pd.DataFrame:
              kind_of(occurrence.fault).quantity, commanded(occurrence.fault),
              seen.before, seen.during, seen.after, seen.verified)
         )  # fmt: skip
-    return pd.DataFrame(records, columns=list(columns.FAULTS))
+    return pd.DataFrame(records, columns=list(FAULTS))
 
 
 def summary(
