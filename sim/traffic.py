@@ -11,6 +11,7 @@ import numpy as np
 
 from patronus.engine.fingerprint import U64, combine, name_key
 from patronus.engine.overlay import I32, I64, Overlay
+from patronus.sim.distinct import distinct
 from patronus.sim.faults.selectors import Network
 from patronus.sim.luck import Bools, object_keys, words
 from patronus.sim.patterns import NoMatchError, find, listed, site_sets
@@ -55,10 +56,12 @@ def demands(scenario: Scenario, network: Network, seed: int) -> Demands:
         except NoMatchError as error:
             raise TrafficError(f"traffic {number}: {error}") from error
         code = (site * shape[1] + destination) * shape[2] + number_of_class
-        codes.append(np.unique(code))
+        codes.append(distinct(code))
         rates.append(np.full(len(codes[-1]), spec.rate_bps))
         sizes.append(np.full(len(codes[-1]), spec.packet_bytes))
-    code, place = np.unique(np.concatenate(codes), return_inverse=True)
+    every = np.concatenate(codes)
+    code = distinct(every)
+    place = np.searchsorted(code, every)
     rate, size = np.zeros(len(code), dtype=np.int64), np.zeros(len(code), dtype=np.int64)
     np.add.at(rate, place, np.concatenate(rates))
     np.maximum.at(size, place, np.concatenate(sizes))

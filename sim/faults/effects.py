@@ -23,6 +23,7 @@ import numpy as np
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import LONG_AGO, NEVER, PPM
 from patronus.sim.bursts import EPOCH_NS, Bursts
+from patronus.sim.distinct import distinct
 from patronus.sim.faults.kinds import kind_of
 from patronus.sim.luck import Bools, object_keys
 from patronus.sim.scenario import FaultKind
@@ -147,12 +148,13 @@ class LinkEffects:
     """The table of spans; build it with :func:`effects`."""
 
     def __init__(self, links: Links, members: _Members) -> None:
-        known, place = np.unique(members.link, return_inverse=True)
+        known = distinct(members.link)
+        place = np.searchsorted(known, members.link)
         # Two more places: links[-1] (no route) and links[n] (padding) are neutral as well.
         self._slot = np.full(len(links.names) + 2, -1, dtype=np.int64)
         self._slot[known] = np.arange(len(known))
         edges = np.concatenate([members.from_ns, members.until_ns])
-        self._times = np.unique(np.append(edges[edges < NEVER], LONG_AGO))
+        self._times = distinct(np.append(edges[edges < NEVER], LONG_AGO))
         codes = np.concatenate(
             [
                 place * len(self._times) + np.searchsorted(self._times, members.from_ns),
@@ -162,7 +164,7 @@ class LinkEffects:
         ends = codes[: len(place)], codes[len(place) :]
         base = np.arange(len(known)) * len(self._times)
         real = codes[edges < NEVER]
-        self._codes = np.unique(np.concatenate([base, real]))
+        self._codes = distinct(np.concatenate([base, real]))
         table, self.cause = _compose(self._codes, *ends, members)
         self.columns = tuple(np.ascontiguousarray(table[:, q]) for q in Quantity)
         """One array a quantity, an element a span."""
@@ -199,12 +201,12 @@ class LinkEffects:
         """Return the links that change within the window: after its start, before its end."""
         low = np.searchsorted(self._change_ns, start_ns, side="right")
         high = np.searchsorted(self._change_ns, end_ns, side="left")
-        return np.unique(self._change_link[low:high])
+        return distinct(self._change_link[low:high])
 
     def touched(self, start_ns: int, end_ns: int) -> I64:
         """Return the links that are not neutral throughout the window [start, end)."""
         harmed = self._known[~self._plain[self.find(self._known, start_ns)]]
-        return np.union1d(harmed, self.changing(start_ns, end_ns))
+        return distinct(np.concatenate([harmed, self.changing(start_ns, end_ns)]))
 
 
 def _compose(codes: I64, low: I64, high: I64, members: _Members) -> tuple[I64, I32]:
