@@ -164,7 +164,8 @@ def _draw_names(axes: "Axes", plan: Map, sites: Sequence[Mapping[str, Any]]) -> 
     lettering = Lettering(points, points * plan.ratio, places, lines)
     for site in sites:
         x, y = plan.place(site["x"], site["y"])
-        if beside := lettering.find(site["name"], x, y):
+        important = bool(site.get("hub")) or site["name"] in plan.failed_sites
+        if beside := lettering.find(site["name"], x, y, important=important):
             side = {"start": "left", "end": "right", "middle": "center"}[beside.anchor]
             axes.annotate(
                 _plain(site["name"]), (x, y), xytext=(beside.dx, -beside.dy),

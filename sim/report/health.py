@@ -104,7 +104,7 @@ def _rtt_said(seen: Glimpse) -> str:
     if not len(known):
         return "round trip not measured"
     first, most = words.duration(int(known[0])), words.duration(int(known.max()))
-    return f"round trip {first} at first, at most {most}"
+    return f"round trip {first}, at most {most}"
 
 
 def _loss_said(seen: Glimpse) -> str:

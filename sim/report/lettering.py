@@ -47,26 +47,29 @@ class Lettering:
     ) -> None:
         self._size = np.array([width, height])
         centres = np.array(dots, dtype=np.float64).reshape(-1, 2) * self._size
-        self._taken = [np.hstack([centres - DOT, centres + DOT])]
+        self._dots = np.hstack([centres - DOT, centres + DOT])
+        self._names = np.empty((0, 4))
         ends = np.array(lines, dtype=np.float64).reshape(-1, 2, 2) * self._size
         self._low, self._high = ends.min(axis=1), ends.max(axis=1)
         self._start, self._along = ends[:, 0], ends[:, 1] - ends[:, 0]
 
-    def find(self, name: str, x: float, y: float) -> Beside | None:
-        """Return where the name of the dot at these shares fits, and keep that room for it."""
+    def find(self, name: str, x: float, y: float, *, important: bool = False) -> Beside | None:
+        """Return where the name of the dot at these shares fits, and keep that room for it.
+
+        Where dots are dense an important name may cover some of them, but no other name.
+        """
         centre = np.array([x, y]) * self._size
         rooms = [(choice, _room(name, centre, choice)) for choice in CHOICES]
-        free = [(choice, room) for choice, room in rooms if self._free(room)]
-        if not free:
+        open_ = [(c, r) for c, r in rooms if self._inside(r) and not _covers(r, self._names)]
+        free = [(c, r) for c, r in open_ if not _covers(r, self._dots)]
+        if not (candidates := free or (open_ if important else [])):
             return None
-        choice, room = min(free, key=lambda c: self._crossed(c[1]))
-        self._taken.append(room.reshape(1, 4))
+        choice, room = min(candidates, key=lambda c: self._crossed(c[1]))
+        self._names = np.vstack([self._names, room])
         return choice
 
-    def _free(self, room: F64) -> bool:
-        taken = np.concatenate(self._taken)
-        apart = np.any((taken[:, :2] >= room[2:]) | (taken[:, 2:] <= room[:2]), axis=1)
-        return room[:2].min() >= 0 and bool(np.all(room[2:] <= self._size) and apart.all())
+    def _inside(self, room: F64) -> bool:
+        return bool(room[:2].min() >= 0 and np.all(room[2:] <= self._size))
 
     def _crossed(self, room: F64) -> int:
         """Return how many lines cross a room: its corners lie on both sides of them, nearby."""
@@ -80,7 +83,12 @@ class Lettering:
         return int(np.count_nonzero((side.min(axis=0) < 0) & (side.max(axis=0) > 0)))
 
 
-def _room(name: str, centre: npt.NDArray[np.float64], beside: Beside) -> npt.NDArray[np.float64]:
+def _covers(room: F64, others: F64) -> bool:
+    apart = np.any((others[:, :2] >= room[2:]) | (others[:, 2:] <= room[:2]), axis=1)
+    return not apart.all()
+
+
+def _room(name: str, centre: F64, beside: Beside) -> F64:
     length = LETTER * len(name)
     back = {"start": 0.0, "end": length, "middle": length / 2}[beside.anchor]
     left, base = centre[0] + beside.dx - back, centre[1] + beside.dy

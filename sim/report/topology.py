@@ -12,10 +12,10 @@ from patronus.sim.report.tables import left_out
 LINKS = 3_000
 """More links than this cannot be told apart; the failed ones are always drawn."""
 
-NAMED = 150
+NAMED_WIDE, NAMED_NARROW = 150, 20
 """On a map of more sites only hubs and failed sites have their names beside them."""
 
-WIDE, NARROW = 1040.0, 350.0
+WIDE, NARROW = 1040.0, 320.0
 """Widths in pixels for which the places of the names are chosen."""
 
 
@@ -37,8 +37,8 @@ def topology(run_topology: Mapping[str, Any]) -> Markup:
         [_provider(plan, i, links) for i in range(len(plan.providers))],
         [_link(plan, link) for link in links if link["name"] in plan.failed],
         [_site(plan, site) for site in sites],
-        _names(plan, sites, WIDE, "when-wide"),
-        _names(plan, sites, NARROW, "when-narrow"),
+        _names(plan, sites, WIDE, NAMED_WIDE, "when-wide"),
+        _names(plan, sites, NARROW, NAMED_NARROW, "when-narrow"),
         role="img",
         width="100%",
         height="100%",
@@ -87,21 +87,21 @@ def _site(plan: Map, site: Mapping[str, Any]) -> Markup:
 
 
 def _names(
-    plan: Map, sites: Sequence[Mapping[str, Any]], width: float, class_: str
+    plan: Map, sites: Sequence[Mapping[str, Any]], width: float, most: int, class_: str
 ) -> Iterator[Markup]:
     """Give the names that fit beside their sites; the important ones choose first."""
     places = [plan.place(site["x"], site["y"]) for site in sites]
     lines = [(plan.place(*k["a"]), plan.place(*k["b"])) for k in plan.links[:LINKS]]
     lettering = Lettering(width, width * plan.ratio, places, lines)
-    named = [site for site in sites if any(_rank(plan, site))] if len(sites) > NAMED else sites
-    for site, (x, y) in zip(named, places, strict=False):
-        name = str(site["name"])
-        beside = lettering.find(name, x, y)
-        if beside:
-            marked = " marked" if any(_rank(plan, site)) else ""
+    for site in sites:
+        important = any(_rank(plan, site))
+        if not important and len(sites) > most:
+            break
+        name, (x, y) = str(site["name"]), plan.place(site["x"], site["y"])
+        if beside := lettering.find(name, x, y, important=important):
             yield tag(
                 "text", name, x=percent(x), y=percent(y), dx=beside.dx, dy=beside.dy,
-                text_anchor=beside.anchor, class_=class_ + marked,
+                text_anchor=beside.anchor, class_=f"{class_} marked" if important else class_,
             )  # fmt: skip
 
 

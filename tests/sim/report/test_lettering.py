@@ -47,6 +47,17 @@ def test_names_keep_off_lines_where_they_can() -> None:
     assert choice.anchor == "end"
 
 
+def test_an_important_name_may_cover_dots_but_no_name() -> None:
+    """Among dense dots only important names are placed, and they keep apart from each other."""
+    crowd = [(0.5 + 0.02 * i, 0.5 + 0.03 * j) for i in range(-9, 9) for j in range(-9, 9)]
+    lettering = Lettering(400, 300, crowd, [])
+    assert lettering.find("frankfurt", 0.5, 0.5) is None
+    first = lettering.find("frankfurt", 0.5, 0.5, important=True)
+    second = lettering.find("frankfurt", 0.5, 0.5, important=True)
+    assert first is not None
+    assert first != second
+
+
 def test_a_line_that_passes_by_does_not_matter() -> None:
     """A line whose frame overlaps a name without crossing it does not move the name."""
     past = ((0.45, 0.8), (0.9, 0.45))
