@@ -2,8 +2,9 @@
 
 It answers "where would this packet go?" as the kernel would, from stamps, latches
 and entries alone. The driver moves the stamps (in bulk, straight into the arrays)
-and reports the rare exact edges in time order: :meth:`silence` and :meth:`confirm`.
-All rows that share an instant belong into one call.
+and reports the rare exact edges in time order: at each instant first :meth:`silence`,
+then :meth:`confirm`, then what the engine wants. All rows that share an instant belong
+into one call.
 
 Every site has its own agent, its own clock of staleness and its own event ring, as
 if each ran on its own machine. Finding the entries behind a row needs no index: the
@@ -111,7 +112,7 @@ class MemoryDataplane:
 
         Call it between two slots of the dense stamps, not amid one.
         """
-        self.advance(now_ns)
+        self.advance(now_ns - 1)
         self.detect_ns[list(rows)] = detect_ns
 
     def events(self, site: int) -> KernelMoves:
