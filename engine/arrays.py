@@ -1,0 +1,38 @@
+"""Small tools that the kernels over rows share."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from patronus.engine.overlay import I64
+
+Rows = slice | I64
+"""Rows of one call: a contiguous slice (quick) or a sorted index array without repeats."""
+
+BLOCK: Final = 8192
+"""Rows worked on at a time: a dozen scratch arrays of them stay in the nearest caches."""
+
+_SQUARES: Final = np.arange(4097, dtype=np.int64) ** 2
+
+
+def bounds(rows: slice, size: int) -> tuple[int, int]:
+    """Return the first row of a contiguous slice and the one after its last."""
+    start, stop, step = rows.indices(size)
+    assert step == 1, "a contiguous slice"
+    return start, max(start, stop)
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """Cut ``size`` elements into blocks."""
+    return (slice(lo, min(lo + BLOCK, size)) for lo in range(0, size, BLOCK))
+
+
+def index(rows: Rows, size: int) -> I64:
+    """Return rows as an index array."""
+    return np.arange(*bounds(rows, size), dtype=np.int64) if isinstance(rows, slice) else rows
+
+
+def isqrt(numbers: I64) -> I64:
+    """Return the whole part of each square root, at most 4096 (enough for a margin)."""
+    return np.searchsorted(_SQUARES, numbers, side="right") - 1

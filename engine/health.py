@@ -1,0 +1,300 @@
+"""Health of each tunnel from its own reflected probes: round trip, jitter, loss.
+
+    srtt      s += (r - s) >> 3                      RFC 6298 section 2, gain 1/8
+    jitter    J += |D| - ((J + 8) >> 4)              RFC 3550 A.8, kept times 16
+    loss      gaps in the sequence, by direction     RFC 8762: the reflector counts too
+
+D is the difference of two one-way transits of the way out (reflected - sent), so the
+clocks of the two ends need not agree. A gap of probes is split by the peer's own count:
+what it did not hear was lost on the way out, the rest on the way back. SLA loss is the
+way out, since that is where we send. The first sample counts only itself; before it
+every figure is unknown (-1), and jitter is until the second.
+
+A sample whose sequence is not newer than the last (reordered or duplicated) changes
+nothing but ``late``. Sequences and the peer's count are 32-bit serial numbers (RFC 1982).
+
+Loss is kept in buckets: :meth:`Health.rotate` closes one per evaluation interval, and
+the figure is that of the last ``window`` closed ones and the open one.
+
+In a dense call almost every row has one fresh sample, so a block is worked through as
+if all had. The odd rows (first, late, missing, wrapped) are then put back as they were
+and go through the same arithmetic one by one, after being made ordinary.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from patronus.engine.arrays import BLOCK, Rows, blocks, bounds, index, isqrt
+from patronus.engine.overlay import I32, I64
+from patronus.engine.units import LONG_AGO, PPM
+
+Bools = npt.NDArray[np.bool_]
+
+UNKNOWN: Final = -1
+
+OUTAGE_PROBES: Final = 10
+"""More probes lost in a row are an outage, which liveness reports, not a habit of the path."""
+
+HABIT_PROBES: Final = 2**15
+"""The habit is halved beyond so many probes: it reaches back about an hour at 10 Hz."""
+
+_SRTT, _JITTER, _UPDATED, _NEXT, _TRANSIT, _HEARD, _MARK = range(7)
+_NOTHING_YET: Final = (UNKNOWN, UNKNOWN, LONG_AGO, LONG_AGO, 0, 0, LONG_AGO)
+
+_SERIAL_HALF: Final = 2**31
+_SERIAL_MASK: Final = 2**32 - 1
+_ROUND_TRIP_MAX: Final = 2**62
+_BUCKET_MAX: Final = 2**31 - 1
+_NONE: Final = np.zeros(0, dtype=np.int64)
+
+
+class Sample(NamedTuple):
+    """What the probe of each row told, for the detectors; 0, 0, -1 where it told nothing."""
+
+    sent: I64
+    """Probes that it accounts for: itself and the missing ones before it."""
+    lost: I64
+    """Those of them that the peer never heard."""
+    rtt_ns: I64
+
+
+class Habit(NamedTuple):
+    """How probes usually get lost, both directions together and outages left out."""
+
+    loss_ppm: I64
+    """-1 when nothing was counted."""
+    burst_milli: I64
+    """Mean number of probes lost in a row, times 1000; 1000 while none was."""
+
+
+class Probes(NamedTuple):
+    """At most one reflected probe for each of some rows."""
+
+    sent_ns: I64
+    reflected_ns: I64
+    arrived_ns: I64
+    sequence: I64
+    heard_count: I64
+
+    def at(self, where: slice | I64) -> "Probes":
+        """Return those at some places."""
+        return Probes(*(field[where] for field in self))
+
+
+class Health:
+    """Figures of many rows; one element a row in each array."""
+
+    def __init__(self, rows: int, window: int = 10) -> None:
+        """Create figures of which nothing is known.
+
+        Args:
+            rows: number of rows.
+            window: closed buckets that loss is judged over, at least 1.
+        """
+        self._state: I64 = np.empty((7, rows), dtype=np.int64)
+        self.srtt_ns: I64 = self._state[_SRTT]
+        self.jitter_x16: I64 = self._state[_JITTER]
+        self.updated_ns: I64 = self._state[_UPDATED]
+        """Arrival of the last sample, ``LONG_AGO`` before the first."""
+        self.late: I32 = np.empty(rows, dtype=np.int32)
+        """Samples that came after a newer one, or twice."""
+        # Open bucket: data packets sent, packets lost. Probes sent are what the next
+        # sequence is ahead of the mark, so that a dense call need not count them.
+        self._open: I64 = np.empty((2, rows), dtype=np.int64)
+        self._sums: I64 = np.empty((2, rows), dtype=np.int64)
+        self._ring: I32 = np.empty((rows, window, 2), dtype=np.int32)
+        self._place: I32 = np.empty(rows, dtype=np.int32)
+        # Probes, of them lost (either way), runs of lost ones.
+        self._habit: I64 = np.empty((3, rows), dtype=np.int64)
+        self._scratch: I64 = np.empty((2, BLOCK), dtype=np.int64)
+        self.forget(np.arange(rows, dtype=np.int64))
+
+    def forget(self, rows: I64) -> None:
+        """Make rows unknown again, as after a restart of the agent."""
+        self._state[:, rows] = np.array(_NOTHING_YET, dtype=np.int64)[:, None]
+        self._open[:, rows] = self._sums[:, rows] = self._habit[:, rows] = 0
+        self.late[rows] = self._place[rows] = 0
+        self._ring[rows] = 0
+
+    # ------------------------------------------------------------ samples
+
+    def observe(
+        self,
+        rows: Rows,
+        *,
+        sent_ns: I64,
+        reflected_ns: I64,
+        arrived_ns: I64,
+        sequence: I64,
+        heard_count: I64,
+    ) -> Sample:
+        """Take at most one reflected probe a row.
+
+        Args:
+            rows: the rows meant; every array has one element for each of them.
+            sent_ns: by our clock.
+            reflected_ns: by the peer's.
+            arrived_ns: by our clock, ``NEVER`` where no reflection came. A reflection
+                that came before it was sent (our clock was set) counts as missing.
+            sequence: of the probe.
+            heard_count: probes of this row that the peer had heard by then, this one
+                included.
+        """
+        probes = Probes(sent_ns, reflected_ns, arrived_ns, sequence, heard_count)
+        if isinstance(rows, slice):
+            return self._observe_slice(*bounds(rows, len(self.late)), probes)
+        return self._observe_each(rows, probes)
+
+    def _observe_slice(self, start: int, stop: int, probes: Probes) -> Sample:
+        state = self._state[:, start:stop]
+        gap = probes.sequence - state[_NEXT]
+        rtt_ns = probes.arrived_ns - probes.sent_ns
+        # As unsigned numbers the negative ones are huge: one comparison tells both.
+        ordinary = gap.view(np.uint64) < _SERIAL_HALF
+        ordinary &= rtt_ns.view(np.uint64) < _ROUND_TRIP_MAX
+        odd = _NONE if ordinary.all() else np.flatnonzero(~ordinary)
+        gap[odd] = 0
+        before = state[:, odd]
+        lost = np.zeros(len(gap), dtype=np.int64)
+        holes = np.flatnonzero(gap)
+        lost[holes] = self._tally(holes + start, gap[holes], probes.heard_count[holes])
+        for place in blocks(stop - start):
+            _advance(state[:, place], probes.at(place), rtt_ns[place], self._scratch)
+        gap += 1
+        out = Sample(gap, lost, rtt_ns)
+        if len(odd):
+            state[:, odd] = before
+            for dense, each in zip(
+                out, self._observe_each(odd + start, probes.at(odd)), strict=True
+            ):
+                dense[odd] = each
+        return out
+
+    def _observe_each(self, rows: I64, probes: Probes) -> Sample:
+        rtt_ns = probes.arrived_ns - probes.sent_ns
+        came = rtt_ns.view(np.uint64) < _ROUND_TRIP_MAX
+        expected = self._state[_NEXT, rows]
+        first = expected == LONG_AGO
+        gap = np.where(first, 0, _serial(probes.sequence - expected))
+        fresh = came & (gap >= 0)
+        self.late[rows[came & ~fresh]] += 1
+        rtt_ns[~fresh] = UNKNOWN
+        sent = np.where(fresh, gap + 1, 0)
+        lost = np.zeros(len(rows), dtype=np.int64)
+        at = np.flatnonzero(fresh)
+        lost[at] = self._take(rows[at], probes.at(at), rtt_ns[at], gap[at], first[at])
+        return Sample(sent, lost, rtt_ns)
+
+    def _take(self, rows: I64, probes: Probes, rtt_ns: I64, gap: I64, first: Bools) -> I64:
+        # Rows are made such that the ordinary step gives the right result: a first sample
+        # comes as if nothing had changed since one like it, a wrapped one without the wrap.
+        state = self._state[:, rows]
+        wrap = probes.sequence - gap - state[_NEXT]
+        state[_MARK] = np.where(first, probes.sequence, state[_MARK] + wrap)
+        state[_SRTT, first] = rtt_ns[first]
+        state[_TRANSIT, first] = (probes.reflected_ns - probes.sent_ns)[first]
+        lost = self._tally(rows, gap, probes.heard_count)
+        _advance(state, probes, rtt_ns, np.empty((2, len(rows)), dtype=np.int64))
+        state[_JITTER, first] = UNKNOWN
+        self._state[:, rows] = state
+        return lost
+
+    def _tally(self, rows: I64, gap: I64, heard_count: I64) -> I64:
+        """Count missing probes (none is fine); return those lost on the way out."""
+        # The probe itself was heard, so at most the whole gap was lost; also when the
+        # peer has started counting anew.
+        heard = _serial(heard_count - self._state[_HEARD, rows])
+        lost: I64 = np.clip(gap + 1 - heard, 0, gap)
+        self._open[1, rows] += lost
+        outage = gap > OUTAGE_PROBES
+        self._habit[0, rows] -= np.where(outage, gap, 0)
+        self._habit[1, rows] += np.where(outage, 0, gap)
+        self._habit[2, rows] += (gap > 0) & ~outage
+        return lost
+
+    # ------------------------------------------------------------ loss
+
+    def count(self, rows: Rows, *, sent: I64, lost: I64) -> None:
+        """Add data packets that were counted on the way out."""
+        self._open[0, rows] += sent
+        self._open[1, rows] += lost
+
+    def rotate(self, rows: Rows) -> None:
+        """Close the open bucket of some rows; once per evaluation interval."""
+        rows = index(rows, len(self.late))
+        probes = self._state[_NEXT, rows] - self._state[_MARK, rows]
+        closed = self._open[:, rows]
+        closed[0] += probes
+        np.minimum(closed, _BUCKET_MAX, out=closed)
+        place = self._place[rows]
+        self._sums[:, rows] += closed - self._ring[rows, place].T
+        self._ring[rows, place] = closed.T
+        self._place[rows] = (place + 1) % self._ring.shape[1]
+        self._state[_MARK, rows] = self._state[_NEXT, rows]
+        self._open[:, rows] = 0
+        habit = self._habit[:, rows]
+        habit[0] += probes
+        self._habit[:, rows] = habit >> (habit[0] > HABIT_PROBES)
+
+    def loss_ppm(self, rows: Rows) -> I64:
+        """Return the share of packets lost over the window, -1 when nothing was counted."""
+        sent, lost = self._window(rows)
+        return _share_ppm(lost, sent)
+
+    def loss_floor_ppm(self, rows: Rows) -> I64:
+        """Return the loss that the counts prove: two standard deviations below the share.
+
+        One probe lost out of a hundred is no proof of 1 % loss; it is of none. Use this
+        where a decision hangs on the figure.
+        """
+        sent, lost = self._window(rows)
+        return _share_ppm(np.maximum(lost - 2 * isqrt(lost), 0), sent)
+
+    def habit(self, rows: Rows) -> Habit:
+        """Return how probes of some rows usually get lost, as of their last rotation."""
+        probes, lost, runs = self._habit[:, rows]
+        mean = 1000 * lost // np.maximum(runs, 1)
+        return Habit(_share_ppm(lost, probes), np.where(runs > 0, mean, 1000))
+
+    def jitter_ns(self, rows: Rows) -> I64:
+        """Return the interarrival jitter, -1 before the second sample."""
+        jitter_ns: I64 = self.jitter_x16[rows] >> 4
+        return jitter_ns
+
+    def _window(self, rows: Rows) -> I64:
+        counts: I64 = self._sums[:, rows] + self._open[:, rows]
+        counts[0] += self._state[_NEXT, rows] - self._state[_MARK, rows]
+        return counts
+
+
+def _advance(state: I64, probes: Probes, rtt_ns: I64, scratch: I64) -> None:
+    """Move the estimators by one fresh sample a row."""
+    srtt, jitter = state[_SRTT], state[_JITTER]
+    step, change = scratch[:, : len(rtt_ns)]
+    np.subtract(rtt_ns, srtt, out=step)
+    step >>= 3
+    srtt += step
+    np.subtract(probes.reflected_ns, probes.sent_ns, out=step)
+    np.subtract(step, state[_TRANSIT], out=change)
+    state[_TRANSIT] = step
+    np.abs(change, out=change)
+    np.maximum(jitter, 0, out=jitter)  # unknown until now: the RFC starts at 0
+    np.add(jitter, 8, out=step)
+    step >>= 4
+    change -= step
+    jitter += change
+    np.add(probes.sequence, 1, out=state[_NEXT])
+    state[_HEARD] = probes.heard_count
+    state[_UPDATED] = probes.arrived_ns
+
+
+def _serial(difference: I64) -> I64:
+    """Return differences of 32-bit serial numbers as signed numbers (RFC 1982 section 3.2)."""
+    signed: I64 = ((difference + _SERIAL_HALF) & _SERIAL_MASK) - _SERIAL_HALF
+    return signed
+
+
+def _share_ppm(lost: I64, sent: I64) -> I64:
+    return np.where(sent > 0, PPM * lost // np.maximum(sent, 1), UNKNOWN)

@@ -1,0 +1,269 @@
+"""Sequential detection of a change of loss on counted packets.
+
+For each row three suspicions run side by side (a bit worse than usual, a brownout,
+nearly dead), each a CUSUM of Page over log-likelihood weights (``brownout_table.py``):
+
+    S += added * lost - taken * sent,  S >= 0,  alarm at S >= ALARM
+
+*Usual loss* is learnt from calm epochs of ``EPOCH`` packets: an epoch in which a
+suspicion stands above half its threshold teaches nothing. The counts are halved at
+``MEMORY`` packets, and the weights are those of the first tabled loss that is a standard
+deviation above their share, so that what is not known yet makes the test slower and
+never rash.
+
+*An alarm* holds the counts since the change point (where the suspicion last left zero)
+and their share as ``estimate_ppm``. From then on the mirrored test asks whether loss has
+fallen below the estimate; when it has, the counts start again at *its* change point, and
+if they speak for the usual loss the alarm is cleared. Loss that stays in between keeps
+the alarm. After ``ADOPT_INTERVALS`` what is left is the new usual: the alarm ends without
+being cleared (:meth:`LossShift.rotate`). Whether a class can live with it is not asked
+here: verdicts look at loss, not at alarms.
+
+*Bursts.* The weights take losses for independent. Where they come in bursts, alarms clear
+themselves within moments; each that does doubles the row's threshold, up to
+``2^PATIENCE_MAX`` times, and each ``PATIENCE_INTERVALS`` of calm halves it again.
+
+Only a lost packet can raise a suspicion and only a run of good ones can clear an alarm,
+whose length is known beforehand. So a call counts the good packets down, and touches
+nothing else of a row until it loses a packet or the count is over. This changes no
+result: a CUSUM that only falls may be lowered in one go.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from patronus.engine.arrays import Rows, bounds, index, isqrt
+from patronus.engine.brownout_table import ADDED, ALARM, BASE_PPM, SUSPECTED_PPM, TAKEN
+from patronus.engine.overlay import I32, I64
+from patronus.engine.units import PPM
+
+Bools = npt.NDArray[np.bool_]
+
+EPOCH: Final = 128
+"""Packets that are learnt from, or not, as a whole."""
+
+MEMORY: Final = 2**19
+"""Counts of usual loss are halved beyond so many packets: 17 minutes at 500 a second."""
+
+PRIOR: Final = (300, 1)
+"""Counts that stand for a row of which nothing is known yet: treated as 1 % usual loss."""
+
+ESTIMATE_PACKETS, ESTIMATE_LOSSES = 2048, 64
+"""The counts behind an estimate are halved at either; 64 losses are 12 % accurate."""
+
+ADOPT_INTERVALS: Final = 300
+"""Evaluation intervals (of 1 s) after which a level that stays is the usual one."""
+
+BURST_INTERVALS: Final = 3
+"""An alarm that clears itself earlier than this was a burst of losses, not a new level."""
+
+PATIENCE_INTERVALS: Final = 600
+PATIENCE_MAX: Final = 5
+"""32 times slower is still 13 s from 0.1 % to 3 % at 500 packets a second."""
+
+UNKNOWN: Final = -1
+
+_TAKEN: Final = np.array(TAKEN, dtype=np.int64)
+_ADDED: Final = np.array(ADDED, dtype=np.int64)
+_SUSPECTED: Final = np.array(SUSPECTED_PPM, dtype=np.int64)
+_BASE: Final = np.array(BASE_PPM, dtype=np.int64)
+_KINDS: Final = len(TAKEN)
+_COUNT_MAX: Final = 2**30
+_NO_ROWS: Final = np.zeros(0, dtype=np.int64)
+_ZERO: Final = np.zeros(1, dtype=np.int64)
+
+
+class Shift(NamedTuple):
+    """Rows whose alarm began or ended, ascending."""
+
+    alarmed: I64
+    cleared: I64
+
+
+class LossShift:
+    """The loss test of many rows; one element a row in each array."""
+
+    def __init__(self, rows: int) -> None:
+        """Create tests of rows of which nothing is known."""
+        self.alarmed: Bools = np.zeros(rows, dtype=np.bool_)
+        self.estimate_ppm: I64 = np.empty(rows, dtype=np.int64)
+        """Loss since the last change point while alarmed, else -1."""
+        # Packets until the row must be looked at, and what that was at the last look.
+        self._left: I64 = np.empty(rows, dtype=np.int64)
+        self._quota: I64 = np.empty(rows, dtype=np.int64)
+        self._level: I32 = np.empty(rows, dtype=np.int32)
+        self._usual: I32 = np.empty((2, rows), dtype=np.int32)
+        self._epoch: I32 = np.empty((2, rows), dtype=np.int32)
+        self._score: I32 = np.empty((_KINDS, rows), dtype=np.int32)
+        # Packets and losses since each suspicion left zero. While alarmed: [0] since the
+        # change point, [1] since the mirrored test left zero.
+        self._since: I32 = np.empty((_KINDS, 2, rows), dtype=np.int32)
+        # While alarmed: mirrored test, suspicion it doubts, packets of the alarm.
+        self._episode: I32 = np.empty((3, rows), dtype=np.int32)
+        # Intervals since an alarm began, ended, or patience changed.
+        self._age: I32 = np.empty(rows, dtype=np.int32)
+        self._patience: I32 = np.empty(rows, dtype=np.int32)
+        self.forget(np.arange(rows, dtype=np.int64))
+
+    def forget(self, rows: I64) -> None:
+        """Make rows unknown again."""
+        self._usual[:, rows] = np.array(PRIOR, dtype=np.int32)[:, None]
+        self._level[rows] = _level_of(*self._usual[:, rows].astype(np.int64))
+        self._patience[rows] = 0
+        self._calm(rows)
+
+    def _calm(self, rows: I64) -> None:
+        """Begin to watch rows for a change."""
+        self.alarmed[rows] = False
+        self.estimate_ppm[rows] = UNKNOWN
+        self._left[rows] = self._quota[rows] = EPOCH
+        self._epoch[:, rows] = self._score[:, rows] = self._episode[:, rows] = 0
+        self._since[:, :, rows] = self._age[rows] = 0
+
+    def usual_ppm(self, rows: Rows) -> I64:
+        """Return the usual loss that rows are tested against."""
+        usual: I64 = _BASE[self._level[rows]]
+        return usual
+
+    # ------------------------------------------------------------ counting
+
+    def observe(self, rows: Rows, *, sent: I64, lost: I64) -> Shift:
+        """Count packets of some rows: ``lost`` of ``sent``, in one batch a row."""
+        left = self._left[rows]
+        left -= sent
+        if not isinstance(rows, slice):
+            self._left[rows] = left
+        due = lost > 0
+        due |= left <= 0
+        at = np.flatnonzero(due)
+        if not len(at):
+            return Shift(_NO_ROWS, _NO_ROWS)
+        touched = at + bounds(rows, len(self._left))[0] if isinstance(rows, slice) else rows[at]
+        sent, lost = sent[at], lost[at]
+        good = self._quota[touched] - self._left[touched] - sent
+        loud = self.alarmed[touched]
+        calm = ~loud
+        alarmed = self._watch(touched[calm], good[calm], sent[calm], lost[calm])
+        cleared = self._follow(touched[loud], (good + sent)[loud], lost[loud])
+        return Shift(alarmed, cleared)
+
+    def _watch(self, rows: I64, good: I64, sent: I64, lost: I64) -> I64:
+        """Test calm rows; ``good`` packets arrived before this batch and after the last look."""
+        level = self._level[rows]
+        taken, added = _TAKEN[:, level], _ADDED[:, level]
+        score: I64 = self._score[:, rows].astype(np.int64)
+        since: I64 = self._since[:, :, rows].astype(np.int64)
+        score -= taken * good
+        since = _tally(score, since, good, _ZERO)
+        np.maximum(score, 0, out=score)
+        score += added * lost - taken * sent
+        since = _tally(score, since, sent, lost)
+        limit = ALARM << self._patience[rows].astype(np.int64)
+        np.clip(score, 0, limit, out=score)
+        self._score[:, rows], self._since[:, :, rows] = score, since
+        highest = score.max(axis=0)
+        self._learn(rows, good + sent, lost, highest >= limit >> 1)
+        hit = np.flatnonzero(highest == limit)
+        alarmed: I64 = rows[hit]
+        self._raise(alarmed, score[:, hit] == limit[hit], since[:, :, hit])
+        return alarmed
+
+    def _learn(self, rows: I64, sent: I64, lost: I64, raised: Bools) -> None:
+        """Add counts to the epoch of each row; a full and calm one is learnt from."""
+        epoch = self._epoch[:, rows] + np.stack([sent, lost])
+        full = epoch[0] >= EPOCH
+        teach = full & ~raised
+        if teach.any():
+            self._teach(rows[teach], self._usual[:, rows[teach]] + epoch[:, teach])
+        epoch[:, full] = 0
+        self._epoch[:, rows] = epoch
+        self._left[rows] = self._quota[rows] = EPOCH - epoch[0]
+
+    def _teach(self, rows: I64, counts: I64) -> None:
+        """Set the counts of usual loss and the level they stand for."""
+        counts = np.minimum(counts >> (counts[0] >= MEMORY), _COUNT_MAX)
+        self._usual[:, rows] = counts
+        self._level[rows] = _level_of(*counts)
+
+    # ------------------------------------------------------------ alarms
+
+    def _raise(self, rows: I64, holds: Bools, since: I64) -> None:
+        """Begin alarms; the heaviest suspicion that holds knows the change point best."""
+        kind = _KINDS - 1 - np.argmax(holds[::-1], axis=0)
+        self.alarmed[rows] = True
+        self._age[rows] = 0
+        self._since[1:, :, rows] = 0
+        self._score[:, rows] = self._episode[:, rows] = self._epoch[:, rows] = 0
+        self._refer(rows, since[kind, :, np.arange(len(rows))].T)
+
+    def _refer(self, rows: I64, counts: I64) -> None:
+        """Set the counts since the change point, and what the mirrored test doubts."""
+        many = (counts[0] >= ESTIMATE_PACKETS) | (counts[1] >= ESTIMATE_LOSSES)
+        counts = np.minimum(counts >> many, _COUNT_MAX)
+        estimate_ppm = PPM * counts[1] // np.maximum(counts[0], 1)
+        level = self._level[rows]
+        kind = np.maximum((_SUSPECTED[:, level] <= estimate_ppm).sum(axis=0) - 1, 0)
+        missing = ALARM - self._episode[0, rows]
+        self._left[rows] = self._quota[rows] = -(-missing // _TAKEN[kind, level])
+        self._since[0][:, rows] = counts
+        self._episode[1, rows] = kind
+        self.estimate_ppm[rows] = estimate_ppm
+
+    def _follow(self, rows: I64, sent: I64, lost: I64) -> I64:
+        """Ask whether the loss of alarmed rows has fallen; return those that are as usual."""
+        level, kind = self._level[rows], self._episode[1, rows]
+        mirror = self._episode[0, rows] + _TAKEN[kind, level] * sent - _ADDED[kind, level] * lost
+        below = _tally(mirror, self._since[1][:, rows].astype(np.int64), sent, lost)
+        counts = self._since[0][:, rows] + np.stack([sent, lost])
+        fallen = mirror >= ALARM
+        counts[:, fallen] = below[:, fallen]
+        below[:, fallen] = 0
+        mirror[fallen] = 0
+        self._since[1][:, rows] = below
+        self._episode[0, rows] = np.maximum(mirror, 0)
+        self._episode[2, rows] = np.minimum(self._episode[2, rows] + sent, _COUNT_MAX)
+        clear = fallen & (_ADDED[0, level] * counts[1] <= _TAKEN[0, level] * counts[0])
+        self._refer(rows[~clear], counts[:, ~clear])
+        cleared: I64 = rows[clear]
+        burst = cleared[self._age[cleared] < BURST_INTERVALS]
+        self._patience[burst] = np.minimum(self._patience[burst] + 1, PATIENCE_MAX)
+        self._calm(cleared)
+        return cleared
+
+    def rotate(self, rows: Rows) -> I64:
+        """Let an evaluation interval pass; return rows whose level has become the usual one.
+
+        Their alarms end. It takes ``ADOPT_INTERVALS`` in which at least an epoch was
+        counted: a silent row learns nothing.
+        """
+        rows = index(rows, len(self.alarmed))
+        age = self._age[rows] = np.minimum(self._age[rows] + 1, _COUNT_MAX)
+        loud = self.alarmed[rows]
+        calmed = rows[(age >= PATIENCE_INTERVALS) & ~loud]
+        self._patience[calmed] = np.maximum(self._patience[calmed] - 1, 0)
+        self._age[calmed] = 0
+        return self._adopt(rows[(age >= ADOPT_INTERVALS) & loud])
+
+    def _adopt(self, rows: I64) -> I64:
+        good = self._quota[rows] - self._left[rows]
+        counted = self._episode[2, rows] + good >= EPOCH
+        adopted: I64 = rows[counted]
+        counts = self._since[0][:, adopted].astype(np.int64)
+        counts[0] += good[counted]
+        self._teach(adopted, counts)
+        self._calm(adopted)
+        return adopted
+
+
+def _tally(score: I64, since: I64, sent: I64, lost: I64) -> I64:
+    """Return counts since each score left zero, after some more packets."""
+    more = np.minimum(since + np.stack(np.broadcast_arrays(sent, lost)), _COUNT_MAX)
+    return np.where(np.expand_dims(score > 0, -2), more, 0)
+
+
+def _level_of(sent: I64, lost: I64) -> I64:
+    """Return the first tabled loss a standard deviation above a share."""
+    ppm = -(-PPM * (lost + isqrt(lost) + 1) // sent)
+    return np.minimum(np.searchsorted(_BASE, ppm), len(_BASE) - 1)
