@@ -60,9 +60,9 @@ def carrier(provider: str, transport: str, land: Land) -> Map:
 
 def _size(kind: str, size: str, provider: str) -> int:
     usual, least, most = SIZES[kind]
-    if not (size or "8").isdecimal() or not least <= int(size or usual) <= most:
+    if size and (not size.isdecimal() or not least <= int(size[:9]) <= most):
         raise ValueError(f"provider `{provider}`: `{kind}` takes {least} to {most} nodes")
-    return int(size or usual)
+    return int(size[:9] or usual)
 
 
 def _nodes(size: int, transport: str, land: Land) -> tuple[tuple[str, ...], tuple[Place, ...]]:

@@ -95,7 +95,8 @@ def box(places: Sequence[Place]) -> tuple[Place, Place]:
     if not places:
         return EUROPE
     at = np.array(places, dtype=np.int64)
-    low, high = at.min(axis=0) // GRID * GRID, -(-at.max(axis=0) // GRID * GRID)
-    high = np.where(high == low, high + GRID, high)
+    last = np.array([90 * DEGREE, 180 * DEGREE]) - GRID
+    low = np.minimum(at.min(axis=0) // GRID * GRID, last)
+    high = np.maximum(-(-at.max(axis=0) // GRID * GRID), low + GRID)
     (south, west), (north, east) = low.tolist(), high.tolist()
-    return (south, west), (min(north, 90 * DEGREE), min(east, 180 * DEGREE))
+    return (south, west), (north, east)

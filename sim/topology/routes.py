@@ -21,6 +21,8 @@ KEPT: Final = 32
 
 BLOCK: Final = 65_536
 
+Rows = I32 | I64
+
 _Known = OrderedDict[tuple[int, frozenset[int]], Segments]
 _known: WeakKeyDictionary[Underlay, _Known] = WeakKeyDictionary()
 
@@ -86,7 +88,7 @@ def segment_sum(table: Segments, values: I64) -> I64:
     return np.diff(total[table.start])
 
 
-def row_segment(underlay: Underlay, overlay: Overlay, rows: I64) -> I64:
+def row_segment(underlay: Underlay, overlay: Overlay, rows: Rows) -> I64:
     """Return the segment of each row in the table of its transport."""
     transport = overlay.transport[rows]
     nodes = np.array([len(p.nodes) for p in underlay.providers], dtype=np.int64)
@@ -96,7 +98,7 @@ def row_segment(underlay: Underlay, overlay: Overlay, rows: I64) -> I64:
 
 
 def row_reachable(
-    underlay: Underlay, overlay: Overlay, rows: I64, tables: Sequence[Segments]
+    underlay: Underlay, overlay: Overlay, rows: Rows, tables: Sequence[Segments]
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Return which rows the providers have a route for."""
     found = np.zeros(len(rows), dtype=np.bool_)
@@ -108,7 +110,7 @@ def row_reachable(
 
 
 def row_sum(
-    underlay: Underlay, overlay: Overlay, rows: I64, tables: Sequence[Segments], values: I64
+    underlay: Underlay, overlay: Overlay, rows: Rows, tables: Sequence[Segments], values: I64
 ) -> I64:
     """Return the sum along each row of one value a directed link.
 
@@ -130,7 +132,7 @@ def row_sum(
 
 
 def row_links(
-    underlay: Underlay, overlay: Overlay, rows: I64, tables: Sequence[Segments]
+    underlay: Underlay, overlay: Overlay, rows: Rows, tables: Sequence[Segments]
 ) -> RowLinks:
     """Return the directed links crossed by each row; arguments as for :func:`row_sum`."""
     transport = overlay.transport[rows]

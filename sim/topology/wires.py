@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.pathsearch import EXACT
 from patronus.engine.units import US
 from patronus.sim.scenario import Scenario, TransportSpec
 from patronus.sim.topology.carriers import carrier
@@ -100,6 +101,8 @@ def _core(scenario: Scenario, overlay: Overlay, number: int, position: I64, land
     ends = _by_name(chart.nodes, chart.ends)
     length = distances(chart.position[ends[:, 0]], chart.position[ends[:, 1]])
     delay = np.maximum(fibre_ns(length), METRO_NS) + spec.core.delay_ns
+    if int(delay.max(initial=0)) * len(chart.nodes) >= EXACT:
+        raise ValueError(f"transport `{spec.name}`: a provider's link takes too long to add up")
     pop = nearest(position, chart.position, keys(chart.nodes))
     cables = Cables(
         number, _names(spec.name, chart.nodes, ends), spec.core, spec.core, delay, delay

@@ -1,6 +1,7 @@
 """Path search: exact distances, valid shortest routes, ties decided by fingerprints."""
 
 from random import Random
+from types import ModuleType
 
 import networkx as nx
 import numpy as np
@@ -8,15 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patronus.engine.pathsearch import EXACT, Graph, Paths, shortest_paths
+from patronus.engine import pathsearch
+from patronus.engine.pathsearch import EXACT, Graph, shortest_paths
 from patronus.engine.units import NEVER
+from tests.mutants.harness import caught, mutant
 from tests.oracles.dijkstra import Edge, shortest
 
 
-def graph(nodes: int, edges: list[Edge]) -> Graph:
+def graph(nodes: int, edges: list[Edge], module: ModuleType = pathsearch) -> Graph:
     columns = np.array([edge[:3] for edge in edges], dtype=np.int64).reshape(len(edges), 3)
     keys = np.array([edge[3] for edge in edges], dtype=np.uint64)
-    return Graph(nodes, columns[:, 0], columns[:, 1], columns[:, 2], keys)
+    made: Graph = module.Graph(nodes, columns[:, 0], columns[:, 1], columns[:, 2], keys)
+    return made
 
 
 @st.composite
@@ -30,23 +34,57 @@ def networks(draw: st.DrawFn) -> tuple[int, list[Edge]]:
     return nodes, [(*end, key) for end, key in zip(ends, keys, strict=False)]
 
 
-def cost_of(paths: Paths, route: tuple[int, ...]) -> int:
-    return sum(int(paths.graph.cost[edge]) for edge in route)
+Network = tuple[int, list[Edge]]
 
 
-@given(networks())
-def test_costs_and_last_edges_equal_a_plain_dijkstra(network: tuple[int, list[Edge]]) -> None:
-    """Every distance is exact, and of equally short last edges the smallest fingerprint wins."""
+def agrees(module: ModuleType, network: Network) -> None:
+    """Hold distances, last edges, single routes and the table of routes to the oracle."""
     nodes, edges = network
-    paths = shortest_paths(graph(nodes, edges))
+    paths = module.shortest_paths(graph(nodes, edges, module))
+    start, table = paths.routes()
     for source in range(nodes):
         distance, last = shortest(edges, source)
         assert paths.cost[source].tolist() == [distance.get(n, NEVER) for n in range(nodes)]
         assert paths.via[source].tolist() == [last.get(n, -1) for n in range(nodes)]
+        for node in range(nodes):
+            walk, at = [], node
+            while at in last:
+                walk.append(last[at])
+                at = edges[last[at]][0]
+            i = source * nodes + node
+            assert paths.route(source, node) == tuple(walk[::-1])
+            assert table[start[i] : start[i + 1]].tolist() == walk[::-1]
 
 
 @given(networks())
-def test_costs_equal_networkx(network: tuple[int, list[Edge]]) -> None:
+def test_the_search_equals_a_plain_dijkstra(network: Network) -> None:
+    """Every distance is exact, and of equally short last edges the smallest fingerprint wins."""
+    agrees(pathsearch, network)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("np.argsort(graph.key)[::-1]", "np.argsort(graph.key)"),
+        ("np.argsort(graph.key)[::-1]", "np.arange(len(graph.key))"),
+        (
+            "np.lexsort((graph.cost, graph.head, graph.tail))",
+            "np.lexsort((graph.head, graph.tail))",
+        ),
+        ("first[1:] = (tail[1:] != tail[:-1]) | ", "first[1:] = "),
+        ("enumerate(steps, 1)", "enumerate(steps)"),
+        ("== towards[head])", "== towards[head] + 1)"),
+        ("reached: npt.NDArray[np.bool_] = found <", "reached: npt.NDArray[np.bool_] = found >"),
+    ],
+)
+def test_the_property_catches_mutants(old: str, new: str) -> None:
+    """Wrong ties, ties by order, lost parallel edges and misplaced steps are noticed."""
+    broken = mutant(pathsearch, old, new)
+    assert caught(networks(), lambda network: agrees(broken, network))
+
+
+@given(networks())
+def test_costs_equal_networkx(network: Network) -> None:
     """Distances are those of an independent library."""
     nodes, edges = network
     reference: nx.MultiDiGraph[int] = nx.MultiDiGraph()
@@ -57,43 +95,8 @@ def test_costs_equal_networkx(network: tuple[int, list[Edge]]) -> None:
         assert paths.cost[source].tolist() == [lengths.get(n, NEVER) for n in range(nodes)]
 
 
-@given(networks())
-def test_routes_are_walks_of_the_stated_cost(network: tuple[int, list[Edge]]) -> None:
-    """A route leads edge by edge from its source to its node and costs what is said."""
-    nodes, edges = network
-    paths = shortest_paths(graph(nodes, edges))
-    for source in range(nodes):
-        for node in range(nodes):
-            route, at = paths.route(source, node), source
-            for edge in route:
-                assert edges[edge][0] == at
-                at = edges[edge][1]
-            if paths.cost[source, node] == NEVER:
-                assert route == ()
-            else:
-                assert (at, cost_of(paths, route)) == (node, paths.cost[source, node])
-
-
-@given(networks(), st.data())
-def test_the_table_of_routes_holds_each_route(
-    network: tuple[int, list[Edge]], data: st.DataObject
-) -> None:
-    """The table made for all pairs at once holds what each single walk finds."""
-    nodes, edges = network
-    sources = data.draw(st.lists(st.integers(0, nodes - 1), max_size=4))
-    paths = shortest_paths(graph(nodes, edges), np.array(sources, dtype=np.int64))
-    start, table = paths.routes()
-    assert len(start) == len(sources) * nodes + 1
-    for row in range(len(sources)):
-        for node in range(nodes):
-            i = row * nodes + node
-            assert tuple(table[start[i] : start[i + 1]]) == paths.route(row, node)
-
-
 @given(networks(), st.randoms(use_true_random=False))
-def test_the_order_of_edges_decides_nothing(
-    network: tuple[int, list[Edge]], shuffler: Random
-) -> None:
+def test_the_order_of_edges_decides_nothing(network: Network, shuffler: Random) -> None:
     """Shuffled edges give the same routes, told by fingerprints."""
     nodes, edges = network
     shuffled = list(edges)
@@ -124,10 +127,15 @@ def test_the_largest_exact_costs_are_exact() -> None:
 
 
 def test_one_source_is_enough() -> None:
-    """Rows are the chosen sources, in their order."""
+    """Rows are the chosen sources, in their order; none at all is an empty table."""
     paths = shortest_paths(graph(3, [(2, 1, 7, 1), (1, 0, 1, 2)]), np.array([2, 1]))
     assert paths.cost.tolist() == [[8, 7, 0], [1, 0, NEVER]]
     assert paths.route(0, 0) == (0, 1)
+    start, table = paths.routes()
+    assert (start.tolist(), table.tolist()) == ([0, 2, 3, 3, 4, 4, 4], [0, 1, 0, 1])
+    none = shortest_paths(paths.graph, np.zeros(0, dtype=np.int64))
+    assert none.cost.shape == none.via.shape == (0, 3)
+    assert none.routes()[0].tolist() == [0]
 
 
 @pytest.mark.parametrize(
