@@ -11,8 +11,7 @@ from patronus.engine.overlay import I64
 
 def distinct(values: I64) -> I64:
     """Return the values that occur, ascending, each once."""
-    ordered = np.sort(values)
-    if len(ordered) < 2:
-        return ordered
-    first: I64 = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])]
-    return first
+    ordered: I64 = np.sort(values)
+    new = np.ones(len(ordered), dtype=np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
