@@ -55,7 +55,8 @@ def _sites(spec: Rec, names: Roster, reading: Reading) -> None:
         reading.wrong(spec.node.mark, "there are no sites", "`sites` or `map`", "add `sites: 20`")
     _distinct(_named(spec, listed), "site", reading)
     hubs = spec.get("hubs", 0)
-    count = len(listed) if listed else spec.get("sites") or len(names.sites or ())
+    sites = spec.get("sites")
+    count = sites if isinstance(sites, int) else len(names.sites or ())
     if isinstance(hubs, int) and count and hubs > count:
         reading.wrong(spec.mark("hubs"), f"{hubs} hubs are more than the {count} sites",
                       f"at most {count}")  # fmt: skip
@@ -161,8 +162,8 @@ def _provider(rec: Rec, reading: Reading) -> None:
             if not size.isdecimal() or not least <= int(size[:6]) <= most:
                 raise ValueError(f"{kind} takes {least} to {most} nodes")
     except ValueError as error:
-        reading.wrong(rec.mark("provider"), str(error), rec.fields["provider"].shape.about,
-                      did_you_mean(name, _GENERATED))  # fmt: skip
+        near = "" if kind in _GENERATED else did_you_mean(name, _GENERATED)
+        reading.wrong(rec.mark("provider"), str(error), rec.fields["provider"].shape.about, near)
 
 
 def _destinations(root: Rec, names: Roster, reading: Reading) -> None:

@@ -150,12 +150,12 @@ def _use(rec: Rec, kind: FaultKind, reading: Reading) -> None:
     uses = USES[kind]
     for key in rec.node.entries:
         if key in QUANTITIES - uses.quantities:
-            reading.wrong(rec.key_mark(key), f"`{key}` means nothing for a {kind}",
+            reading.wrong(rec.key_mark(key), f"`{key}` means nothing for a {kind} fault",
                           f"{kind} uses {one_of(sorted(uses.quantities)) or 'no quantity'}",
                           "remove it, or choose another kind")  # fmt: skip
     for key in sorted(uses.needs):
         if key not in rec:
-            reading.wrong(rec.mark("kind"), f"a {kind} needs `{key}`",
+            reading.wrong(rec.mark("kind"), f"a {kind} fault needs `{key}`",
                           rec.fields[key].shape.about, f"add `{key}: …`")  # fmt: skip
     if isinstance(on := rec.get("on"), Rec):
         _select(on, kind, uses, reading)
@@ -165,11 +165,11 @@ def _select(on: Rec, kind: FaultKind, uses: Uses, reading: Reading) -> None:
     allowed = [key for key in _OBJECTS if key in uses.on]
     for key in on.node.entries:
         if key in _FOREIGN - uses.on:
-            reading.wrong(on.key_mark(key), f"a {kind} is not selected by `{key}`",
+            reading.wrong(on.key_mark(key), f"a {kind} fault is not selected by `{key}`",
                           f"{kind} is selected by {one_of(allowed)}")  # fmt: skip
     given = [key for key in _OBJECTS if key in on]
     if not given:
-        reading.wrong(on.node.mark, f"the {kind} hits nothing", f"one of {one_of(allowed)}",
+        reading.wrong(on.node.mark, f"the {kind} fault hits nothing", f"one of {one_of(allowed)}",
                       f"to hit all: `{{{allowed[0]}: …}}`")  # fmt: skip
     families = {"access" if key in ("site", "transport") else key for key in given}
     if len(families) > 1:

@@ -119,7 +119,7 @@ def describe(mistakes: Sequence[Mistake]) -> str:
 
 
 def _describe(mistake: Mistake) -> str:
-    lines = [str(mistake)]
+    lines = [_printable(str(mistake))]
     if mistake.text.strip():
         number = f"{mistake.line:>5} | "
         start = max(0, mistake.column - WINDOW // 2) if len(mistake.text) > WINDOW else 0
@@ -129,9 +129,9 @@ def _describe(mistake: Mistake) -> str:
         lines.append(f"{number}{shown}")
         lines.append(f"{'|':>{len(number) - 1}} {' ' * caret}{'^' * under}")
     if mistake.expected:
-        lines.append(f"  expected: {mistake.expected}")
+        lines.append(f"  expected: {_printable(mistake.expected)}")
     if mistake.suggestion:
-        lines.append(f"  help: {mistake.suggestion}")
+        lines.append(f"  help: {_printable(mistake.suggestion)}")
     return "\n".join(lines)
 
 

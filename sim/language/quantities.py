@@ -17,13 +17,13 @@ from patronus.sim.language.values import NUMBERS, TEXT, Unfit, Value
 HOUR: Final = 60 * MINUTE
 YEAR: Final = 8760 * HOUR
 
-TIME: Final = {"ns": 1, "us": US, "ms": MS, "s": SECOND, "m": MINUTE, "h": HOUR}
+TIME: Final = {"ns": 1, "ms": MS, "s": SECOND, "us": US, "m": MINUTE, "h": HOUR}
 _SHARE: Final = {"ppm": 1, "%": PPM // 100}
 _RATE: Final = {"bps": 1, "kbps": 1000, "Mbps": 10**6, "Gbps": 10**9}
 _SIZE: Final = {"B": 1}
-"""Units by name, the base unit first."""
+"""Units by name: the base unit, then those that are meant when none is written."""
 
-_NUMBER: Final = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+_NUMBER: Final = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class _Scale:
         if unit in self.units:
             return Unfit("a space before the unit", f"write `{digits}{unit}`")
         if not unit:
-            some = " or ".join(f"`{digits}{name}`" for name in list(self.units)[1:4])
+            some = " or ".join(f"`{digits}{name}`" for name in list(self.units)[1:3])
             return Unfit(f"{quoted(digits)} has no unit", f"write {some or digits + 'B'}")
         near = closest(unit, self.units)
         advice = f"write `{digits}{near}`" if near else f"units are {', '.join(self.units)}"

@@ -24,7 +24,8 @@ class Field:
 
     def schema(self, defs: Json) -> Json:
         """Return the schema of the value with its description."""
-        extra = {"default": self.default} if self.default else {}
+        default = int(self.default) if self.default.isdecimal() else self.default
+        extra = {"default": default} if self.default else {}
         return {**self.shape.schema(defs), "description": self.doc, **extra}
 
 

@@ -43,14 +43,22 @@ def _site(mention: Mention, reading: Reading, names: Roster) -> None:
 
 def _sites(mention: Mention, reading: Reading, names: Roster) -> None:
     if names.sites is not None and not meant(mention.name, names.sites, names.hubs):
-        _unknown("site", mention, (*names.sites, *WORDS), reading)
+        _none_meant("site", mention, names.sites, reading)
+
+
+def _none_meant(what: str, mention: Mention, known: Sequence[str], reading: Reading) -> None:
+    if mention.name in WORDS:
+        reading.wrong(mention.mark, f"there are no {mention.name} here", one_of(known, 12),
+                      "`topology.hubs` says which sites are hubs")  # fmt: skip
+    else:
+        _unknown(what, mention, (*known, *WORDS), reading)
 
 
 def _target(mention: Mention, reading: Reading, names: Roster) -> None:
     if names.sites is not None and not meant(mention.name, names.destinations, ()):
         known = (*names.destinations, *names.sites)
         if not meant(mention.name, names.sites, names.hubs):
-            _unknown("destination or site", mention, (*known, *WORDS), reading)
+            _none_meant("destination or site", mention, known, reading)
 
 
 def _transport(mention: Mention, reading: Reading, names: Roster) -> None:

@@ -53,7 +53,8 @@ def site_name(site: Rec | str) -> str:
 def _sites(spec: Rec, reading: Reading) -> tuple[str, ...] | None:
     if any(spec.broken(key) for key in ("sites", "map", "hubs")):
         return None
-    if given := listed_sites(spec):
+    if isinstance(spec.get("sites"), tuple):
+        given = listed_sites(spec)
         whole = spec.node.get("sites")
         complete = isinstance(whole, ListNode) and len(whole.items) == len(given)
         names = tuple(site_name(site) for site in given)

@@ -59,7 +59,7 @@ def _changed(node: Node | None, shape: Shape, path: list[str], value: Node, mark
     if not path:
         return value
     step, rest = path[0], path[1:]
-    if isinstance(node, ListNode) and rest and _maps(shape) and _position(node, step) is None:
+    if isinstance(node, ListNode) and _maps(shape) and not step.isdecimal():
         node = as_mapping(node)
     if isinstance(node, ListNode):
         return _changed_item(node, shape, path, value, mark)
@@ -100,6 +100,8 @@ def _beneath(shape: Shape, step: str, entries: dict[str, Entry], *, last: bool) 
 def _options(shape: Shape) -> list[Shape]:
     if isinstance(shape, Either):
         return [inner for option in shape.options for inner in _options(option)]
+    if isinstance(shape, ListOf) and shape.single:
+        return [shape, *_options(shape.item)]
     return [shape]
 
 

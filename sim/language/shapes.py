@@ -62,6 +62,11 @@ class Shape(ABC):
 
     def misfit(self, node: Node, reading: Reading, suggestion: str = "") -> Any:
         """Note that a node is of the wrong kind."""
+        if isinstance(node, Scalar) and node.kind is Kind.EMPTY:
+            reading.wrong(node.mark, "no value is given", self.about)
+            return BROKEN
+        if isinstance(node, Scalar) and self.fits(Scalar(node.text, node.mark, plain=False)):
+            suggestion = f'quote it to make it text: `"{node.text[:40]}"`'
         reading.wrong(node.mark, f"{name_of(node)} cannot stand here", self.about, suggestion)
         return BROKEN
 
@@ -72,7 +77,7 @@ def name_of(node: Node) -> str:
         return "a mapping"
     if isinstance(node, ListNode):
         return "a list"
-    return "nothing" if node.kind is Kind.EMPTY else f"{quoted(node.text)} ({node.kind})"
+    return f"{quoted(node.text)} ({node.kind})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,11 +18,13 @@ from patronus.sim.language.mistakes import Mark, Mistake, Source, quoted
 DEPTH: Final = 24
 """Nesting beyond this is refused; the language itself needs eight levels."""
 
-NODES: Final = 100_000
+NODES: Final = 30_000
 """More values than this are refused; long tables belong into a CSV file."""
 
 _BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_HALVES: Final = re.compile("[\ud800-\udfff]")
+"""A surrogate, which an escape can make and which no file can hold."""
 _NUMBER: Final = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
@@ -164,9 +166,17 @@ class _Composer:
         except MarkedYAMLError as error:
             raise _Refused(self._invalid(error)) from None
         except (YAMLError, ValueError, OverflowError) as error:
-            # Impossible escapes and characters leave the scanner as these.
-            what = str(error).splitlines()[0] if str(error) else "unreadable"
-            raise _Refused(Mark(self.source).mistake(what, "valid YAML 1.2")) from None
+            # Characters and escapes that cannot be leave the scanner as these.
+            what = f"not YAML: {str(error).partition(chr(10))[0]}"
+            mark = self._position(text, getattr(error, "position", None))
+            raise _Refused(mark.mistake(what, "valid YAML 1.2")) from None
+
+    def _position(self, text: str, position: int | None) -> Mark:
+        if position is None:
+            return Mark(self.source)
+        before = text[:position]
+        line = self.line + before.count("\n") + 1
+        return Mark(self.source, line, len(before) - before.rfind("\n"))
 
     def _invalid(self, error: Any) -> Mistake:
         problem = str(error.problem or error.context or "not YAML").replace("\x00", "end of text")
@@ -197,6 +207,8 @@ class _Composer:
             raise _Refused(mark.mistake(
                 "anchors and aliases (`&`, `*`) are not part of the language", "plain values",
                 'write `all` for every site; share parts of files with `extends`'))  # fmt: skip
+        if name == "Scalar" and _HALVES.search(event.value):
+            raise _Refused(mark.mistake("half of a character", "whole Unicode characters"))
         if event.tag is not None:
             raise _Refused(mark.mistake(
                 f"tag {quoted(str(event.tag))}", "a value without a tag",
@@ -240,11 +252,13 @@ class _Composer:
                 f"{quoted(key.text)} is given twice", "each key once",
                 f"it is first given in line {first}"))  # fmt: skip
         else:
-            entries[key.text] = Entry(key.mark, node)
+            # The parser places a missing value where the next thing begins.
+            missing = isinstance(node, Scalar) and not node.text and node.plain
+            entries[key.text] = Entry(key.mark, Scalar("", key.mark) if missing else node)
 
 
 _ADVICE: Final = (
-    (r"'\\t'", "indent with spaces, not tabs"),
+    ("'\\t'", "indent with spaces, not tabs"),
     ("alias", 'write `all`, or quote the star: `"*"`'),
     ("mapping values are not allowed", 'quote text that holds `: `, as in `"a: b"`'),
     ("cannot start any token", "put the value into quotes"),

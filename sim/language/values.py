@@ -41,7 +41,7 @@ class Value(Shape):
     def read(self, node: Node, reading: Reading) -> Any:
         """Return the converted text."""
         if not isinstance(node, Scalar) or node.kind not in self.kinds:
-            return self.misfit(node, reading, self._quote(node))
+            return self.misfit(node, reading)
         try:
             value = self.convert(node.text)
         except Unfit as unfit:
@@ -50,11 +50,6 @@ class Value(Shape):
         if self.mentions:
             reading.mentions.append(Mention(self.mentions, node.text, node.mark))
         return value
-
-    def _quote(self, node: Node) -> str:
-        if self.kinds != TEXT or not isinstance(node, Scalar) or node.kind is Kind.EMPTY:
-            return ""
-        return f'quote it to make it text: `"{node.text[:40]}"`'
 
     def schema(self, defs: Json) -> Json:
         """Return the schema of the value."""
