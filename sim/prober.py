@@ -52,6 +52,13 @@ class Samples:
     data_lost: I64
     """Counted data packets that this reflection reports on, and how many were lost."""
 
+    def columns(self) -> tuple[I64, ...]:
+        """Return all arrays but the rows."""
+        return (
+            self.sent_ns, self.reflected_ns, self.arrived_ns, self.sequence, self.heard_count,
+            self.data_sent, self.data_lost,
+        )  # fmt: skip
+
 
 @dataclass(eq=False)
 class _Flight:
@@ -116,8 +123,7 @@ class Prober:
         for group in self._groups:
             self._send(group, start_ns, end_ns)
         edges = self._stamp(start_ns, end_ns)
-        for flight in self._flights:
-            self._report(flight, start_ns, end_ns, take)
+        self._report(start_ns, end_ns, take)
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
         return edges
 
@@ -315,38 +321,92 @@ class Prober:
 
     # ------------------------------------------------------------ reporting
 
-    def _report(
-        self, flight: _Flight, start_ns: int, end_ns: int, take: Callable[[Samples], None]
-    ) -> None:
-        """Hand over the reflections of a flight that came back in the slot."""
-        for part, at in _blocks(flight.rows, len(flight.sent_ns)):
-            back = flight.back_at_ns[at]
-            here = (back >= start_ns) & (back < end_ns)
-            if here.all():
-                take(self._samples(flight, part, at))
-            elif here.any():
-                chosen = np.flatnonzero(here)
-                rows = chosen + part.start if isinstance(part, slice) else part[chosen]
-                take(self._samples(flight, rows, chosen + at.start))
+    def _report(self, start_ns: int, end_ns: int, take: Callable[[Samples], None]) -> None:
+        """Hand over the reflections that came back in the slot, each row's in order.
 
-    def _samples(self, flight: _Flight, rows: slice | I64, at: slice | I64) -> Samples:
-        src, dst = self._overlay.src[rows], self._overlay.dst[rows]
-        step = 0 if not self.clock_ns.any() else self.clock_ns[dst] - self.clock_ns[src]
-        if len(flight.data):
-            data = flight.data[at] - self._reported[rows]
-            self._reported[rows] = flight.data[at]
+        Most rows have just one, from this flight or the one before: those of all whole
+        flights are laid over each other, so that the engine works on slices.
+        """
+        whole = [f for f in self._flights if isinstance(f.rows, slice)]
+        if whole:
+            self._report_whole(whole, start_ns, end_ns, take)
+        for flight in self._flights:
+            if not isinstance(flight.rows, slice):
+                at = np.flatnonzero((flight.back_at_ns >= start_ns) & (flight.back_at_ns < end_ns))
+                if len(at):
+                    take(self._samples(flight, flight.rows[at], at))
+
+    def _report_whole(
+        self, flights: list[_Flight], start_ns: int, end_ns: int, take: Callable[[Samples], None]
+    ) -> None:
+        for start in range(0, self._overlay.rows, BLOCK):
+            part = slice(start, min(start + BLOCK, self._overlay.rows))
+            merged, again = self._merge(flights, part, start_ns, end_ns)
+            take(merged)
+            for flight, at in again:
+                take(self._samples(flight, at, at))
+
+    def _merge(
+        self, flights: list[_Flight], part: slice, start_ns: int, end_ns: int
+    ) -> tuple[Samples, list[tuple[_Flight, I64]]]:
+        """Return each row's first reflection in the slot, and whose later ones remain."""
+        here = [(f.back_at_ns[part] >= start_ns) & (f.back_at_ns[part] < end_ns) for f in flights]
+        first = flights[0]
+        if here[0].all():
+            merged = self._samples(first, part, part)
         else:
-            data = np.zeros((len(src), 2), dtype=np.int64)
+            merged = self._samples(first, part, part, only=here[0])
+        taken, again = here[0], []
+        for flight, now in zip(flights[1:], here[1:], strict=True):
+            both = np.flatnonzero(now & taken)
+            if len(both):
+                again.append((flight, both + part.start))
+            fresh = now & ~taken
+            if fresh.any():
+                self._lay_over(merged, flight, part, fresh)
+                taken = taken | now
+        return merged, again
+
+    def _lay_over(self, merged: Samples, flight: _Flight, part: slice, fresh: Bools) -> None:
+        other = self._samples(flight, part, part, only=fresh)
+        for mine, theirs in zip(merged.columns(), other.columns(), strict=True):
+            np.copyto(mine, theirs, where=fresh)
+
+    def _samples(
+        self, flight: _Flight, rows: slice | I64, at: slice | I64, only: Bools | None = None
+    ) -> Samples:
+        """Return fresh arrays of some samples; ``only`` those are there, the others ``NEVER``."""
+        reflected = flight.heard_at_ns[at].copy()
+        if self.clock_ns.any():
+            src, dst = self._overlay.src[rows], self._overlay.dst[rows]
+            reflected += self.clock_ns[dst] - self.clock_ns[src]
+        arrived = flight.back_at_ns[at].copy()
+        if only is not None:
+            arrived[~only] = NEVER
         return Samples(
-            rows=rows,
-            sent_ns=flight.sent_ns[at],
-            reflected_ns=flight.heard_at_ns[at] + step,
-            arrived_ns=flight.back_at_ns[at],
-            sequence=flight.sequence[at],
-            heard_count=flight.heard_count[at],
-            data_sent=data[:, 0],
-            data_lost=data[:, 1],
+            rows,
+            flight.sent_ns[at].copy(),
+            reflected,
+            arrived,
+            flight.sequence[at].copy(),
+            flight.heard_count[at].copy(),
+            *self._data_of(flight, rows, at, only),
         )
+
+    def _data_of(
+        self, flight: _Flight, rows: slice | I64, at: slice | I64, only: Bools | None
+    ) -> tuple[I64, I64]:
+        """Return the counts of data packets since each row's last report, and note them."""
+        if not len(flight.data):
+            none = np.zeros((2, len(flight.sent_ns[at])), dtype=np.int64)
+            return none[0], none[1]
+        data = flight.data[at] - self._reported[rows]
+        now = flight.data[at]
+        if only is not None:
+            data[~only] = 0
+            now = np.where(only[:, None], now, self._reported[rows])
+        self._reported[rows] = now
+        return data[:, 0].copy(), data[:, 1].copy()
 
 
 def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:

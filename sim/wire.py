@@ -74,17 +74,23 @@ class Wire:
         self.words = object_keys(seed, "probe", overlay.key)
         burst = underlay.links.burst
         self._bursts = Bursts(object_keys(seed, "burst", underlay.links.key), burst)
-        self._burst_ppm = np.array([b.loss_ppm if b else 0 for b in (*burst, None)], np.int64)
+        self._burst_ppm = np.array(
+            [b.loss_ppm if b else 0 for b in (*burst, None, None)], dtype=np.int64
+        )
         self._lay_routes()
         self._index_rows()
         links = len(underlay.links.names)
-        self.congestion_delay_ns = np.zeros(links + 1, dtype=np.int64)
-        self.congestion_loss_ppm = np.zeros(links + 1, dtype=np.int64)
-        pad = np.zeros(1, dtype=np.int64)
+        self.congestion_delay_ns = np.zeros(links, dtype=np.int64)
+        self.congestion_loss_ppm = np.zeros(links, dtype=np.int64)
+        # By link, and at the end the padding and -1, which stands for a missing route.
+        pad = np.zeros(2, dtype=np.int64)
         self._link_delay = np.concatenate([underlay.links.delay_ns, pad])
         self._link_jitter = np.concatenate([underlay.links.jitter_ns, pad])
         self._link_loss = np.concatenate([underlay.links.loss_ppm, pad])
-        self._link_mtu = np.append(underlay.links.mtu, NEVER)
+        self._link_mtu = np.concatenate([underlay.links.mtu, pad + NEVER])
+        self._link_survive = PPM - self._link_loss
+        self._special = np.zeros(links + 2, dtype=np.bool_)
+        self._special[-1] = True
         rows = overlay.rows
         self.delay_ns, self.delay_back_ns = np.zeros((2, rows), dtype=np.int64)
         self.jitter_ns, self.jitter_back_ns = np.zeros((2, rows), dtype=np.int64)
@@ -220,12 +226,16 @@ class Wire:
         if not worst:  # nothing folded yet
             hop = int((links.delay_ns + links.jitter_ns).max(initial=0))
             worst = hop * (self.route.shape[1] + 2)
-        queues = int(self.congestion_delay_ns.max()) * (self.route.shape[1] + 2)
+        queues = int(self.congestion_delay_ns.max(initial=0)) * (self.route.shape[1] + 2)
         return int(worst + queues + self.effects.longest_delay_ns)
 
     def _find_bursts(self, start_ns: int, end_ns: int) -> None:
         self._bad = self._bursts.bad(start_ns, end_ns)
         self._burst_links = np.unique(self._bad.link)
+        # The last place is that of -1, no route: black. The padding before it does nothing.
+        self._special[:-1] = False
+        self._special[self.effects.touched(start_ns, end_ns)] = True
+        self._special[self._burst_links] = True
 
     def _muted(self, start_ns: int, end_ns: int) -> I64:
         """Return the rows that are mute in some part of the window."""
@@ -251,12 +261,13 @@ class Wire:
     def congest(self, delay_ns: I64, loss_ppm: I64) -> None:
         """Set what congestion adds on each directed link, from the next window on."""
         changed = np.flatnonzero(
-            (delay_ns != self.congestion_delay_ns[:-1])
-            | (loss_ppm != self.congestion_loss_ppm[:-1])
+            (delay_ns != self.congestion_delay_ns) | (loss_ppm != self.congestion_loss_ppm)
         )
         if len(changed):
-            self.congestion_delay_ns[:-1] = delay_ns
-            self.congestion_loss_ppm[:-1] = loss_ppm
+            self._link_delay[:-2] += delay_ns - self.congestion_delay_ns
+            self.congestion_delay_ns, self.congestion_loss_ppm = delay_ns, loss_ppm
+            self._link_survive = PPM - self._link_loss
+            self._link_survive[:-2] = self._link_survive[:-2] * (PPM - loss_ppm) // PPM
             self._refold(self.rows_of(changed))
 
     # ------------------------------------------------------------ probes
@@ -326,25 +337,47 @@ class Wire:
     def passage(self, rows: I64, at_ns: I64) -> Passage:
         """Return what packets that depart at given times meet; rows may repeat."""
         matrix = self.links_of(rows)
-        survive, single, prompt = np.full((3, len(rows)), PPM, dtype=np.int64)
-        delay, jitter, late = np.zeros((3, len(rows)), dtype=np.int64)
-        mtu = np.full(len(rows), NEVER, dtype=np.int64)
+        survive = np.full(len(rows), PPM, dtype=np.int64)
         for link in matrix.T:
-            state = self.effects.at(link, at_ns)
-            survive = survive * (PPM - self._link_loss[link]) // PPM
-            survive = survive * (PPM - self.congestion_loss_ppm[link]) // PPM
-            survive = survive * (PPM - self._burst_loss(link, at_ns)) // PPM
-            survive = survive * (PPM - state.loss_ppm) // PPM
-            survive = survive * (PPM - state.corrupt_ppm) // PPM
-            survive[state.blackhole | (link < 0)] = 0
-            delay += self._link_delay[link] + self.congestion_delay_ns[link] + state.delay_ns
-            jitter += self._link_jitter[link] + state.jitter_ns
-            mtu = np.minimum(mtu, np.minimum(self._link_mtu[link], state.mtu))
-            single = single * (PPM - state.duplicate_ppm) // PPM
-            prompt = prompt * (PPM - state.reorder_ppm) // PPM
-            late += state.reorder_ns
+            survive *= self._link_survive[link]
+            survive //= PPM
+        way = Passage(
+            delay_ns=self._link_delay[matrix].sum(axis=1),
+            jitter_ns=self._link_jitter[matrix].sum(axis=1),
+            loss_ppm=survive,
+            mtu=self._link_mtu[matrix].min(axis=1),
+            duplicate_ppm=np.zeros(len(rows), dtype=np.int64),
+            reorder_ppm=np.zeros(len(rows), dtype=np.int64),
+            reorder_ns=np.zeros(len(rows), dtype=np.int64),
+        )
+        for link in matrix.T:
+            at = np.flatnonzero(self._special[link])
+            if len(at):
+                self._harm(way, at, link[at], at_ns[at])
         survive[self._mute_at(rows, at_ns)] = 0
-        return Passage(delay, jitter, PPM - survive, mtu, PPM - single, PPM - prompt, late)
+        np.subtract(PPM, survive, out=survive)
+        return way
+
+    def _harm(self, way: Passage, at: I64, link: I32, at_ns: I64) -> None:
+        """Let one link each do to some packets what is not usual there.
+
+        ``loss_ppm`` holds what survives until the whole way is worked out.
+        """
+        state = self.effects.at(link, at_ns)
+        survive = way.loss_ppm[at] * (PPM - self._burst_loss(link, at_ns)) // PPM
+        survive = survive * (PPM - state.loss_ppm) // PPM
+        survive = survive * (PPM - state.corrupt_ppm) // PPM
+        survive[state.blackhole | (link < 0)] = 0
+        way.loss_ppm[at] = survive
+        way.delay_ns[at] += state.delay_ns
+        way.jitter_ns[at] += state.jitter_ns
+        way.mtu[at] = np.minimum(way.mtu[at], state.mtu)
+        for chance, more in (
+            (way.duplicate_ppm, state.duplicate_ppm),
+            (way.reorder_ppm, state.reorder_ppm),
+        ):
+            chance[at] += more - chance[at] * more // PPM
+        way.reorder_ns[at] += state.reorder_ns
 
     def _mute_at(self, rows: I64, at_ns: I64) -> Bools:
         """Return which packets meet a tunnel that changes its keys."""

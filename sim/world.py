@@ -45,6 +45,9 @@ from patronus.sim.wire import WINDOW_NS, Wire
 PROGRAM_NS: Final = 300 * US
 """From the engine's decision to the dataplane's acknowledgement."""
 
+_TURNS: Final = 5
+"""Sites take their turns at so many instants of an evaluation interval."""
+
 _BULK: Final = 1_000
 """So many tunnels heard for the first time in a slot are taken as arrays, not events."""
 
@@ -290,8 +293,9 @@ class World:
     def _turns(self) -> I64:
         """Return when in each evaluation interval a site takes its turn, on the grid."""
         keys = object_keys(self.seed, "evaluation", self._site_keys())
-        turns = max(1, self.scenario.policy.evaluation_ns // WINDOW_NS)
-        return (words(keys, 0) % np.uint64(turns)).astype(np.int64) * WINDOW_NS
+        steps = max(1, self.scenario.policy.evaluation_ns // WINDOW_NS)
+        turns = min(_TURNS, steps)
+        return (words(keys, 0) % np.uint64(turns)).astype(np.int64) * (steps // turns) * WINDOW_NS
 
     def _site_keys(self) -> U64:
         return np.array([name_key("site", s) for s in self.overlay.sites], dtype=np.uint64)
