@@ -116,7 +116,7 @@ CHOSEN: Final[Mapping[str, Choice]] = {
     ),
     "nsfnet": Choice(
         "Nsfnet",
-        "NSFNET's T1 backbone in the USA, about 1990",
+        "NSFNET's T1 backbone in the USA, late 1980s (the map has no date)",
         {
             "BARRnet, Palo Alto": "Palo Alto",
             "Cornell Theory Center, Ithaca NY": "Ithaca",
@@ -146,7 +146,7 @@ CHOSEN: Final[Mapping[str, Choice]] = {
     "sanren": Choice("Sanren", "SANReN, South Africa's research network, March 2011"),
     "sprint": Choice(
         "Sprint",
-        "Sprint's backbone in the USA, the middle of the 1990s",
+        "Sprint's backbone in the USA, 1990s (the map has no date)",
         {"New York (Pennsauken)": "Pennsauken", "Washington, DC": "Washington DC"},
     ),
 }
