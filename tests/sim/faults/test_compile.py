@@ -70,7 +70,7 @@ def test_every_kind_compiles(kind: FaultKind) -> None:
     assert bool(first.sites) == (KINDS[kind].target != "links")
     assert bool(first.rows) == (kind is FaultKind.REKEY_STORM)
     assert bool(first.transports) == (kind in (FaultKind.DRAIN, FaultKind.REKEY_STORM))
-    assert f"f#0 ({kind}: {KINDS[kind].does})" in describe(timeline, NETWORK)[0]
+    assert describe(timeline, NETWORK)[0].startswith(f"f: {kind} on {first.label} (")
 
 
 @pytest.mark.parametrize("kind", FaultKind)
@@ -343,24 +343,30 @@ def test_a_fault_that_overlaps_itself() -> None:
 
 
 def test_describe_shows_matches_and_warnings() -> None:
-    """A line an occurrence with what its selector matched, then the warnings."""
+    """A line a fault with what its selector matched and when, then the warnings."""
     timeline = compiled(
-        make_fault(name="hole", select=Selector(sites=("berlin",), transports=("mpls",))),
         make_fault(FaultKind.DRAIN, "drain", select=Selector(sites=("spokes",)),
                    schedule=Schedule(at_ns=30 * SECOND)),
+        make_fault(name="hole", select=Selector(sites=("berlin",), transports=("mpls",))),
         make_fault(name="late", schedule=Schedule(at_ns=99 * SECOND)),
     )  # fmt: skip
     hole, drain, late = describe(timeline, NETWORK)
     assert hole == (
-        "10.000 s until 20.000 s: hole#0 (blackhole: every packet vanishes while the carrier "
-        "stays up) on access:berlin:mpls = 2 directed links (access:berlin:mpls)"
+        "hole: blackhole on access:berlin:mpls (2 directed links: access:berlin:mpls), "
+        "10.000 s until 20.000 s"
     )
     assert drain == (
-        "30.000 s until the end: drain#0 (drain: the site's transports are taken out of service "
-        "in an orderly way) on site:berlin, site:oslo, site:rome = 3 sites (berlin, oslo, rome), "
-        "over mpls, lte"
+        "drain: drain on site:berlin, site:oslo, site:rome (3 sites: berlin, oslo, rome; "
+        "over mpls, lte), 30.000 s until the end"
     )
     assert late == "warning: late never happens before the end at 60.000 s"
+
+
+def test_describe_counts_what_happens_often() -> None:
+    """A fault that happens many times is one line with its first times."""
+    often = Schedule(at_ns=0, for_ns=SECOND, every_ns=2 * SECOND, times=8)
+    (line,) = describe(compiled(make_fault(schedule=often)), NETWORK)
+    assert line.endswith("6.000 s until 7.000 s, 8.000 s until 9.000 s and 3 more times")
 
 
 def test_describe_shows_tunnels() -> None:
@@ -368,7 +374,7 @@ def test_describe_shows_tunnels() -> None:
     timeline = compiled(storm("berlin", "mpls"))
     (line,) = describe(timeline, NETWORK)
     first = OVERLAY.label(timeline.occurrences[0].rows[0])
-    assert f"4 tunnels ({first}, " in line
+    assert f"(1 site: berlin; over mpls; 4 tunnels: {first}, " in line
 
 
 @pytest.mark.parametrize(
