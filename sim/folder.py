@@ -34,6 +34,9 @@ _TEXT: Final = frozenset(
 )  # fmt: skip
 """The columns of text; every other one is an int64, but for the map ``numbers``."""
 
+Where = str | os.PathLike[str]
+"""A place in the file system."""
+
 _MAP: Final = pa.map_(pa.string(), pa.int64())
 
 
@@ -59,8 +62,15 @@ class FolderError(Exception):
     """A run folder cannot be written or read; the message says which and why."""
 
 
-def check_free(directory: Path) -> None:
+def check_free(directory: Where) -> None:
     """Raise :class:`FolderError` now if :func:`write_run` could not write there later."""
+    try:
+        _check_free(Path(directory))
+    except OSError as error:
+        raise FolderError(f"cannot write {directory}: {error.strerror or error}") from error
+
+
+def _check_free(directory: Path) -> None:
     if directory.is_dir() and any(directory.iterdir()):
         raise FolderError(f"{directory} already holds files; choose a new folder")
     if directory.exists() and not directory.is_dir():
@@ -73,22 +83,22 @@ def check_free(directory: Path) -> None:
 
 
 def write_run(
-    run: Run, judgements: Iterable[Judged], directory: Path, *, junit: bytes | None = None
+    run: Run, judgements: Iterable[Judged], directory: Where, *, junit: bytes | None = None
 ) -> None:
     """Write one run with its report; an existing folder that holds files is left alone.
 
     Raises:
         FolderError: it cannot be written; nothing is left behind under that name.
     """
-    with _complete(directory) as partial:
-        _fill(run, tuple(judgements), partial)
+    with _complete(Path(directory)) as partial:
+        _fill(run, tuple(judgements) or recorded(run.summary), partial)
         _write_junit(junit, partial)
 
 
 def write_runs(
     runs: Sequence[Run],
     judgements: Iterable[Judged],
-    directory: Path,
+    directory: Where,
     *,
     summary: Mapping[str, Any] | None = None,
     junit: bytes | None = None,
@@ -105,7 +115,7 @@ def write_runs(
         raise FolderError("a folder of runs needs at least one run and each seed once")
     judged = tuple(judgements)
     whole = {**_over_all(runs, judged), **(summary or {})}
-    with _complete(directory) as partial:
+    with _complete(Path(directory)) as partial:
         for run in runs:
             (partial / _seed_folder(run)).mkdir()
             _fill(run, recorded(run.summary), partial / _seed_folder(run))
@@ -115,12 +125,13 @@ def write_runs(
         _write_junit(junit, partial)
 
 
-def load_run(directory: Path) -> Run:
+def load_run(directory: Where) -> Run:
     """Read one run back.
 
     Raises:
         FolderError: it is no run folder, is damaged, or holds the runs of several seeds.
     """
+    directory = Path(directory)
     summary = _read_summary(directory)
     if "runs" in summary:
         raise FolderError(f"{directory} holds {len(summary['runs'])} runs; read it with load_runs")
@@ -138,12 +149,13 @@ def load_run(directory: Path) -> Run:
         raise FolderError(f"{directory} is not a complete run folder: {error}") from error
 
 
-def load_runs(directory: Path) -> tuple[Run, ...]:
+def load_runs(directory: Where) -> tuple[Run, ...]:
     """Read the runs of all seeds in order; a folder of one run gives that one.
 
     Raises:
         FolderError: as :func:`load_run`.
     """
+    directory = Path(directory)
     summary = _read_summary(directory)
     if "runs" not in summary:
         return (load_run(directory),)

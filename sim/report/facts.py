@@ -66,11 +66,15 @@ class Facts:
 
     @cached_property
     def end_ns(self) -> int:
-        """The end of the time axis: as far as anything was simulated or recorded."""
-        seconds = self.run.summary.get("simulated_s", 0)
-        marks = [int(float(seconds) * SECOND), SECOND]
-        frames = (self.run.decisions["t_ns"], self.run.series["t_ns"], self.run.faults["start_ns"])
-        marks += [int(times.max()) for times in frames if len(times)]
+        """The end of the time axis: where the run stopped, or later if anything was recorded."""
+        summary, run = self.run.summary, self.run
+        # The simulated time holds the warm-up too, the duration what a stopped run did not reach.
+        told = [float(summary[k]) for k in ("duration_s", "simulated_s") if k in summary]
+        marks = [SECOND, round(min(told) * SECOND) if told else 0]
+        if len(run.series):
+            marks.append(int(run.series["t_ns"].max()) + SECOND)
+        for times in (run.decisions["t_ns"], run.faults["start_ns"]):
+            marks += [int(times.max())] if len(times) else []
         return max(marks)
 
     @cached_property

@@ -14,7 +14,7 @@ from patronus.sim.report.provenance import reproduction
 from patronus.sim.report.quantiles import Quantiles
 from patronus.sim.report.single import MEASURES, closing_sections, verdict_section
 from patronus.sim.report.tables import Column, left_out, table
-from patronus.sim.report.verdicts import Judged, headline, interruption, overall, stamp, tally
+from patronus.sim.report.verdicts import Judged, banner_verdict, headline, reservations, tally
 from patronus.sim.run import Run
 
 SEEDS = 50
@@ -64,10 +64,10 @@ def _banner(
         tag("p", "Patronus failover report, all seeds", class_="eyebrow"),
         tag("h1", runs[0].name),
         tag("p", str(summary["about"]), class_="about") if summary.get("about") else None,
-        interruption(summary),
+        reservations(summary),
         tag(
             "div",
-            stamp(str(summary.get("verdict") or overall(judged))) if judged else None,
+            banner_verdict(summary, judged),
             tag("p", headline(faults, switch), class_="headline"),
             tag("p", f"{tally(judged)} {scope}", class_="tally"),
             class_="verdict",

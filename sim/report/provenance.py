@@ -8,20 +8,21 @@ from patronus.sim.report import words
 from patronus.sim.report.markup import Child, Markup, join, tag
 
 _CHECKS = {
-    "loops": "loops",
+    "loops": "forwarding loops",
     "black_holes": "black holes",
     "flaps": "flaps",
     "sla_misses": "SLA misses that could have been avoided",
+    "shared_fate": "entries without a disjoint backup",
 }
 
 _COUNTS = ("sites", "tunnels", "probes", "decisions")
 
 
 def command(summary: Mapping[str, Any]) -> str:
-    """Return the command line that makes this run again."""
-    if summary.get("command"):
-        return str(summary["command"])
-    path = str(summary.get("path") or f"{summary.get('name', 'scenario')}.patronus.yml")
+    """Return the command line that makes this run again; none for a scenario built in code."""
+    if summary.get("command") or not summary.get("path"):
+        return str(summary.get("command", ""))
+    path = str(summary["path"])
     seeds = summary.get("seeds") or [summary.get("seed", 1)]
     repeat = ["--repeat", str(len(seeds))] if len(seeds) > 1 else []
     return shlex.join(["patronus", "run", path, "--seed", str(min(seeds)), *repeat])
@@ -30,9 +31,15 @@ def command(summary: Mapping[str, Any]) -> str:
 def reproduction(summary: Mapping[str, Any]) -> Markup:
     """Return the command and everything that fixes the outcome."""
     rows = [(name, value) for name, value in _facts(summary) if value]
+    line = command(summary)
+    how = (
+        "The same file and the same seed give the same run, bit by bit:"
+        if line
+        else "The scenario was built in code. With the same seed it gives the same run, bit by bit."
+    )
     return join(
-        tag("p", "The same file and the same seed give the same run, bit by bit:"),
-        tag("pre", tag("code", command(summary)), class_="command"),
+        tag("p", how),
+        tag("pre", tag("code", line), class_="command") if line else None,
         tag("dl", [tag("div", tag("dt", k), tag("dd", v)) for k, v in rows], class_="facts"),
     )
 
@@ -47,21 +54,28 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, Child]]:
         ("Size", _counts(summary.get("counts", {}))),
         ("Fingerprint of the decisions", _hash(summary.get("decisions_sha256"))),
         ("Fingerprint of the journal", _hash(summary.get("journal_sha256"))),
+        ("Fingerprint of the network", _hash(summary.get("network_sha256"))),
         ("Versions", _versions(summary.get("versions", {}))),
     ]
 
 
 def checks(summary: Mapping[str, Any]) -> Markup:
     """Return what the checkers found, and the warnings of the run."""
-    found: Mapping[str, Any] = summary.get("checks", {})
+    found = dict(summary.get("checks", {}))
+    bound_ns = found.pop("bound_ns", None)
     said = [_check(key, value) for key, value in sorted(found.items())]
     if "false_alarms" in summary:
         said.append(_check("false alarms", summary["false_alarms"]))
     warnings = [tag("li", str(text)) for text in summary.get("warnings", ())]
     return join(
         tag("ul", said, class_="checks") if said else tag("p", "No checker reported."),
+        tag("p", _bound(int(bound_ns)), class_="more") if bound_ns is not None else None,
         tag("ul", warnings, class_="warnings") if warnings else None,
     )
+
+
+def _bound(ns: int) -> str:
+    return f"A black hole counts when it is still there {words.duration(ns)} after a change."
 
 
 def _check(key: str, value: object) -> Markup:

@@ -15,12 +15,11 @@ from patronus.sim.report.timeline import timeline
 from patronus.sim.report.topology import topology
 from patronus.sim.report.verdicts import (
     Judged,
+    banner_verdict,
     expectations,
     headline,
-    interruption,
-    overall,
+    reservations,
     scope,
-    stamp,
     tally,
     tiles,
 )
@@ -71,15 +70,14 @@ def closing_sections(made_again: Markup) -> list[Section]:
 
 def _banner(facts: Facts, judged: Sequence[Judged]) -> list[Child]:
     summary = facts.run.summary
-    verdict = str(summary.get("verdict") or overall(judged)) if judged else None
     return [
         tag("p", "Patronus failover report", class_="eyebrow"),
         tag("h1", facts.run.name),
         tag("p", str(summary["about"]), class_="about") if summary.get("about") else None,
-        interruption(summary),
+        reservations(summary),
         tag(
             "div",
-            stamp(verdict) if verdict else None,
+            banner_verdict(summary, judged),
             tag("p", headline(len(facts.occurrences), facts.switch), class_="headline"),
             tag("p", f"{tally(judged)} {scope(facts)}", class_="tally"),
             class_="verdict",

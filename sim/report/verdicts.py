@@ -166,7 +166,11 @@ def scope(facts: Facts) -> str:
     faults = words.counted(len(facts.occurrences), "fault")
     hit = words.counted(facts.switch.count, "exposure")
     seconds = words.duration(facts.end_ns)
-    return f"{faults} in a network of {sites} over {seconds}, with {hit} to them."
+    stuck = int(counts.get("unavoidable", 0))
+    rest = f" {words.count(stuck)} more had no other path to take and are not counted."
+    return f"{faults} in a network of {sites} over {seconds}, with {hit} to them." + (
+        rest if stuck else ""
+    )
 
 
 def tiles(facts: Facts) -> Markup:
@@ -206,14 +210,32 @@ def _moved(facts: Facts) -> tuple[str, str]:
     return words.share(at_once, len(frame)), f"all: {movers(frame)}"
 
 
-def interruption(summary: Mapping[str, Any]) -> Markup | None:
-    """Return the warning over a run that did not reach its end."""
-    if not summary.get("interrupted"):
-        return None
-    return tag(
-        "p",
-        tag("strong", "This run was interrupted."),
-        " The figures hold for what was simulated before that; they prove nothing about the rest.",
-        class_="warning",
-        role="note",
-    )
+def reservations(summary: Mapping[str, Any]) -> list[Markup]:
+    """Return the warnings that stand above everything else: why the figures may mean nothing."""
+    found = []
+    if summary.get("interrupted"):
+        found.append(
+            _warning(
+                "This run was interrupted.",
+                " The figures hold for what was simulated before that; "
+                "they prove nothing about the rest.",
+            )
+        )
+    if not summary.get("converged", True):
+        found.append(
+            _warning(
+                "The network had not settled when the scenario began.",
+                " What was measured afterwards says little; a longer warm-up may help.",
+            )
+        )
+    return found
+
+
+def banner_verdict(summary: Mapping[str, Any], judgements: Sequence[Judged]) -> Markup | None:
+    """Return the verdict over everything; nothing where nothing was to be judged."""
+    verdict = str(summary.get("verdict") or (overall(judgements) if judgements else "none"))
+    return None if verdict == "none" else stamp(verdict)
+
+
+def _warning(what: str, why: str) -> Markup:
+    return tag("p", tag("strong", what), why, class_="warning", role="note")

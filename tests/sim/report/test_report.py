@@ -12,6 +12,7 @@ from patronus.engine.units import MS, NEVER, SECOND
 from patronus.sim.expectation import parse
 from patronus.sim.judgement import judge
 from patronus.sim.report import recorded, render_run, render_runs
+from patronus.sim.report.facts import Facts
 from patronus.sim.run import Run
 from tests.sim.report.example import JUDGEMENTS, crowd, example
 from tests.sim.report.reader import Page
@@ -123,6 +124,56 @@ def test_an_interrupted_run_is_marked_at_the_top() -> None:
     assert text.index("This run was interrupted.") < text.index("Traffic came back")
 
 
+def test_an_unsettled_network_is_a_reservation_about_everything() -> None:
+    """A warm-up that did not converge is said before any figure."""
+    text = shown(make_run(summary={"converged": False, "verdict": "fail"}))
+    assert text.index("had not settled") < text.index("Fail") < text.index("Traffic came back")
+    assert "had not settled" not in shown(make_run(summary={"converged": True}))
+
+
+@pytest.mark.parametrize(("verdict", "stamped"), [("invalid", True), ("none", False)])
+def test_the_verdict_of_the_run_is_the_one_that_is_stamped(verdict: str, stamped: bool) -> None:
+    """An invalid run is stamped as such; where nothing was to be judged there is no stamp."""
+    page = Page(render_run(make_run(summary={"verdict": verdict}), ()))
+    assert any(c.startswith("stamp") for c in page.of("class")) is stamped
+    assert ("Invalid" in page.text) is stamped
+
+
+def test_traffic_without_any_other_path_is_mentioned() -> None:
+    """A good headline does not hide traffic that could not be saved by anything."""
+    text = shown(make_run(summary={"counts": {"sites": 3, "unavoidable": 1200}}))
+    assert "1,200 more had no other path to take and are not counted." in text
+    assert "no other path to take" not in shown(make_run())
+
+
+def test_checkers_are_told_with_their_bound() -> None:
+    """What the checkers found is counted in words, and their bound is a sentence."""
+    checks = {"loops": 0, "black_holes": 2, "bound_ns": 10 * SECOND, "odd_things": 1}
+    text = shown(make_run(summary={"checks": checks}))
+    assert "no forwarding loops" in text
+    assert "2 black holes" in text
+    assert "1 odd things" in text
+    assert "still there 10 s after a change" in text
+
+
+def test_the_axis_ends_where_the_run_did() -> None:
+    """The warm-up does not lengthen the axis, and a stopped run is not drawn to its planned end."""
+    assert Facts(make_run(summary={"simulated_s": 35, "duration_s": 30})).end_ns == 30 * SECOND
+    assert Facts(make_run(summary={"simulated_s": 25, "duration_s": 60})).end_ns == 30 * SECOND
+    assert Facts(make_run(**NOTHING, summary={"simulated_s": 12})).end_ns == 12 * SECOND
+
+
+def test_frames_without_rows_need_no_types() -> None:
+    """Tables that were made without rows, and so without types, are shown like typed ones."""
+    run = make_run()
+    frames = ("decisions", "detections", "failovers", "series", "health", "faults")
+    blank = {f: pd.DataFrame([], columns=getattr(run, f).columns) for f in frames}
+    empty: dict[str, Any] = {**blank, "summary": {}}
+    assert "No fault was injected" in shown(replace(run, **empty))
+    half: dict[str, Any] = {name: blank[name] for name in ("series", "health", "detections")}
+    assert "no tunnel was touched" in shown(replace(run, **half)).lower()
+
+
 def test_never_is_listed_and_drawn_at_the_edge() -> None:
     """What never came back is counted in the table and has its place in the figure."""
     run = make_run(failovers=[{}, {"switch_ns": NEVER, "failover_ns": NEVER, "moved_by": ""}])
@@ -195,6 +246,13 @@ def test_the_command_the_seed_and_the_fingerprints_are_there() -> None:
     assert "patronus x --set a=1" in shown(make_run(summary={"command": "patronus x --set a=1"}))
 
 
+def test_no_command_is_invented_for_a_scenario_without_a_file() -> None:
+    """A run of a scenario that was built in code says that instead of naming a file."""
+    text = shown(make_run(summary={"path": ""}))
+    assert "The scenario was built in code." in text
+    assert "patronus run" not in text
+
+
 def test_a_thousand_sites_make_a_small_page() -> None:
     """The size of the page does not follow the number of exposures and tunnels."""
     page = render_run(crowd(1000, 5_000, 300), JUDGEMENTS)
@@ -210,12 +268,12 @@ def test_the_same_run_gives_the_same_page() -> None:
 def test_the_page_over_all_seeds_ranks_the_seeds() -> None:
     """Over several seeds the slowest stands first and each leads to its own report."""
     slow = make_run(2, failovers=[{"switch_ns": 900 * MS}])
-    page = Page(render_runs([make_run(1), slow], (), {"seeds": [1, 2], "name": "synthetic"}))
+    page = Page(render_runs([make_run(1), slow], (), {"seeds": [1, 2], "path": "a b.yml"}))
     assert [link for link in page.of("href") if "seed" in link] == [
         "#seeds", "seed-2/report.html", "seed-1/report.html",
     ]  # fmt: skip
     assert "Traffic came back in 900 ms at the worst." in page.text
-    assert "--seed 1 --repeat 2" in page.text
+    assert "patronus run 'a b.yml' --seed 1 --repeat 2" in page.text
 
 
 def test_a_page_needs_a_run() -> None:
