@@ -1,0 +1,142 @@
+"""Runs shared out among worker processes; who ran what changes nothing.
+
+Workers are started afresh (spawn): a fork would copy the threads' locks of the
+libraries as they happen to be. Each is told the scenarios once, a task is a
+number and a seed, and runs come back in the order asked for.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Self
+
+from patronus.sim.api import run
+from patronus.sim.run import Run
+from patronus.sim.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What to run, but for the seed; arguments as of ``patronus.sim.run``."""
+
+    scenario: Scenario
+    until_ns: int | None = None
+    trace: str | None = None
+
+    def carry_out(self, seed: int, progress: Callable[[int], None] | None = None) -> Run:
+        """Run it under one seed."""
+        return run(self.scenario, seed, until_ns=self.until_ns, trace=self.trace, progress=progress)
+
+
+class CrewError(RuntimeError):
+    """A worker process died, usually because the machine had no memory left."""
+
+
+class Crew:
+    """Runs scenarios: here with one job, in worker processes with more.
+
+    A context manager; leaving it early stops the workers, since a run under way
+    cannot be asked to end.
+    """
+
+    def __init__(
+        self,
+        orders: Sequence[Orders],
+        *,
+        jobs: int = 1,
+        progress: Callable[[Orders, int], None] | None = None,
+    ) -> None:
+        """Prepare to run; workers start with their first task.
+
+        Args:
+            orders: runs are asked for by their position here.
+            jobs: how many at a time.
+            progress: told the time that a run has reached (with one job only).
+        """
+        self._orders = tuple(orders)
+        self._progress = progress
+        self._futures: dict[tuple[int, int], Future[Run]] = {}
+        self._others = set(multiprocessing.active_children())
+        self._pool: ProcessPoolExecutor | None = None
+        if jobs > 1:
+            self._pool = ProcessPoolExecutor(
+                jobs,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_arrive,
+                initargs=(self._orders,),
+            )
+
+    def start(self, number: int, seeds: Sequence[int]) -> None:
+        """Let workers begin with what will be asked for later."""
+        if self._pool is not None:
+            for seed in seeds:
+                self._futures[number, seed] = self._pool.submit(_work, number, seed)
+
+    def runs(self, number: int, seeds: Sequence[int]) -> Iterator[Run]:
+        """Yield the runs of some seeds in their order.
+
+        Raises:
+            CrewError: a worker died.
+        """
+        if self._pool is None:
+            for seed in seeds:
+                yield self._here(self._orders[number], seed)
+            return
+        self.start(number, [seed for seed in seeds if (number, seed) not in self._futures])
+        for seed in seeds:
+            try:
+                yield self._futures.pop((number, seed)).result()
+            except BrokenProcessPool as error:
+                raise CrewError(
+                    "a worker process died; was there enough memory for so many jobs?"
+                ) from error
+
+    def _here(self, orders: Orders, seed: int) -> Run:
+        told = self._progress
+        return orders.carry_out(seed, None if told is None else lambda ns: told(orders, ns))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is None:
+            return
+        if kind is None and not self._futures:
+            self._pool.shutdown()
+            return
+        mine = [child for child in multiprocessing.active_children() if child not in self._others]
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for worker in mine:
+            worker.terminate()
+        for worker in mine:
+            _bury(worker)
+
+
+def _bury(worker: BaseProcess) -> None:
+    worker.join(timeout=5)
+    if worker.is_alive():
+        worker.kill()
+
+
+_orders: tuple[Orders, ...] = ()
+
+
+def _arrive(orders: tuple[Orders, ...]) -> None:
+    global _orders  # noqa: PLW0603  # a worker's own memory is how it is told things once
+    # Ctrl-C reaches every process of the terminal; the one that was started decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _orders = orders
+
+
+def _work(number: int, seed: int) -> Run:
+    return _orders[number].carry_out(seed)
