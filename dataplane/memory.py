@@ -107,13 +107,13 @@ class MemoryDataplane:
         self.latched[at] = self.since_ns[at] == NEVER
         self._return_to(rows, now_ns)
 
-    def set_detect(self, rows: Sequence[int], detect_ns: int, now_ns: int) -> None:
-        """Set the detect time of tunnels; what it makes silent comes as :meth:`silence`.
+    def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
+        """Set the detect times of tunnels; what they make silent comes as :meth:`silence`.
 
         Call it between two slots of the dense stamps, not amid one.
         """
         self.advance(now_ns - 1)
-        self.detect_ns[list(rows)] = detect_ns
+        self.detect_ns[rows] = detect_ns
 
     def events(self, site: int) -> KernelMoves:
         """Take the moves of one site out of its ring."""

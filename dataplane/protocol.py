@@ -57,8 +57,8 @@ class Dataplane(Protocol):
     def clear_latch(self, rows: Sequence[int], now_ns: int) -> None:
         """Let tunnels carry traffic again."""
 
-    def set_detect(self, rows: Sequence[int], detect_ns: int, now_ns: int) -> None:
-        """Set the detect time of tunnels."""
+    def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
+        """Set the detect times of tunnels."""
 
     def events(self, site: int) -> KernelMoves:
         """Take the moves of one site out of its ring."""

@@ -160,7 +160,7 @@ def holds(module: ModuleType, history: History) -> None:
     for start, end in pairwise(history.bounds):
         for _, row, detect in (c for c in history.changes if c[0] == start):
             kernel.set_detect(row, detect)
-            plane.set_detect([row], detect, BASE + start)
+            plane.set_detect(np.array([row]), np.array([detect]), BASE + start)
         edges = stamped(plane, mute, history, (start, end))
         for at in range(start, end):
             now = BASE + at
