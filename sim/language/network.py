@@ -106,6 +106,8 @@ DELAY: Final = Record(
 )  # fmt: skip
 
 
+_TABLE: Final = file_name("a .csv file", ".csv")
+
 TOPOLOGY: Final = Record(
     "topology", "Sites, where they are, and which pairs have tunnels.",
     Field("mesh", choice("mesh", {str(m): m for m in Mesh}), "Which pairs of sites have tunnels.",
@@ -113,7 +115,7 @@ TOPOLOGY: Final = Record(
     Field("sites",
           Either(whole("a number of sites (an overlay needs two)", 2, SITES_MOST),
                  ListOf(Either(names.NAME, SITE), "a list of two sites or more", 2, SITES_MOST),
-                 file_name("a number of sites, a list of them, or a .csv file", ".csv")),
+                 _TABLE),
           "How many sites, or which: names, {name, at, hub, region, transports}, or a CSV file "
           "with the columns name, lat, lon, hub, region, transports."),
     Field("hubs", Either(whole("a number of hubs", 0, SITES_MOST),
@@ -127,8 +129,7 @@ TOPOLOGY: Final = Record(
           "Mean number of neighbours in a partial mesh.", "degree", default="4"),
     Field("pairs", ListOf(ListOf(names.SITE, "[site, site]", 2, 2), "a list of pairs of sites", 1),
           "The pairs that have tunnels, for the mesh pairs.", "pairs"),
-    Field("delays", Either(ListOf(DELAY, "a list of delays"),
-                           file_name("a list of delays or a .csv file", ".csv")),
+    Field("delays", Either(ListOf(DELAY, "a list of delays"), _TABLE),
           "One-way delays that replace the carrier's: a list, or a CSV file with the columns "
           "from, to, transport, ms."),
     Field("transit", ListOf(names.SITE, "a site or a list of sites", 1, single=True),

@@ -195,6 +195,4 @@ POLICY: Final = Record(
     Field("classes", CLASSES, "Traffic classes, for policies that several scenarios share."),
 )  # fmt: skip
 
-POLICY_OR_FILE: Final = Either(
-    POLICY, file_name("a mapping or a .yml file that holds one", ".yml", ".yaml")
-)
+POLICY_OR_FILE: Final = Either(POLICY, file_name("a .yml file", ".yml", ".yaml"))

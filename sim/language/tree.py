@@ -165,15 +165,15 @@ class _Composer:
             yield from YAML(typ="safe", pure=True).parse(text)
         except MarkedYAMLError as error:
             raise _Refused(self._invalid(error)) from None
-        except (YAMLError, ValueError, OverflowError) as error:
-            # Characters and escapes that cannot be leave the scanner as these.
+        except YAMLError as error:
             what = f"not YAML: {str(error).partition(chr(10))[0]}"
-            mark = self._position(text, getattr(error, "position", None))
+            mark = self._position(text, getattr(error, "position", 0))
             raise _Refused(mark.mistake(what, "valid YAML 1.2")) from None
+        except (ValueError, OverflowError):
+            what = "not YAML: an escape that stands for no character"
+            raise _Refused(Mark(self.source).mistake(what, "valid YAML 1.2")) from None
 
-    def _position(self, text: str, position: int | None) -> Mark:
-        if position is None:
-            return Mark(self.source)
+    def _position(self, text: str, position: int) -> Mark:
         before = text[:position]
         line = self.line + before.count("\n") + 1
         return Mark(self.source, line, len(before) - before.rfind("\n"))

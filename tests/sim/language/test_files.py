@@ -53,6 +53,12 @@ def test_a_missing_file_is_named_with_its_neighbour(tmp_path: Path) -> None:
     assert mistake.suggestion == "did you mean `x.patronus.yml`?"
 
 
+def test_a_file_in_no_folder_is_missing(tmp_path: Path) -> None:
+    """Without a folder there is no neighbour to suggest."""
+    mistake = only(tmp_path / "nowhere" / "x.yml")
+    assert (mistake.what, mistake.suggestion) == ("no such file", "")
+
+
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     """A directory is no file."""
     assert only(tmp_path).what == "this is a directory"

@@ -118,6 +118,50 @@ def test_a_file_cannot_steer_the_terminal() -> None:
     assert "\x9b" not in describe([mistake])
 
 
+def test_a_control_character_has_a_place() -> None:
+    """A character that no YAML may hold is found by line and column."""
+    (mistake,) = mistakes_of('version: 1\nname: "a\x07"\n')
+    assert (mistake.line, mistake.column) == (2, 9)
+    assert "x0007" in mistake.what
+
+
+def test_a_folded_expectation_is_marked_as_a_whole() -> None:
+    """Where a place within a text cannot be told, the text is marked."""
+    (mistake,) = mistakes_of(
+        "version: 1\ntopology: {sites: 3}\ntransports: [mpls]\nexpect:\n"
+        "  - failover.p99\n    < 300\n"
+    )
+    assert (mistake.line, mistake.column) == (5, 5)
+
+
+@pytest.mark.parametrize("broken", ["sites: [a, b c]", "sites: 4, hubs: few", "map: nowhere"])
+def test_names_are_not_checked_against_what_is_broken(broken: str) -> None:
+    """Expectations, faults and traffic may name anything while the names are not known."""
+    (mistake,) = mistakes_of(
+        f"version: 1\ntopology: {{{broken}}}\ntransports: [mpls]\n"
+        "policy: {classes: {a: {}}}\n"
+        "traffic: [{class: a, from: x, to: y, rate: 1Mbps}]\n"
+        "expect: [failover.p99 < 1s for site=x]\n"
+    )
+    assert mistake.line == 2
+
+
+def test_expectations_of_broken_parts_are_not_checked() -> None:
+    """A fault or class that could not be read may be meant by an expectation."""
+    found = mistakes_of(
+        "version: 1\ntopology: {sites: 3}\ntransports: [mpls]\n"
+        "policy: {classes: 3}\n"
+        "faults: [{kind: blackhol, at: 3s, on: {site: site1}}]\n"
+        "expect: [failover.p99 < 1s for class=a fault=b]\n"
+    )
+    assert [mistake.line for mistake in found] == [4, 5]
+
+
+def test_a_mistake_may_stand_alone() -> None:
+    """A mistake made without place or advice is printed in one line."""
+    assert describe([Mistake("x", 0, 0, "it is wrong")]) == "x: it is wrong"
+
+
 def test_a_long_line_is_shown_in_part() -> None:
     """Of a very long line only the part around the mistake is printed."""
     sites = ", ".join(f"site-{n}" for n in range(500))

@@ -59,6 +59,7 @@ def test_every_field_can_be_written() -> None:
     """Some file sets each field of each record to something that is not its default."""
     texts = (
         GIVEN.replace("{sites: 3}", "{sites: 3, map: abilene}"),
+        GIVEN.replace("[mpls]", "{mpls: {provider: geo}, lte: {provider: map:abilene}}"),
         GIVEN.replace("{sites: 3}", "{sites: 9, mesh: partial-mesh, degree: 3}"),
         GIVEN.replace("{sites: 3}", "{sites: [a, b], hubs: 1, mesh: pairs, pairs: [[a, b]]}"),
         GIVEN
