@@ -8,7 +8,7 @@ import pandas as pd
 from patronus.engine.units import NEVER
 from patronus.sim.report import words
 from patronus.sim.report.facts import Facts, Occurrence
-from patronus.sim.report.markup import Child, Markup, join, tag
+from patronus.sim.report.markup import Child, Markup, breakable, join, tag
 from patronus.sim.report.tables import Column, left_out, table
 
 ROWS = 20
@@ -141,7 +141,7 @@ def _observation(row: Mapping[Hashable, Any], titles: dict[str, str]) -> list[Ch
     hit = _hit(int(row["links"]), int(row["sites"]))
     return [
         _titled(titles.get(name, name), words.fault_kind(str(row["kind"]))),
-        _titled(str(row["label"]), hit),
+        _titled(breakable(str(row["label"])), hit),
         words.quantity_name(quantity),
         *values,
         tag("span", _VERIFIED.get(verified, "too few packets to say"), class_=f"seen {verified}"),
@@ -153,5 +153,5 @@ def _hit(links: int, sites: int) -> str:
     return " and ".join(parts)
 
 
-def _titled(title: str, note: str) -> Markup:
+def _titled(title: Child, note: str) -> Markup:
     return tag("span", title, tag("span", note, class_="small") if note else None)

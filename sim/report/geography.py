@@ -32,6 +32,12 @@ class Map:
         return [k for k in self.topology.get("links", ()) if list(k["a"]) != list(k["b"])]
 
     @cached_property
+    def nodes(self) -> list[Mapping[str, Any]]:
+        """The places of the providers at which a drawn link ends."""
+        ends = {tuple(end) for link in self.links for end in (link["a"], link["b"])}
+        return [n for n in self.topology.get("nodes", ()) if (n["x"], n["y"]) in ends]
+
+    @cached_property
     def failed(self) -> frozenset[str]:
         """Names of the links that a fault hit."""
         return frozenset(self.topology.get("failed", ()))

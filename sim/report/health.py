@@ -32,12 +32,27 @@ def path_health(facts: Facts) -> Markup:
     looked_at = facts.worst(FAULTS)
     drawn = [_around(watched, o, facts) for o in looked_at]
     return join(
+        _legend() if any(drawn) else None,
         [d for d in drawn if d] or tag("p", "No watched tunnel changed visibly around the faults."),
         left_out(
             len(facts.occurrences) - len(looked_at),
             "faults that hurt less are left out; health.parquet has their tunnels.",
         ),
     )
+
+
+def _legend() -> Markup:
+    kinds = (("up", "up"), ("init", "coming up"), ("down", "down"))
+    keys = [
+        tag(
+            "span",
+            tag("svg", box(0, 1, 6, 6, f"state {k}"), width=26, height=18, aria_hidden="true"),
+            text,
+            class_="key",
+        )
+        for k, text in kinds
+    ]
+    return tag("p", "The band on top of each drawing: the tunnel is", keys, class_="legend")
 
 
 def _around(watched: Watched, occurrence: Occurrence, facts: Facts) -> Markup:

@@ -21,7 +21,7 @@ Child: TypeAlias = "str | int | float | Markup | Iterable[Child] | None"
 
 Value: TypeAlias = str | int | float | None
 
-VOID = frozenset({"meta", "br", "hr", "link"})
+VOID = frozenset({"meta", "br", "hr", "wbr"})
 """Elements that have no end tag in HTML."""
 
 
@@ -52,6 +52,12 @@ def short(value: str | float) -> str:
         text = f"{value:.2f}".rstrip("0").rstrip(".")
         return "0" if text == "-0" else text
     return str(value)
+
+
+def breakable(name: str) -> Markup:
+    """Return a long name that may continue on a new line after each colon."""
+    parts = name.split(":")
+    return join([join(part, ":", tag("wbr")) for part in parts[:-1]], parts[-1])
 
 
 def percent(share: float) -> str:

@@ -15,7 +15,7 @@ _CHECKS = {
     "shared_fate": "entries without a disjoint backup",
 }
 
-_COUNTS = ("sites", "tunnels", "probes", "decisions")
+_COUNTS = ("site", "tunnel", "probe", "decision")
 
 
 def command(summary: Mapping[str, Any]) -> str:
@@ -48,7 +48,7 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, Child]]:
     return [
         ("Seed", _seeds(summary)),
         ("World", ", ".join(str(summary[k]) for k in ("backend", "mode") if k in summary)),
-        ("Simulated", _seconds(summary.get("simulated_s"))),
+        ("Simulated, with its warm-up", _seconds(summary.get("simulated_s"))),
         ("Took", _seconds(summary.get("wall_s"))),
         ("Memory at most", _megabytes(summary.get("peak_rss_mb"))),
         ("Size", _counts(summary.get("counts", {}))),
@@ -102,7 +102,8 @@ def _megabytes(value: object) -> str:
 
 
 def _counts(counts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{words.count(int(counts[k]))} {k}" for k in _COUNTS if k in counts)
+    named = [(int(counts[f"{one}s"]), one) for one in _COUNTS if f"{one}s" in counts]
+    return ", ".join(words.counted(number, one) for number, one in named)
 
 
 def _hash(value: object) -> Markup | None:

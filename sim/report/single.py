@@ -133,8 +133,8 @@ def _health(facts: Facts) -> Section:
         "health",
         "Path health",
         "The paths around each fault",
-        "What the engine believed of the tunnels that a fault touched. The band on top shows "
-        "whether a tunnel was up; where it was down, nothing could be measured.",
+        "What the engine believed of the tunnels that a fault touched, once a second. Where a "
+        "tunnel was down nothing could be measured.",
         path_health(facts),
     )
 

@@ -67,9 +67,9 @@ def _decision_rows(facts: Facts, time: Scale) -> Iterator[Markup]:
     for code in np.argsort(-totals, kind="stable")[:REASON_LANES]:
         name, total = str(reasons[code]), int(totals[code])
         bars = _histogram(times[codes == code], time)
-        about = f"{words.counted(total, 'decision')} because of {name}"
+        about = f"{words.counted(total, 'decision')} with the reason {name}"
         marks = strip(time, facts.windows, BAR_HEIGHT, about, bars)
-        yield lane(name, words.counted(total, "decision"), marks)
+        yield lane(words.reason(name), words.counted(total, "decision"), marks)
     yield from _left_out(len(reasons) - REASON_LANES, "reason")
 
 

@@ -9,8 +9,8 @@ from patronus.sim.report.lettering import Lettering
 from patronus.sim.report.markup import Markup, join, percent, tag
 from patronus.sim.report.tables import left_out
 
-LINKS = 3_000
-"""More links than this cannot be told apart; the failed ones are always drawn."""
+LINKS, NODES = 3_000, 500
+"""More links or providers' places than this cannot be told apart; failed links are drawn first."""
 
 NAMED_WIDE, NAMED_NARROW = 150, 20
 """On a map of more sites only hubs and failed sites have their names beside them."""
@@ -36,6 +36,7 @@ def topology(run_topology: Mapping[str, Any]) -> Markup:
         tag("title", about),
         [_provider(plan, i, links) for i in range(len(plan.providers))],
         [_link(plan, link) for link in links if link["name"] in plan.failed],
+        [_node(plan, node) for node in plan.nodes[:NODES]],
         [_site(plan, site) for site in sites],
         _names(plan, sites, WIDE, NAMED_WIDE, "when-wide"),
         _names(plan, sites, NARROW, NAMED_NARROW, "when-narrow"),
@@ -75,6 +76,11 @@ def _link(plan: Map, link: Mapping[str, Any]) -> Markup:
     )
 
 
+def _node(plan: Map, node: Mapping[str, Any]) -> Markup:
+    x, y = plan.place(node["x"], node["y"])
+    return tag("circle", cx=percent(x), cy=percent(y), r=1.8, class_="node")
+
+
 def _site(plan: Map, site: Mapping[str, Any]) -> Markup:
     x, y = plan.place(site["x"], site["y"])
     failed, hub = _rank(plan, site)
@@ -110,15 +116,20 @@ def _legend(plan: Map) -> Markup:
     if any(site.get("hub") for site in plan.sites):
         keys.append(_key("hub", "hub"))
     if plan.failed_sites:
-        keys.append(_key("ring", "site hit by a fault"))
+        keys.append(_key("ring", "site hit by a fault, itself or in its access"))
+    if plan.nodes:
+        keys.append(_key("node", "place of a provider"))
     keys += [_line_key(f"link provider-{i % 4}", name) for i, name in enumerate(plan.providers)]
-    if plan.failed:
+    if any(link["name"] in plan.failed for link in plan.links):
         keys.append(_line_key("link failed", "link hit by a fault"))
     return tag("p", keys, class_="legend")
 
 
+_KEY_SIZE = {"ring": 7.0, "node": 1.8}
+
+
 def _key(class_: str, text: str) -> Markup:
-    dot = tag("circle", cx=9, cy=9, r=7 if class_ == "ring" else 5, class_=class_)
+    dot = tag("circle", cx=9, cy=9, r=_KEY_SIZE.get(class_, 5.0), class_=class_)
     return tag("span", tag("svg", dot, width=18, height=18, aria_hidden="true"), text, class_="key")
 
 

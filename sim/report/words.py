@@ -39,6 +39,24 @@ _FAULTS: Final[Mapping[str, str]] = {
 }
 
 
+_REASONS: Final[Mapping[str, str]] = {
+    "start": "Start",
+    "liveness_down": "Tunnel silent",
+    "carrier_lost": "Carrier lost",
+    "brownout": "Brownout",
+    "sla_violated": "SLA violated",
+    "better_path": "Better path",
+    "returned": "Path came back",
+    "withdrawn": "Destination withdrawn",
+    "transit_lost": "Site in between cut off",
+    "drained": "Taken out of service",
+    "undrained": "Back in service",
+    "no_path": "No path left",
+    "kernel_moved": "Kernel had moved",
+    "policy_changed": "Policy changed",
+    "backups_changed": "New backups only",
+}
+
 _QUANTITIES: Final[Mapping[str, str]] = {
     "owd": "one-way delay",
     "owd_spread": "spread of the one-way delay",
@@ -129,6 +147,11 @@ def quantity_name(name: str) -> str:
 def fault_kind(kind: str) -> str:
     """Return what a kind of fault means to somebody who has never seen the tool."""
     return _FAULTS.get(kind, kind.replace("-", " ").capitalize())
+
+
+def reason(name: str) -> str:
+    """Return why the engine decided, in words."""
+    return _REASONS.get(name, name.replace("_", " ").capitalize())
 
 
 def path(label: str, destination: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-OPEN_ENDED = frozenset({"meta", "br", "hr", "link", "!doctype"})
+OPEN_ENDED = frozenset({"meta", "br", "hr", "link", "wbr", "!doctype"})
 
 
 class Page(HTMLParser):

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patronus.sim.report.markup import join, percent, short, tag
+from patronus.sim.report.markup import breakable, join, percent, short, tag
 
 
 class Reader(HTMLParser):
@@ -57,6 +57,13 @@ def test_attributes_are_named_as_html_names_them() -> None:
     made = tag("td", class_="x", data_label="L", scope=None)
     assert made == '<td class="x" data-label="L"></td>'
     assert tag("meta", charset="utf-8") == '<meta charset="utf-8">'
+
+
+def test_long_names_break_after_colons() -> None:
+    """A name may go on in a new line after a colon, and reads and copies as it is."""
+    made = breakable("access:<b>:mpls")
+    assert made == "access:<wbr>&lt;b&gt;:<wbr>mpls"
+    assert breakable("plain") == "plain"
 
 
 def test_numbers_are_short() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patronus.engine.journal import Reason
 from patronus.engine.units import MINUTE, MS, NEVER, SECOND, US
 from patronus.sim.report import words
 from patronus.sim.scenario import FaultKind
@@ -84,6 +85,14 @@ def test_every_kind_of_fault_has_words() -> None:
         assert words.fault_kind(kind) != kind
         assert "-" not in words.fault_kind(kind).replace("Half-applied", "")
     assert words.fault_kind("solar-flare") == "Solar flare"
+
+
+def test_every_reason_has_words() -> None:
+    """No reason of a decision appears in the report under its technical name."""
+    for name in Reason:
+        assert words.reason(name)[0].isupper()
+        assert "_" not in words.reason(name)
+    assert words.reason("solar_flare") == "Solar flare"
 
 
 def test_moments_name_the_end() -> None:
