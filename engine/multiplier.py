@@ -48,10 +48,16 @@ def adapt(configured: I64, *, interval_ns: I64, loss_ppm: I64, burst_milli: I64)
         Multipliers; the configured one where loss is unknown or within the bound, and
         where it is above the ceiling already.
     """
-    needed = np.ones(len(configured), dtype=np.int64)
-    for micro in _falling(interval_ns, loss_ppm, burst_milli, MONTH_NS, MULTIPLIER_CEILING - 1):
-        needed += micro > _ONE_MICRO
-    # The predictions fall with m, so the number of those above the bound is the answer.
+    micro, again = _single(interval_ns, loss_ppm, burst_milli, MONTH_NS)
+    micro, again = _single(interval_ns, loss_ppm, burst_milli, MONTH_NS)
+    needed = np.ones(len(micro), dtype=np.int64)
+    for _ in range(2, MULTIPLIER_CEILING + 1):
+        above = micro > _ONE_MICRO
+        if not above.any():
+            break
+        # Predictions fall with m, so the number of those above the bound is the answer.
+        needed += above
+        micro = _one_more(micro, again)
     return np.maximum(configured, needed)
 
 
@@ -67,23 +73,25 @@ def false_downs_micro(
         burst_milli: as in :func:`adapt`.
         over_ns: over this time, at most ``MONTH_NS``.
     """
-    *_, micro = _falling(interval_ns, loss_ppm, burst_milli, over_ns, multiplier)
+    micro, again = _single(interval_ns, loss_ppm, burst_milli, over_ns)
+    for _ in range(multiplier - 1):
+        micro = _one_more(micro, again)
     return np.where(loss_ppm < 0, -1, micro)
 
 
-def _falling(
-    interval_ns: I64, loss_ppm: I64, burst_milli: I64, over_ns: int, count: int
-) -> list[I64]:
-    """Return the predictions for multipliers 1 … count, in millionths."""
+def _single(interval_ns: I64, loss_ppm: I64, burst_milli: I64, over_ns: int) -> tuple[I64, I64]:
+    """Return the prediction for a multiplier of 1, in millionths, and q in ppm."""
     if (interval_ns < INTERVAL_NS_MIN).any() or not 0 <= over_ns <= MONTH_NS:
         raise ValueError("needs probe intervals of at least 1 ms and at most 30 days")
     loss = np.clip(loss_ppm, 0, PPM)  # an unknown one asks for nothing
     again = PPM - PPM * BURST_MILLI_ONE // np.maximum(burst_milli, BURST_MILLI_ONE)
-    again = np.maximum(again, loss)
     probes = -(-over_ns // interval_ns)
-    # probes * loss is in millionths already: at most 2.6e9 * 1e6.
-    predictions = [probes * loss]
-    for _ in range(count - 1):
-        whole, rest = np.divmod(predictions[-1], PPM)
-        predictions.append(whole * again - (-(rest * again) // PPM))
-    return predictions
+    # At most 2.6e9 * 1e6, and it only falls from here.
+    return probes * loss, np.maximum(again, loss)
+
+
+def _one_more(micro: I64, again: I64) -> I64:
+    """Multiply by q, rounding up. In two parts, since the product of both has 73 bits."""
+    whole = micro // PPM
+    rest = micro - whole * PPM
+    return whole * again + (rest * again + PPM - 1) // PPM

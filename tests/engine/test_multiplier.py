@@ -83,12 +83,13 @@ def test_the_multiplier_is_the_smallest_that_the_exact_formula_allows(rows: list
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("needed += micro > _ONE_MICRO", "needed += micro > 30 * _ONE_MICRO"),
+        ("above = micro > _ONE_MICRO", "above = micro > 2 * _ONE_MICRO"),
+        ("needed += above", "needed += above.all()"),
         ("probes = -(-over_ns // interval_ns)", "probes = over_ns // interval_ns"),
-        ("again = np.maximum(again, loss)", "pass"),
-        ("MULTIPLIER_CEILING - 1)", "MULTIPLIER_CEILING)"),
+        ("np.maximum(again, loss)", "again"),
+        ("range(2, MULTIPLIER_CEILING + 1)", "range(2, MULTIPLIER_CEILING)"),
         ("np.maximum(configured, needed)", "needed"),
-        ("whole * again - (-(rest * again) // PPM)", "whole * again"),
+        ("(rest * again + PPM - 1) // PPM", "rest * again // PPM"),
         ("np.where(loss_ppm < 0, -1, micro)", "micro"),
     ],
 )
