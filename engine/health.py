@@ -40,8 +40,8 @@ OUTAGE_PROBES: Final = 10
 HABIT_PROBES: Final = 2**15
 """The habit is halved beyond so many probes: it reaches back about an hour at 10 Hz."""
 
-_SRTT, _JITTER, _UPDATED, _NEXT, _TRANSIT, _HEARD, _MARK = range(7)
-_NOTHING_YET: Final = (UNKNOWN, UNKNOWN, LONG_AGO, LONG_AGO, 0, 0, LONG_AGO)
+_SRTT, _JITTER, _UPDATED, _NEXT, _TRANSIT, _HEARD, _MARK, _BASE = range(8)
+_NOTHING_YET: Final = (UNKNOWN, UNKNOWN, LONG_AGO, LONG_AGO, 0, 0, LONG_AGO, LONG_AGO)
 
 _SERIAL_HALF: Final = 2**31
 _SERIAL_MASK: Final = 2**32 - 1
@@ -93,21 +93,22 @@ class Health:
             rows: number of rows.
             window: closed buckets that loss is judged over, at least 1.
         """
-        self._state: I64 = np.empty((7, rows), dtype=np.int64)
+        self._state: I64 = np.empty((8, rows), dtype=np.int64)
         self.srtt_ns: I64 = self._state[_SRTT]
         self.jitter_x16: I64 = self._state[_JITTER]
         self.updated_ns: I64 = self._state[_UPDATED]
         """Arrival of the last sample, ``LONG_AGO`` before the first."""
         self.late: I32 = np.empty(rows, dtype=np.int32)
         """Samples that came after a newer one, or twice."""
-        # Open bucket: data packets sent, packets lost. Probes sent are what the next
-        # sequence is ahead of the mark, so that a dense call need not count them.
+        # Open bucket: data packets sent, packets lost. The probes sent are what the next
+        # sequence is ahead of the mark (and of the base, for the habit), so that a dense
+        # call need not count them.
         self._open: I64 = np.empty((2, rows), dtype=np.int64)
         self._sums: I64 = np.empty((2, rows), dtype=np.int64)
         self._ring: I32 = np.empty((rows, window, 2), dtype=np.int32)
         self._place: I32 = np.empty(rows, dtype=np.int32)
-        # Probes, of them lost (either way), runs of lost ones.
-        self._habit: I64 = np.empty((3, rows), dtype=np.int64)
+        # Probes lost (either way), runs of lost ones.
+        self._habit: I64 = np.empty((2, rows), dtype=np.int64)
         self._scratch: I64 = np.empty((2, BLOCK), dtype=np.int64)
         self.forget(np.arange(rows, dtype=np.int64))
 
@@ -188,14 +189,15 @@ class Health:
         return Sample(sent, lost, rtt_ns)
 
     def _take(self, rows: I64, probes: Probes, rtt_ns: I64, gap: I64, first: Bools) -> I64:
+        lost = self._tally(rows, gap, probes.heard_count)
         # Rows are made such that the ordinary step gives the right result: a first sample
         # comes as if nothing had changed since one like it, a wrapped one without the wrap.
         state = self._state[:, rows]
         wrap = probes.sequence - gap - state[_NEXT]
-        state[_MARK] = np.where(first, probes.sequence, state[_MARK] + wrap)
+        for start in (_MARK, _BASE):
+            state[start] = np.where(first, probes.sequence, state[start] + wrap)
         state[_SRTT, first] = rtt_ns[first]
         state[_TRANSIT, first] = (probes.reflected_ns - probes.sent_ns)[first]
-        lost = self._tally(rows, gap, probes.heard_count)
         _advance(state, probes, rtt_ns, np.empty((2, len(rows)), dtype=np.int64))
         state[_JITTER, first] = UNKNOWN
         self._state[:, rows] = state
@@ -209,9 +211,9 @@ class Health:
         lost: I64 = np.clip(gap + 1 - heard, 0, gap)
         self._open[1, rows] += lost
         outage = gap > OUTAGE_PROBES
-        self._habit[0, rows] -= np.where(outage, gap, 0)
-        self._habit[1, rows] += np.where(outage, 0, gap)
-        self._habit[2, rows] += (gap > 0) & ~outage
+        self._state[_BASE, rows] += np.where(outage, gap, 0)
+        self._habit[0, rows] += np.where(outage, 0, gap)
+        self._habit[1, rows] += (gap > 0) & ~outage
         return lost
 
     # ------------------------------------------------------------ loss
@@ -224,19 +226,20 @@ class Health:
     def rotate(self, rows: Rows) -> None:
         """Close the open bucket of some rows; once per evaluation interval."""
         rows = index(rows, len(self.late))
-        probes = self._state[_NEXT, rows] - self._state[_MARK, rows]
+        following = self._state[_NEXT, rows]
         closed = self._open[:, rows]
-        closed[0] += probes
+        closed[0] += following - self._state[_MARK, rows]
         np.minimum(closed, _BUCKET_MAX, out=closed)
         place = self._place[rows]
         self._sums[:, rows] += closed - self._ring[rows, place].T
         self._ring[rows, place] = closed.T
         self._place[rows] = (place + 1) % self._ring.shape[1]
-        self._state[_MARK, rows] = self._state[_NEXT, rows]
+        self._state[_MARK, rows] = following
         self._open[:, rows] = 0
-        habit = self._habit[:, rows]
-        habit[0] += probes
-        self._habit[:, rows] = habit >> (habit[0] > HABIT_PROBES)
+        probes = following - self._state[_BASE, rows]
+        long = np.flatnonzero(probes > HABIT_PROBES)
+        self._state[_BASE, rows[long]] += probes[long] - (probes[long] >> 1)
+        self._habit[:, rows[long]] >>= 1
 
     def loss_ppm(self, rows: Rows) -> I64:
         """Return the share of packets lost over the window, -1 when nothing was counted."""
@@ -253,8 +256,9 @@ class Health:
         return _share_ppm(np.maximum(lost - 2 * isqrt(lost), 0), sent)
 
     def habit(self, rows: Rows) -> Habit:
-        """Return how probes of some rows usually get lost, as of their last rotation."""
-        probes, lost, runs = self._habit[:, rows]
+        """Return how probes of some rows usually get lost."""
+        lost, runs = self._habit[:, rows]
+        probes = self._state[_NEXT, rows] - self._state[_BASE, rows]
         mean = 1000 * lost // np.maximum(runs, 1)
         return Habit(_share_ppm(lost, probes), np.where(runs > 0, mean, 1000))
 

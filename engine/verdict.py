@@ -30,7 +30,7 @@ JITTER_WEIGHT: Final = 4
 
 LOSS_NS_PER_PPM: Final = 10_000
 """1 % of loss weighs as 100 ms of round trip. (In the E-model it costs a call with loss
-concealment as much as 145 ms one way, without concealment far more.)"""
+concealment as much as 150 ms one way, without concealment far more.)"""
 
 UNKNOWN_BADNESS_NS: Final = 2**42
 """Badness of a tunnel of which something is unknown: worse than any measured one. It is
