@@ -45,9 +45,10 @@ CLASS: Final = mention("class", text("the name of a class", SHORT.json["pattern"
 GROUPS: Final = _some(
     mention("group", text("the name of a group", NAME.json["pattern"], "conduit-7")), "them"
 )
+_LINK: Final = r"^(access:[^:]+:[^:]+|(?!access:)[^:]+:.+|[^:]*\*[^:]*)$"
 LINKS: Final = _some(
     mention("link", text("a link, access:SITE:TRANSPORT or TRANSPORT:NODE-NODE, or a pattern",
-                         r"^(access:[^:]+:[^:]+|(?!access:)[^:]+:.+)$", "access:berlin:mpls")),
+                         _LINK, "access:berlin:mpls")),
     "them",
 )  # fmt: skip
 EXPECTATION: Final = mention(

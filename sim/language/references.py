@@ -77,7 +77,9 @@ def _group(mention: Mention, reading: Reading, names: Roster) -> None:
 
 
 def _link(mention: Mention, reading: Reading, names: Roster) -> None:
-    head, _, rest = mention.name.partition(":")
+    head, colon, rest = mention.name.partition(":")
+    if not colon:  # a pattern such as `*`, whatever the transport
+        return
     site, _, transport = rest.rpartition(":")
     carrier = transport if head == "access" else head
     if names.transports is not None and not meant(carrier, names.transports, ()):

@@ -1,6 +1,7 @@
 """Values, units and trees against plain readings of the same text."""
 
 import json
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,14 +17,16 @@ from patronus.sim.language.shapes import BROKEN, Reading
 from patronus.sim.language.tree import Kind, ListNode, MapNode, Node, Scalar, lines_of
 from patronus.sim.language.tree import parse as parse_tree
 from patronus.sim.language.values import Value
+from tests.mutants.harness import caught, mutant
 from tests.oracles.quantity import base_units
 
 SORTS = {
-    "duration": (quantities.DURATION, ("ns", "us", "ms", "s", "m", "h"), quantities.YEAR),
-    "share": (quantities.SHARE, ("ppm", "%"), 10**6),
-    "rate": (quantities.RATE, ("bps", "kbps", "Mbps", "Gbps"), 10**15),
-    "size": (quantities.SIZE, ("B",), 65_535),
+    "duration": ("DURATION", ("ns", "us", "ms", "s", "m", "h"), quantities.YEAR),
+    "share": ("SHARE", ("ppm", "%"), 10**6),
+    "rate": ("RATE", ("bps", "kbps", "Mbps", "Gbps"), 10**15),
+    "size": ("SIZE", ("B",), 65_535),
 }
+"""The shape's name in the module, its units, its largest value."""
 
 NUMBERS = st.one_of(
     st.integers(0, 10**18 - 1).map(str),
@@ -42,15 +45,43 @@ def read(shape: Value, text: str) -> Any:
     return value
 
 
-@given(st.sampled_from(sorted(SORTS)), NUMBERS, st.data())
-def test_a_quantity_is_read_exactly_or_refused(sort: str, digits: str, data: st.DataObject) -> None:
-    """Whole base units within the limits are the oracle's; anything else is a mistake."""
-    shape, units, most = SORTS[sort]
-    unit = data.draw(st.sampled_from(units))
+@st.composite
+def quantity_texts(draw: st.DrawFn) -> tuple[str, str, str]:
+    """Draw a sort of quantity, digits and a unit of that sort."""
+    sort = draw(st.sampled_from(sorted(SORTS)))
+    return sort, draw(NUMBERS), draw(st.sampled_from(SORTS[sort][1]))
+
+
+def reads_exactly(module: ModuleType, example: tuple[str, str, str]) -> None:
+    """Assert that a text is read as the oracle's whole base units, or refused."""
+    sort, digits, unit = example
+    name, _, most = SORTS[sort]
     exact = base_units(digits, unit)
     least = 1 if sort in ("rate", "size") else 0
     fits = exact == int(exact) and least <= exact <= most
-    assert read(shape, digits + unit) == (int(exact) if fits else BROKEN)
+    assert read(getattr(module, name), digits + unit) == (int(exact) if fits else BROKEN)
+
+
+@given(quantity_texts())
+def test_a_quantity_is_read_exactly_or_refused(example: tuple[str, str, str]) -> None:
+    """Whole base units within the limits are the oracle's; anything else is a mistake."""
+    reads_exactly(quantities, example)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("if value.denominator != 1:", "if False:"),
+        ("if abs(value) > self.most:", "if abs(value) >= self.most:"),
+        ("if self.positive and not value:", "if self.positive and value < 0:"),
+        ('"us": US', '"us": MS'),
+        ("Fraction(sign + digits)", "Fraction(float(sign + digits))"),
+    ],
+)
+def test_the_property_notices_a_broken_reader(old: str, new: str) -> None:
+    """Each mutant of the reader of quantities is caught."""
+    broken = mutant(quantities, old, new)
+    assert caught(quantity_texts(), lambda example: reads_exactly(broken, example))
 
 
 @pytest.mark.parametrize("sort", SORTS)
@@ -61,7 +92,7 @@ def test_a_quantity_is_read_exactly_or_refused(sort: str, digits: str, data: st.
 )  # fmt: skip
 def test_what_is_no_quantity_is_refused(sort: str, text: str) -> None:
     """Signs, missing units, other digits, exponents, NaN and infinity are mistakes."""
-    assert read(SORTS[sort][0], text) is BROKEN
+    assert read(getattr(quantities, SORTS[sort][0]), text) is BROKEN
 
 
 def test_a_jump_may_go_back() -> None:
