@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patronus.sim.scenario import Burst, DestinationSpec, Mesh, Scenario
@@ -58,6 +58,7 @@ def test_the_hash_seed_decides_nothing(tmp_path: Path) -> None:
     assert told == [f"{here}\n".encode()] * 2
 
 
+@settings(max_examples=25)
 @given(generated(), st.integers(0, 2**64 - 1))
 def test_tunnels_have_their_reverse(case: Scenario, seed: int) -> None:
     """Rows come in pairs of opposite directions over one transport, and are sorted."""
@@ -70,6 +71,7 @@ def test_tunnels_have_their_reverse(case: Scenario, seed: int) -> None:
     assert (order == np.arange(overlay.rows)).all()
 
 
+@settings(max_examples=25)
 @given(generated(), st.integers(0, 2**63))
 def test_the_seed_decides(case: Scenario, seed: int) -> None:
     """One seed gives one network, another seed another."""

@@ -3,7 +3,7 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patronus.sim.scenario import Mesh, Scenario
@@ -116,6 +116,7 @@ def test_routes_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) ->
     assert segments(under, 0, [first]) is not table
 
 
+@settings(max_examples=40)
 @given(generated(), st.integers(0, 2**64 - 1))
 def test_rows_cross_access_segment_access(case: Scenario, seed: int) -> None:
     """Each row crosses the source's link up, its segment and the destination's link down."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patronus.engine.units import MS
@@ -44,6 +44,7 @@ def described(network: Network) -> dict[str, tuple[Any, ...]]:
     return {f"{row[0]} {'back' if i % 2 else 'forth'}": row for i, row in enumerate(columns)}
 
 
+@settings(max_examples=40)
 @given(generated(), st.integers(0, 2**64 - 1))
 def test_every_site_has_its_links(case: Scenario, seed: int) -> None:
     """Up and down are the two directions of the site's own cable, on its own transport."""
@@ -62,6 +63,7 @@ def test_every_site_has_its_links(case: Scenario, seed: int) -> None:
         assert (under.pop[:, number] < len(provider.nodes)).all()
 
 
+@settings(max_examples=40)
 @given(generated(), st.integers(0, 2**64 - 1))
 def test_provider_cables_are_where_they_say(case: Scenario, seed: int) -> None:
     """A provider's cables are consecutive, named by their ends, and never shorter than metro."""
@@ -78,6 +80,7 @@ def test_provider_cables_are_where_they_say(case: Scenario, seed: int) -> None:
             assert delay[0] == delay[1] >= METRO_NS
 
 
+@settings(max_examples=40)
 @given(generated(), st.integers(0, 2**64 - 1))
 def test_a_further_site_changes_nothing_else(case: Scenario, seed: int) -> None:
     """All links, tunnels, places and attachments of the others stay bit-equal."""
