@@ -204,15 +204,10 @@ def _occurrence(facts: Facts, fault: str) -> Occurrence:
 def _disturbed(
     watched: Watched, occurrence: Occurrence, facts: Facts
 ) -> Sequence[tuple[str, Glimpse]]:
-    start, end = occurrence.window(facts.end_ns)
-    before, during = (
-        watched.rows(start, occurrence.start_ns),
-        watched.rows(occurrence.start_ns, end),
-    )
-    ranked = watched.disturbed(before, during, facts.noticed(occurrence))
+    ranked = facts.disturbed(watched, occurrence)
     if not ranked:
         raise ValueError(f"no watched tunnel noticed {occurrence.name}")
-    rows = slice(before.start, during.stop)
+    rows = watched.rows(*occurrence.window(facts.end_ns))
     return [
         ("{} → {}, {}".format(*watched.tunnels[i]), watched.glimpse(i, rows))
         for i in ranked[:TUNNELS]

@@ -23,6 +23,7 @@ def distribution(measures: Mapping[str, Quantiles], about: str) -> Markup:
     drawn = {name: q for name, q in measures.items() if q.count}
     scale = _scale(list(drawn.values()))
     curves = [curve(_steps(q, scale, i), f"curve curve-{i}") for i, q in enumerate(drawn.values())]
+    curves.reverse()  # the solid stroke is the last; beneath the dashed ones it hides none
     figure = drawing(HEIGHT, about, _frame(scale), stretched(curves), class_="plot")
     return tag("div", tag("div", figure, class_="plot-area"), _axis_name(scale), class_="figure")
 

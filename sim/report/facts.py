@@ -9,7 +9,7 @@ import pandas as pd
 
 from patronus.engine.units import SECOND
 from patronus.sim.report.quantiles import Quantiles
-from patronus.sim.report.watched import Tunnel
+from patronus.sim.report.watched import Tunnel, Watched
 from patronus.sim.run import Run
 
 BEFORE_NS = 5 * SECOND
@@ -103,6 +103,19 @@ class Facts:
         """Return at most so many occurrences, those that hurt most, in order of time."""
         ranked = sorted(self.occurrences, key=lambda o: o.harm, reverse=True)[:most]
         return sorted(ranked, key=lambda o: (o.start_ns, o.name))
+
+    def alone_until(self, occurrence: Occurrence) -> int:
+        """Return until when what is seen can be laid at this fault's door: the next one's start."""
+        _, end = occurrence.window(self.end_ns)
+        later = [o.start_ns for o in self.occurrences if o.start_ns > occurrence.start_ns]
+        return min([end, *later])
+
+    def disturbed(self, watched: Watched, occurrence: Occurrence) -> list[int]:
+        """Return the numbers of the tunnels that a fault disturbed, the worst first."""
+        start, _ = occurrence.window(self.end_ns)
+        before = watched.rows(start, occurrence.start_ns)
+        during = watched.rows(occurrence.start_ns, self.alone_until(occurrence))
+        return watched.disturbed(before, during, self.noticed(occurrence))
 
     def noticed(self, occurrence: Occurrence) -> list[Tunnel]:
         """Return the tunnels that noticed a fault."""

@@ -75,14 +75,19 @@ def _effect(occurrence: Occurrence, end_ns: int) -> list[Child]:
     ]
 
 
+def repaired(exposures: pd.DataFrame) -> int:
+    """Return how many came back only because the fault was over."""
+    return int(((exposures["moved_by"] == "") & (exposures["switch_ns"] != NEVER)).sum())
+
+
 def movers(exposures: pd.DataFrame) -> str:
     """Return who brought the traffic back how often, as a list in words."""
-    moved_by, back = exposures["moved_by"], exposures["switch_ns"] != NEVER
+    moved_by = exposures["moved_by"]
     counts = {
         "kernel": int((moved_by == "kernel").sum()),
         "engine": int((moved_by == "engine").sum()),
-        "repair": int(((moved_by == "") & back).sum()),
-        "nobody": int((~back).sum()),
+        "repair": repaired(exposures),
+        "nobody": int((exposures["switch_ns"] == NEVER).sum()),
     }
     return ", ".join(f"{who} {words.count(n)}" for who, n in counts.items() if n)
 

@@ -57,14 +57,10 @@ def _legend() -> Markup:
 
 def _around(watched: Watched, occurrence: Occurrence, facts: Facts) -> Markup:
     start, end = occurrence.window(facts.end_ns)
-    before, during = (
-        watched.rows(start, occurrence.start_ns),
-        watched.rows(occurrence.start_ns, end),
-    )
-    ranked = watched.disturbed(before, during, facts.noticed(occurrence))
+    ranked = facts.disturbed(watched, occurrence)
     if not ranked:
         return Markup("")
-    time, rows = Scale(float(start), float(end)), slice(before.start, during.stop)
+    time, rows = Scale(float(start), float(end)), watched.rows(start, end)
     body = [
         _tunnel(watched.tunnels[i], watched.glimpse(i, rows), occurrence, time)
         for i in ranked[:TUNNELS]

@@ -8,6 +8,7 @@ import numpy as np
 from patronus.sim.report import words
 from patronus.sim.report.distribution import distribution, percentiles
 from patronus.sim.report.facts import Facts
+from patronus.sim.report.faults import repaired
 from patronus.sim.report.markup import Child, join, tag
 from patronus.sim.report.page import Section, document
 from patronus.sim.report.provenance import reproduction
@@ -58,6 +59,7 @@ def _banner(
 ) -> list[Child]:
     switch = _pooled(runs, "switch_ns")
     seeds = words.counted(len(runs), "run")
+    waited = sum(repaired(run.failovers) for run in runs)
     faults = sum(len(run.faults) for run in runs)
     scope = f"{seeds} with different seeds, {words.counted(switch.count, 'exposure')} in all."
     return [
@@ -68,7 +70,7 @@ def _banner(
         tag(
             "div",
             banner_verdict(summary, judged),
-            tag("p", headline(faults, switch), class_="headline"),
+            tag("p", headline(faults, switch, waited), class_="headline"),
             tag("p", f"{tally(judged)} {scope}", class_="tally"),
             class_="verdict",
         ),

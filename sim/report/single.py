@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from patronus.sim.report.distribution import distribution, percentiles
 from patronus.sim.report.facts import Facts
-from patronus.sim.report.faults import effects, observed, slowest
+from patronus.sim.report.faults import effects, observed, repaired, slowest
 from patronus.sim.report.glossary import glossary
 from patronus.sim.report.health import path_health
 from patronus.sim.report.markup import Child, Markup, join, tag
@@ -70,6 +70,7 @@ def closing_sections(made_again: Markup) -> list[Section]:
 
 def _banner(facts: Facts, judged: Sequence[Judged]) -> list[Child]:
     summary = facts.run.summary
+    said = headline(len(facts.occurrences), facts.switch, repaired(facts.run.failovers))
     return [
         tag("p", "Patronus failover report", class_="eyebrow"),
         tag("h1", facts.run.name),
@@ -78,7 +79,7 @@ def _banner(facts: Facts, judged: Sequence[Judged]) -> list[Child]:
         tag(
             "div",
             banner_verdict(summary, judged),
-            tag("p", headline(len(facts.occurrences), facts.switch), class_="headline"),
+            tag("p", said, class_="headline"),
             tag("p", f"{tally(judged)} {scope(facts)}", class_="tally"),
             class_="verdict",
         ),

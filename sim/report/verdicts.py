@@ -125,21 +125,30 @@ def expectations(judgements: Sequence[Judged]) -> Markup:
     return table(COLUMNS, rows, caption="Expectations and verdicts", class_="expectations")
 
 
-def headline(faults: int, switch: Quantiles) -> str:
-    """Return the one sentence that somebody in a hurry should read."""
+def headline(faults: int, switch: Quantiles, waited: int) -> str:
+    """Return what somebody in a hurry should read.
+
+    Args:
+        faults: how many happened.
+        switch: how long the exposures took to be back on a working path.
+        waited: how many of them came back only because the fault was over.
+    """
     if not faults:
         return "No fault was injected, so nothing had to fail over."
     if not switch.count:
         return "The faults that were injected would have harmed none of the traffic."
-    if not switch.never:
-        return f"Traffic came back in {words.duration(switch.worst_ns)} at the worst."
-    lost = words.counted(switch.never, "exposure")
+    whole = words.count(switch.count)
     if not len(switch.reached):
-        return f"Traffic never came back: none of {words.count(switch.count)} found a working path."
-    rest = words.duration(int(switch.reached[-1]))
+        return f"Traffic never came back: none of {whole} found a working path."
+    worst = words.duration(int(switch.reached[-1]))
+    rest = f" {words.count(waited)} of {whole} had to wait until the fault was over."
+    rest = rest if waited else ""
+    if not switch.never:
+        return f"Traffic came back in {worst} at the worst.{rest}"
+    lost = words.counted(switch.never, "exposure")
     return (
-        f"Traffic never came back for {lost} of {words.count(switch.count)}; "
-        f"the others were back in {rest} at the worst."
+        f"Traffic never came back for {lost} of {whole}; "
+        f"the others were back in {worst} at the worst.{rest}"
     )
 
 

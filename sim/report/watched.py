@@ -75,9 +75,9 @@ class Watched:
         """Return the tunnels that noticed a fault or changed visibly, the most disturbed first."""
         size = len(self.tunnels)
         silent = np.bincount(self.code[during][self.down[during]], minlength=size)
-        loss = self._most(self.loss_ppm, during) - self._most(self.loss_ppm, before)
-        usual = self._most(self.rtt_ns, before)
+        usual = self._usual(self.rtt_ns, before, during)
         rtt = self._most(self.rtt_ns, during) - usual
+        loss = self._most(self.loss_ppm, during) - self._usual(self.loss_ppm, before, during)
         slower = rtt >= np.maximum(RTT_SEEN_NS, usual // RTT_SEEN_SHARE)
         saw = np.zeros(size, dtype=np.bool_)
         saw[[self.number[t] for t in noticed if t in self.number]] = True
@@ -86,9 +86,18 @@ class Watched:
         return [int(i) for i in order if moved[i]]
 
     def _most(self, values: I64, rows: slice) -> I64:
-        most = np.zeros(len(self.tunnels), dtype=np.int64)
+        most = np.full(len(self.tunnels), -1, dtype=np.int64)
         np.maximum.at(most, self.code[rows], values[rows])
         return most
+
+    def _usual(self, values: I64, before: slice, during: slice) -> I64:
+        """Return what a value was beforehand; of a tunnel not watched then, what it was first."""
+        usual = self._most(values, before)
+        known = np.flatnonzero(values[during] >= 0) + during.start
+        codes, first = np.unique(self.code[known], return_index=True)
+        fresh = usual[codes] < 0
+        usual[codes[fresh]] = values[known[first[fresh]]]
+        return usual
 
 
 def watch(health: pd.DataFrame) -> Watched:

@@ -189,6 +189,7 @@ def test_a_repair_is_not_credited_to_the_engine() -> None:
     """Traffic that came back because the fault ended counts as neither kernel's nor engine's."""
     text = shown(make_run(failovers=[{"moved_by": ""}, {"moved_by": "kernel"}]))
     assert "kernel 1, repair 1" in text
+    assert "at the worst. 1 of 2 had to wait until the fault was over." in text
 
 
 def test_what_was_not_measured_is_not_zero() -> None:
@@ -212,6 +213,18 @@ def test_a_fault_that_did_not_act_stands_first() -> None:
     text = shown(make_run(faults=faults)).split("Did the faults really happen?")[1]
     assert text.index("dud") < text.index("fine")
     assert "no: it did not act as commanded" in text
+
+
+def test_a_fault_is_not_blamed_for_the_next_one() -> None:
+    """A tunnel that was disturbed only after another fault began is not shown around the first."""
+    faults: list[dict[str, Any]] = [
+        {"fault": "early#0", "start_ns": 5 * SECOND, "end_ns": 6 * SECOND},
+        {"fault": "late#0", "start_ns": 10 * SECOND},
+    ]
+    text = shown(make_run(faults=faults, detections=[])).split("The paths around each fault")[1]
+    around = text.split("Where it failed")[0]
+    assert "late" in around
+    assert "early" not in around
 
 
 def test_repeated_faults_share_a_lane_and_keep_their_ordinals() -> None:

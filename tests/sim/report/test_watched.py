@@ -35,6 +35,13 @@ def test_only_disturbed_tunnels_are_shown_the_worst_first() -> None:
     assert names(watched, []) == ["dead", "lossy", "slow"]
 
 
+def test_a_tunnel_that_was_not_watched_before_is_compared_with_itself() -> None:
+    """Appearing in the table is no disturbance; changing after the first row is one."""
+    watched = seen(calm=CALM, slow=SLOW)
+    before, during = watched.rows(0, 0), watched.rows(0, 4 * SECOND)
+    assert [watched.tunnels[i][1] for i in watched.disturbed(before, during, [])] == ["slow"]
+
+
 def test_who_noticed_comes_first() -> None:
     """A tunnel with a detection is shown even if its seconds look calm; strangers are ignored."""
     watched = seen(calm=CALM, dead=DEAD)
