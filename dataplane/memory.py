@@ -67,6 +67,8 @@ class MemoryDataplane:
         """The row that carries each entry at present."""
         self.agent_stale: Bool = np.zeros(space.sites, dtype=np.bool_)
         self._stale_from: dict[int, int] = {}
+        self._due_ns = NEVER
+        """No latch falls by itself before this."""
         self._source = source
         self._first_row: I64 = np.searchsorted(source, np.arange(space.sites + 1)).astype(np.int64)
         self._rings = tuple(Ring(ring) for _ in range(space.sites))
@@ -139,6 +141,8 @@ class MemoryDataplane:
         self.advance(at_ns)
         at = list(rows)
         self.since_ns[at] = np.minimum(self.since_ns[at], at_ns)
+        if self._stale_from:
+            self._due_ns = min(self._due_ns, at_ns + self.hold_ns)
 
     def set_agent(self, site: int, *, stale: bool, now_ns: int) -> None:
         """The kernel notices that a site's agent stopped, or that it is back."""
@@ -146,19 +150,15 @@ class MemoryDataplane:
         self.agent_stale[site] = stale
         if stale:
             self._stale_from.setdefault(site, now_ns)
+            self._due_ns = now_ns
         else:
             self._stale_from.pop(site, None)
 
     def advance(self, now_ns: int) -> None:
         """Clear the latches that are due by now where no agent does."""
-        for site, stale_from in self._stale_from.items():
-            rows = np.arange(self._first_row[site], self._first_row[site + 1])
-            rows = rows[self.latched[rows] & (self.since_ns[rows] != NEVER)]
-            due = np.maximum(self.since_ns[rows] + self.hold_ns, stale_from)
-            for at_ns in np.unique(due[due <= now_ns]).tolist():
-                ready = rows[due == at_ns].tolist()
-                self.latched[ready] = False
-                self._return_to(ready, at_ns)
+        if now_ns >= self._due_ns:
+            next_ns = [self._release(site, now_ns) for site in self._stale_from]
+            self._due_ns = min(next_ns, default=NEVER)
 
     # The rule
 
@@ -173,6 +173,17 @@ class MemoryDataplane:
             due = (since_ns != NEVER) & (now - since_ns >= self.hold_ns)
             latched &= ~(due & self.agent_stale[self._source[rows]])
         return usable_rows(self.confirmed_ns[rows], self.detect_ns[rows], latched, now)
+
+    def _release(self, site: int, now_ns: int) -> int:
+        """Clear a site's latches that are due by now; return when the next one will be."""
+        rows = np.arange(self._first_row[site], self._first_row[site + 1])
+        rows = rows[self.latched[rows] & (self.since_ns[rows] != NEVER)]
+        due = np.maximum(self.since_ns[rows] + self.hold_ns, self._stale_from[site])
+        for at_ns in np.unique(due[due <= now_ns]).tolist():
+            ready = rows[due == at_ns].tolist()
+            self.latched[ready] = False
+            self._return_to(ready, at_ns)
+        return int(due[due > now_ns].min(initial=NEVER))
 
     def _by_site(self, rows: Sequence[int]) -> Iterable[tuple[int, list[int]]]:
         sites: dict[int, list[int]] = {}

@@ -205,7 +205,12 @@ def test_packets_go_where_a_kernel_of_plain_records_sends_them(history: History)
         ("self.latched[at] = self.since_ns[at] == NEVER", "self.latched[at] = False"),
         ("np.minimum(self.since_ns[at], at_ns)", "at_ns + 1"),
         ("self._stale_from.pop(site, None)", "pass"),
-        ("np.maximum(self.since_ns[rows] + self.hold_ns, stale_from)", "self.since_ns[rows]"),
+        ("self._due_ns = min(self._due_ns, at_ns + self.hold_ns)", "pass"),
+        ("return int(due[due > now_ns].min(initial=NEVER))", "return NEVER"),
+        (
+            "np.maximum(self.since_ns[rows] + self.hold_ns, self._stale_from[site])",
+            "self.since_ns[rows]",
+        ),
         ("now - since_ns >= self.hold_ns", "now - since_ns > self.hold_ns"),
         ("due & self.agent_stale[self._source[rows]]", "due"),
         ("self.used[entries] = after", "pass"),
