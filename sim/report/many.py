@@ -15,7 +15,14 @@ from patronus.sim.report.provenance import reproduction
 from patronus.sim.report.quantiles import Quantiles
 from patronus.sim.report.single import MEASURES, closing_sections, verdict_section
 from patronus.sim.report.tables import Column, left_out, table
-from patronus.sim.report.verdicts import Judged, banner_verdict, headline, reservations, tally
+from patronus.sim.report.verdicts import (
+    Judged,
+    banner_verdict,
+    headline,
+    recorded,
+    reservations,
+    tally,
+)
 from patronus.sim.run import Run
 
 SEEDS = 50
@@ -43,7 +50,7 @@ def render_runs(
     """
     if not runs:
         raise ValueError("a report needs at least one run")
-    judged, facts = tuple(judgements), [Facts(run) for run in runs]
+    judged, facts = tuple(judgements) or recorded(summary), [Facts(run) for run in runs]
     sections = [
         verdict_section(judged),
         _speed(runs),

@@ -18,6 +18,7 @@ from patronus.sim.report.verdicts import (
     banner_verdict,
     expectations,
     headline,
+    recorded,
     reservations,
     scope,
     tally,
@@ -34,8 +35,8 @@ MEASURES = {
 
 
 def render_run(run: Run, judgements: Iterable[Judged] = ()) -> str:
-    """Return the page of one run as HTML."""
-    facts, judged = Facts(run), tuple(judgements)
+    """Return the page of one run as HTML; without judgements, with those of its summary."""
+    facts, judged = Facts(run), tuple(judgements) or recorded(run.summary)
     sections = [
         verdict_section(judged),
         _timeline(facts),
