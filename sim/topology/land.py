@@ -95,7 +95,7 @@ def box(places: Sequence[Place]) -> tuple[Place, Place]:
     if not places:
         return EUROPE
     at = np.array(places, dtype=np.int64)
-    last = np.array([90 * DEGREE, 180 * DEGREE]) - GRID
+    last = np.array([90 * DEGREE, 180 * DEGREE], dtype=np.int64) - GRID
     low = np.minimum(at.min(axis=0) // GRID * GRID, last)
     high = np.maximum(-(-at.max(axis=0) // GRID * GRID), low + GRID)
     (south, west), (north, east) = low.tolist(), high.tolist()
