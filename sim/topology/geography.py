@@ -6,7 +6,7 @@ import numpy as np
 
 from patronus.engine.overlay import I64
 from patronus.sim.scenario import Scenario
-from patronus.sim.topology.land import Land, box, keys
+from patronus.sim.topology.land import NEAR_CENTRE, Land, box, keys
 from patronus.sim.topology.maps import SHIPPED, TOPOHUB, load_map
 from patronus.sim.topology.sites import Site
 from patronus.sim.topology.sphere import nearest
@@ -30,7 +30,7 @@ def place_sites(sites: Sequence[Site], land: Land) -> I64:
     if regional:
         names = [sites[i].name for i in regional]
         centres = np.array([centre[sites[i].region] for i in regional], dtype=np.int64)
-        position[regional] = land.around("site", names, centres, 2_000_000)
+        position[regional] = land.around("site", names, centres, NEAR_CENTRE)
     for i, site in enumerate(sites):
         if site.place:
             position[i] = site.place
