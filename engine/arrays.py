@@ -36,3 +36,15 @@ def index(rows: Rows, size: int) -> I64:
 def isqrt(numbers: I64) -> I64:
     """Return the whole part of each square root, at most 4096 (enough for a margin)."""
     return np.searchsorted(_SQUARES, numbers, side="right") - 1
+
+
+def distinct(values: I64) -> I64:
+    """Return the values that occur, ascending, each once; by sorting.
+
+    ``numpy.unique`` hashes since NumPy 2.3, which on regularly spaced integers such as
+    row numbers is many times slower.
+    """
+    ordered: I64 = np.sort(values)
+    new = np.ones(len(ordered), dtype=np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from patronus.engine.arrays import Rows
+from patronus.engine.arrays import Rows, distinct
 from patronus.engine.brownout import Brownout
 from patronus.engine.configured import Configured
 from patronus.engine.damping import Damper
@@ -240,7 +240,7 @@ class Engine:
         change, stuck = self.steering.promote(entries)
         self._commit(change, at_ns, reason)
         if len(stuck):
-            pairs = np.unique(stuck // self.space.classes)
+            pairs = distinct(stuck // self.space.classes)
             self._reselect(pairs, at_ns, reason)
 
     def _entries_on(self, rows: I64) -> I64:
@@ -265,7 +265,7 @@ class Engine:
         fell = rows[self.ranking.condemn(rows, figures)]
         if len(fell):
             self._mark(fell)
-            pairs = np.unique(self._entries_on(fell) // self.space.classes)
+            pairs = distinct(self._entries_on(fell) // self.space.classes)
             self._reselect(pairs, at_ns, Reason.BROWNOUT)
 
     # ------------------------------------------------------------ evaluation
@@ -345,7 +345,7 @@ class Engine:
         ).ravel()
         primary = self.steering.wanted.rows[entries, 0]
         through = (primary != NO_ROW) & (self.overlay.dst[primary] == site)
-        hit = np.unique(entries[through] // self.space.classes)
+        hit = distinct(entries[through] // self.space.classes)
         self._reselect(hit, now_ns, Reason.WITHDRAWN)
 
     def set_lan(self, site: int, *, up: bool, now_ns: int) -> None:
@@ -387,7 +387,7 @@ class Engine:
         self.drained[rows] = on
         self._mark(rows)
         if on:
-            pairs = np.unique(self._entries_on(rows) // self.space.classes)
+            pairs = distinct(self._entries_on(rows) // self.space.classes)
             self._reselect(pairs, now_ns, Reason.DRAINED)
 
     def configure(self, sites: Sequence[int], policy: Policy | None, now_ns: int) -> None:

@@ -2,23 +2,35 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final
+
+import numpy as np
 
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.journal import Decision, Reason
 from patronus.engine.liveness import I8, State
-from patronus.engine.overlay import Overlay
+from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.ranking import Ranking
 from patronus.engine.selection import Bools
 from patronus.engine.steering import Change
 
+ANY: Final = -1
+"""In place of a destination: several ones."""
+
 
 def path_name(overlay: Overlay, row: int, destination: int) -> str:
-    """Return ``transport>dest`` for a direct path, ``transport>via>dest`` through a site."""
+    """Return ``transport>dest`` for a direct path, ``transport>via>dest`` through a site.
+
+    ``destination`` is a number, or ``ANY`` for several behind one transit site (``*``).
+    """
     if row == NO_ROW:
         return ""
-    end, target = int(overlay.dst[row]), overlay.destinations[destination]
+    end = int(overlay.dst[row])
     name = f"{overlay.transports[overlay.transport[row]]}>{overlay.sites[end]}"
+    if destination == ANY:
+        return f"{name}>*"
+    target = overlay.destinations[destination]
     return name if end in target.sites else f"{name}>{target.name}"
 
 
@@ -36,7 +48,11 @@ class Narrator:
         )
 
     def tell(self, change: Change, now_ns: int, given: Reason | None) -> Iterator[Decision]:
-        """Yield one decision for each entry that moved, in order of entries.
+        """Yield the decisions of one instant, in order of entries.
+
+        Destinations behind a transit site that move together are one decision: their
+        pointer moved once. It stands at the place of the first of them, its destination
+        is ``*`` and its numbers say how many there are.
 
         Args:
             change: what moved.
@@ -44,22 +60,47 @@ class Narrator:
             given: the cause when something was left at once; None when an evaluation
                 re-ranked, then the cause is read off the two paths.
         """
-        moves = zip(
-            change.entries.tolist(), change.before.tolist(), change.after.tolist(), strict=True
-        )
-        overlay, classes = self._overlay, self._policy.classes
-        for entry, before, after in moves:
+        for entry, before, after, count in zip(*self._together(change), strict=True):
             site, destination, number = self._space.key(entry)
+            numbers = self._numbers(before, after, number)
+            if count > 1:
+                numbers = (*numbers, ("destinations", count))
             yield Decision(
                 t_ns=now_ns,
-                site=overlay.sites[site],
-                destination=overlay.destinations[destination].name,
-                traffic_class=classes[number].name,
-                from_path=self._name(before, destination),
-                to_path=self._name(after, destination),
+                site=self._overlay.sites[site],
+                destination="*" if count > 1 else self._overlay.destinations[destination].name,
+                traffic_class=self._policy.classes[number].name,
+                from_path=self._name(before, ANY if count > 1 else destination),
+                to_path=self._name(after, ANY if count > 1 else destination),
                 reason=given or self._reason(before, after, number),
-                numbers=self._numbers(before, after, number),
+                numbers=numbers,
             )
+
+    def _together(self, change: Change) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Return (first entry, row before, row after, number of entries) of each decision."""
+        entries, space = change.entries, self._space
+        before, after = change.before.astype(np.int64), change.after.astype(np.int64)
+        destination = entries // space.classes % space.destinations
+        through = self._through(before, destination) & self._through(after, destination)
+        # Entries that move alone have a group of their own.
+        site = entries // space.per_site
+        alone = np.where(through, -1, np.arange(len(entries)))
+        keys = np.stack([alone, site, entries % space.classes, before, after])
+        order = np.lexsort(keys)
+        new = np.any(np.diff(keys[:, order], axis=1, prepend=-2) != 0, axis=0)
+        first = np.flatnonzero(new)
+        count = np.diff(first, append=len(entries))
+        # The sort is stable, so the first of a group has the lowest entry.
+        leader = order[first]
+        rank = np.argsort(leader, kind="stable")
+        leader, count = leader[rank], count[rank]
+        columns = (entries[leader], before[leader], after[leader], count)
+        return tuple(c.tolist() for c in columns)
+
+    def _through(self, rows: I64, destinations: I64) -> Bools:
+        """Tell which rows lead to a site in between (or nowhere)."""
+        end = np.where(rows == NO_ROW, -1, self._overlay.dst[rows]).astype(np.int64)
+        return ~self._overlay.is_home(end, destinations)
 
     def _reason(self, before: int, after: int, number: int) -> Reason:
         if before == NO_ROW:

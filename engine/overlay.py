@@ -73,6 +73,21 @@ class Overlay:
         last = lo + int(np.searchsorted(self.dst[lo:hi], other, side="right"))
         return range(first, last)
 
+    @cached_property
+    def home(self) -> I64:
+        """The sites that announce each destination, shape (destinations, most of them).
+
+        Shorter rows repeat their first site.
+        """
+        width = max((len(d.sites) for d in self.destinations), default=1)
+        homes = [(*d.sites, *[d.sites[0]] * (width - len(d.sites))) for d in self.destinations]
+        return np.array(homes, dtype=np.int64).reshape(-1, width)
+
+    def is_home(self, sites: I64, destinations: I64) -> npt.NDArray[np.bool_]:
+        """Tell of each site (-1: none) whether it announces its destination; shapes broadcast."""
+        found: npt.NDArray[np.bool_] = (self.home[destinations] == sites[..., None]).any(axis=-1)
+        return found
+
     def label(self, row: int) -> str:
         """Return the name of a row: ``source>destination:transport``."""
         src, dst = self.sites[self.src[row]], self.sites[self.dst[row]]

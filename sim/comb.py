@@ -15,19 +15,11 @@ from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.selection import Bools
 from patronus.engine.units import MS, NEVER
+from patronus.sim.exposures import Move
 from patronus.sim.luck import object_keys, words
 from patronus.sim.wire import Wire
 
 TOOTH_NS: Final = 10 * MS
-
-
-@dataclass(frozen=True, eq=False)
-class Move:
-    """The tunnel that carries some entries has changed."""
-
-    at_ns: int
-    entries: I64
-    rows: I32
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +46,6 @@ class Comb:
         """Prepare; ``packet_bytes`` is the usual size by class."""
         self._overlay, self._space, self._wire = overlay, space, wire
         self._packet_bytes, self._seed = packet_bytes, seed
-        home = [d.sites for d in overlay.destinations]
-        width = max((len(s) for s in home), default=1)
-        self._home = np.array([(*s, *[s[0]] * (width - len(s))) for s in home], dtype=np.int64)
 
     def keys(self, entries: I64, *, site_keys: U64, destination_keys: U64, class_keys: U64) -> U64:
         """Return each entry's key of luck, made of names."""
@@ -103,7 +92,7 @@ class Comb:
         size = self._packet_bytes[number]
         arrived, copies = self._leg(rows, sent, word, size, inside)
         ends = np.where(rows == NO_ROW, -1, self._overlay.dst[rows])
-        there = self.is_home_many(ends, destination)
+        there = self._overlay.is_home(ends, destination[:, None])
         onward = inside & (rows != NO_ROW) & ~there & (arrived != NEVER)
         if onward.any():
             at = np.nonzero(onward)
@@ -111,7 +100,7 @@ class Comb:
             second = route.rows((via + number[at[0]])[:, None], sent[at][:, None])[:, 0]
             # Transit has a budget of one: the second leg must be direct.
             far = np.where(second == NO_ROW, -1, self._overlay.dst[second])
-            direct = self.is_home(far, destination[at[0]])
+            direct = self._overlay.is_home(far, destination[at[0]])
             second = np.where(direct, second, NO_ROW).astype(np.int32)
             again, twice = self._leg(
                 second[:, None], arrived[at][:, None], mix(word[at])[:, None], size[at[0]], None
@@ -126,16 +115,6 @@ class Comb:
     def _targets(self, entries: I64) -> tuple[I64, I64]:
         pair, number = np.divmod(entries, self._space.classes)
         return number, pair % self._space.destinations
-
-    def is_home_many(self, ends: I64, destination: I64) -> Bools:
-        """Tell whether a site (second axis free) is one of its destination's."""
-        home: Bools = (self._home[destination][:, None, :] == ends[:, :, None]).any(axis=2)
-        return home
-
-    def is_home(self, end: I64, destination: I64) -> Bools:
-        """Tell of each site whether it announces its destination."""
-        home: Bools = self.is_home_many(end[:, None], destination)[:, 0]
-        return home
 
     def _leg(
         self, rows: I32, sent: I64, word: U64, size: I64, inside: Bools | None

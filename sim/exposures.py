@@ -8,121 +8,167 @@ ends makes the old path work again; that counts, too.
 
 A path works if less than half is lost on it, and for a fault that harms by breaking
 the class's SLA, if it keeps that SLA. This is judged on the wire's truth.
+
+The loss of a hub exposes a million entries at once, so exposures are columns.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
-from patronus.engine.overlay import I64
+from patronus.engine.overlay import I32, I64
+from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
 
 
-@dataclass(slots=True)
-class Exposure:
-    """One row of the table of failovers, as it fills."""
+class Kind(IntEnum):
+    """Why an entry's path may have begun to work."""
 
-    occurrence: int
-    t0_ns: int
-    entry: int
-    row_before: int
-    hard: bool
-    """It loses everything; otherwise it breaks the SLA."""
-    stream: int
-    end_ns: int = NEVER
-    """When the fault ends."""
-    row_after: int = -1
-    moved_by: str = ""
-    switch_ns: int = NEVER
-    failover_ns: int = NEVER
-    closed: bool = False
-
-    @property
-    def settled_ns(self) -> int:
-        """When nothing more can be learnt of it, ``NEVER`` while something can."""
-        if NEVER in {self.switch_ns, self.failover_ns}:
-            return NEVER // 2
-        return self.t0_ns + max(self.switch_ns, self.failover_ns)
+    END = 0
+    """A fault has ended under the path in use."""
+    KERNEL = 1
+    """The dataplane moved the packets by itself."""
+    ENGINE = 2
+    """The dataplane moved them because the engine's choice was installed."""
+    ACK = 3
+    """The engine's choice is installed, whether packets moved or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An instant at which an entry's path may have begun to work."""
+class Move(NamedTuple):
+    """Something happened to the paths of some entries at one instant."""
 
     at_ns: int
-    entry: int
-    row: int
-    kind: str
-    """``kernel`` or ``engine``: who moved the packets; ``ack``: the engine's choice is
-    installed; ``end``: a fault has ended under the path in use."""
+    kind: Kind
+    entries: I64
+    rows: I32
+    """What carries each entry now."""
 
 
-@dataclass
+class Exposed(NamedTuple):
+    """Exposures that open together; one element each."""
+
+    entry: I64
+    row: I32
+    """The tunnel in use before."""
+    hard: Bools
+    """It loses everything; otherwise it breaks the SLA."""
+
+
+class Candidates(NamedTuple):
+    """Instants at which exposures may have been saved, in order of time."""
+
+    exposure: I64
+    at_ns: I64
+    kind: I64
+    row: I64
+
+
+Truth = Callable[[I64, I64, I64], tuple[Bools, Bools]]
+"""(entries, rows, times) to (delivers at least half, keeps the SLA of the entry's class)."""
+
+
 class Ledger:
-    """All exposures of a run, and which of them wait."""
+    """All exposures of a run as columns, and which of them wait."""
 
-    all: list[Exposure] = field(default_factory=list)
-    _waiting: dict[int, list[Exposure]] = field(default_factory=dict)
-    """By entry: those not yet switched or not yet failed over."""
+    def __init__(self) -> None:
+        self.occurrence: I64 = np.zeros(0, dtype=np.int64)
+        """Position in the list of occurrences that have begun."""
+        self.t0_ns: I64 = np.zeros(0, dtype=np.int64)
+        self.entry: I64 = np.zeros(0, dtype=np.int64)
+        self.row_before: I64 = np.zeros(0, dtype=np.int64)
+        self.row_after: I64 = np.zeros(0, dtype=np.int64)
+        self.hard: Bools = np.zeros(0, dtype=np.bool_)
+        self.moved_by: I64 = np.zeros(0, dtype=np.int64)
+        """Kind that switched it; ``END`` also while nothing has."""
+        self.switch_ns: I64 = np.zeros(0, dtype=np.int64)
+        self.failover_ns: I64 = np.zeros(0, dtype=np.int64)
+        self._waiting: I64 | None = None
 
-    def open(self, exposure: Exposure) -> None:
-        """Add an exposure."""
-        self.all.append(exposure)
-        self._waiting.setdefault(exposure.entry, []).append(exposure)
+    def __len__(self) -> int:
+        """Return the number of exposures."""
+        return len(self.entry)
 
-    def waits(self, entry: int) -> bool:
-        """Tell whether a change of this entry may matter."""
-        return entry in self._waiting
+    def open(self, occurrence: int, t0_ns: int, exposed: Exposed) -> I64:
+        """Add exposures and return their numbers."""
+        first, count = len(self), len(exposed.entry)
 
-    def waiting_entries(self) -> I64:
-        """Return the entries of exposures that are not settled, ascending."""
-        return np.array(sorted(self._waiting), dtype=np.int64)
+        def put(column: I64, values: I64 | I32 | int) -> I64:
+            return np.concatenate([column, np.broadcast_to(np.int64(values), count)])
 
-    def waiting(self, entry: int) -> list[Exposure]:
-        """Return the unsettled exposures of an entry."""
-        return self._waiting.get(entry, [])
+        self.occurrence = put(self.occurrence, occurrence)
+        self.t0_ns = put(self.t0_ns, t0_ns)
+        self.entry = np.concatenate([self.entry, exposed.entry])
+        self.row_before = np.concatenate([self.row_before, exposed.row.astype(np.int64)])
+        self.row_after = put(self.row_after, -1)
+        self.hard = np.concatenate([self.hard, exposed.hard])
+        self.moved_by = put(self.moved_by, Kind.END)
+        self.switch_ns = put(self.switch_ns, NEVER)
+        self.failover_ns = put(self.failover_ns, NEVER)
+        self._waiting = None
+        return np.arange(first, first + count, dtype=np.int64)
 
-    def settle(self, candidates: list[Candidate], works: "Works") -> None:
-        """Go through candidates in order of time.
+    @property
+    def waiting(self) -> I64:
+        """Exposures not yet switched or not yet failed over, in order of their entries."""
+        if self._waiting is None:
+            open_ones = np.flatnonzero((self.switch_ns == NEVER) | (self.failover_ns == NEVER))
+            self._waiting = open_ones[np.argsort(self.entry[open_ones], kind="stable")]
+        return self._waiting
 
-        Args:
-            candidates: ordered by time, those of waiting entries only.
-            works: tells of each (candidate, exposure) whether the path works.
-        """
-        for candidate in candidates:
-            for exposure in list(self._waiting.get(candidate.entry, [])):
-                if candidate.at_ns >= exposure.t0_ns and works.at(candidate, exposure):
-                    self._mark(exposure, candidate)
+    def settled_ns(self, exposures: I64) -> I64:
+        """Return when nothing more can be learnt of exposures, ``NEVER`` while something can."""
+        last = np.maximum(self.switch_ns[exposures], self.failover_ns[exposures])
+        done = last != NEVER
+        return np.where(done, self.t0_ns[exposures] + np.where(done, last, 0), NEVER)
 
-    def _mark(self, exposure: Exposure, candidate: Candidate) -> None:
-        took = candidate.at_ns - exposure.t0_ns
-        if candidate.kind != "ack" and exposure.switch_ns == NEVER:
-            exposure.switch_ns, exposure.row_after = took, candidate.row
-            exposure.moved_by = "" if candidate.kind == "end" else candidate.kind
-        if candidate.kind in ("ack", "end") and exposure.failover_ns == NEVER:
-            exposure.failover_ns = took
-            if exposure.switch_ns == NEVER:
-                exposure.switch_ns, exposure.row_after = took, candidate.row
-                exposure.moved_by = "engine" if candidate.kind == "ack" else ""
-        if exposure.switch_ns != NEVER and exposure.failover_ns != NEVER:
-            waiting = self._waiting[exposure.entry]
-            waiting.remove(exposure)
-            if not waiting:
-                del self._waiting[exposure.entry]
+    def settle(self, moves: Sequence[Move], truth: Truth) -> None:
+        """Go through what happened, in order of time."""
+        found = self._candidates(moves)
+        if not len(found.exposure):
+            return
+        alive, fine = truth(self.entry[found.exposure], found.row, found.at_ns)
+        works = alive & (self.hard[found.exposure] | fine)
+        works &= found.at_ns >= self.t0_ns[found.exposure]
+        self._mark(found, works & (found.kind != Kind.ACK), self.switch_ns, moved=True)
+        installed = (found.kind == Kind.ACK) | (found.kind == Kind.END)
+        self._mark(found, works & installed, self.failover_ns, moved=False)
+        # An installed choice that works carries the packets, even where none had to move.
+        self._mark(found, works & installed, self.switch_ns, moved=True)
+        self._waiting = None
 
+    def _candidates(self, moves: Sequence[Move]) -> Candidates:
+        """Pair every move with the exposures that wait for its entries."""
+        waiting = self.waiting
+        entry, parts = self.entry[waiting], []
+        for move in moves:
+            low = np.searchsorted(entry, move.entries, side="left")
+            count = np.searchsorted(entry, move.entries, side="right") - low
+            total = int(count.sum())
+            if total:
+                offset = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
+                exposure = waiting[np.repeat(low, count) + offset]
+                parts.append(
+                    Candidates(
+                        exposure,
+                        np.full(total, move.at_ns, dtype=np.int64),
+                        np.full(total, move.kind, dtype=np.int64),
+                        np.repeat(move.rows, count).astype(np.int64),
+                    )
+                )
+        none = np.zeros(0, dtype=np.int64)
+        columns = zip(*[Candidates(none, none, none, none), *parts], strict=True)
+        return Candidates(*(np.concatenate(c) for c in columns))
 
-class Works:
-    """Truth for candidates, worked out for all of a slot at once.
-
-    ``hard[i]`` says whether less than half is lost at candidate ``i``, ``sla[i]``
-    whether it keeps the SLA of its class besides.
-    """
-
-    def __init__(self, candidates: list[Candidate], hard: list[bool], sla: list[bool]) -> None:
-        self._hard = {id(c): h for c, h in zip(candidates, hard, strict=True)}
-        self._sla = {id(c): s for c, s in zip(candidates, sla, strict=True)}
-
-    def at(self, candidate: Candidate, exposure: Exposure) -> bool:
-        """Tell whether the candidate's path works for an exposure."""
-        alive = self._hard[id(candidate)]
-        return alive and (exposure.hard or self._sla[id(candidate)])
+    def _mark(self, found: Candidates, good: Bools, column: I64, *, moved: bool) -> None:
+        """Write the time of each exposure's first good candidate, where none is written yet."""
+        at = np.flatnonzero(good)
+        exposure, first = np.unique(found.exposure[at], return_index=True)
+        fresh = column[exposure] == NEVER
+        exposure, at = exposure[fresh], at[first[fresh]]
+        column[exposure] = found.at_ns[at] - self.t0_ns[exposure]
+        if moved:
+            self.row_after[exposure] = found.row[at]
+            kind = np.where(found.kind[at] == Kind.ACK, Kind.ENGINE, found.kind[at])
+            self.moved_by[exposure] = kind

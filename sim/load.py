@@ -23,9 +23,6 @@ class Load:
         self.offered_bits: I64 = np.zeros(len(self.entries), dtype=np.int64)
         self._rows: I32 = np.full((len(self.entries), 2), NO_ROW, dtype=np.int32)
         self._capacity: I64 = np.zeros(0, dtype=np.int64)
-        homes = [d.sites for d in wire.overlay.destinations]
-        width = max((len(h) for h in homes), default=1)
-        self._home = np.array([(*h, *[h[0]] * (width - len(h))) for h in homes], dtype=np.int64)
 
     def changed(self, used: I32, now_ns: int) -> bool:
         """Take note of the paths in use; tell whether anything about the load is new."""
@@ -41,9 +38,9 @@ class Load:
         """Return the tunnels of each flow: the first, and the second where it transits."""
         first = used[self.entries]
         end = np.where(first == NO_ROW, -1, self._wire.overlay.dst[first]).astype(np.int64)
-        home = (self._home[self.demands.destination] == end[:, None]).any(axis=1)
-        onward = (first != NO_ROW) & ~home
-        entry = (end * self._space.destinations + self.demands.destination) * self._space.classes
+        destination = self.demands.destination.astype(np.int64)
+        onward = (first != NO_ROW) & ~self._wire.overlay.is_home(end, destination)
+        entry = (end * self._space.destinations + destination) * self._space.classes
         second = np.where(onward, used[entry + self.demands.traffic_class], NO_ROW)
         return np.stack([first, second], axis=1).astype(np.int32)
 

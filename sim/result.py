@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from patronus.engine.journal import read
 from patronus.engine.liveness import State
 from patronus.engine.narrative import path_name
+from patronus.engine.overlay import I64
 from patronus.engine.units import NEVER, SECOND
 from patronus.sim.faults.kinds import commanded, kind_of
 from patronus.sim.run import DECISIONS, DETECTIONS, FAILOVERS, FAULTS, HEALTH, SERIES, Run
@@ -34,7 +36,7 @@ def to_run(world: World, stop: Stop, journal: Sequence[bytes], wall_s: float) ->
     frames = {
         "decisions": decisions(journal),
         "detections": detections(world),
-        "failovers": failovers(world),
+        "failovers": failovers(world, stop.at_ns),
         "series": series(world),
         "health": health(world),
         "faults": faults(world),
@@ -77,32 +79,67 @@ def detections(world: World) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(DETECTIONS))
 
 
-def failovers(world: World) -> pd.DataFrame:
+def failovers(world: World, stop_ns: int) -> pd.DataFrame:
     """Return one row an exposure."""
-    overlay, space = world.overlay, world.engine.space
-    found = world.measurement
-    noticed: dict[tuple[str, int], tuple[int, str]] = {}
+    overlay, space, found = world.overlay, world.engine.space, world.measurement
+    ledger, outage_degraded = found.ledger, found.costs(stop_ns)
+    pair, number = np.divmod(ledger.entry, space.classes)
+    site, destination = np.divmod(pair, space.destinations)
+    detection, layer = _noticed(world)
+    detection = np.where((detection < 0) & (ledger.switch_ns == NEVER), NEVER, detection)
+    occurrences = found.occurrences
+    classes = [c.name for c in world.scenario.policy.classes]
+    return pd.DataFrame(
+        {
+            "fault": _named([o.name for o in occurrences], ledger.occurrence),
+            "kind": _named([str(o.fault.kind) for o in occurrences], ledger.occurrence),
+            "t0_ns": ledger.t0_ns,
+            "site": _named(overlay.sites, site),
+            "destination": _named([d.name for d in overlay.destinations], destination),
+            "class": _named(classes, number),
+            "path_before": _paths(world, ledger.row_before, destination),
+            "path_after": _paths(world, ledger.row_after, destination),
+            "layer": layer,
+            "moved_by": _named(["", "kernel", "engine"], ledger.moved_by),
+            "detection_ns": detection,
+            "switch_ns": ledger.switch_ns,
+            "failover_ns": ledger.failover_ns,
+            "outage_ns": outage_degraded[0],
+            "degraded_ns": outage_degraded[1],
+        },
+        columns=list(FAILOVERS),
+    )
+
+
+def _noticed(world: World) -> tuple[I64, "np.ndarray[tuple[int], np.dtype[np.object_]]"]:
+    """Return when each exposure's own tunnel was taken for bad (-1: never), and how."""
+    found, ledger = world.measurement, world.measurement.ledger
+    first: dict[tuple[str, int], tuple[int, str]] = {}
     for row, at_ns, layer, occurrence in found.records.detections:
         if occurrence is not None:
-            noticed.setdefault((occurrence.name, row), (at_ns - occurrence.start_ns, layer))
-    records = []
-    for exposure in found.ledger.all:
-        site, destination, number = space.key(exposure.entry)
-        occurrence = found.occurrences[exposure.occurrence]
-        detection, layer = noticed.get((occurrence.name, exposure.row_before), (-1, ""))
-        if detection < 0 and exposure.switch_ns == NEVER:
-            detection = NEVER
-        records.append(
-            (occurrence.name, str(occurrence.fault.kind), exposure.t0_ns, overlay.sites[site],
-             overlay.destinations[destination].name,
-             world.scenario.policy.classes[number].name,
-             path_name(overlay, exposure.row_before, destination),
-             path_name(overlay, exposure.row_after, destination),
-             layer, exposure.moved_by, detection, exposure.switch_ns, exposure.failover_ns,
-             int(found.tally.outage_ns[exposure.stream]),
-             int(found.tally.degraded_ns[exposure.stream]))
-        )  # fmt: skip
-    return pd.DataFrame(records, columns=list(FAILOVERS))
+            first.setdefault((occurrence.name, row), (at_ns - occurrence.start_ns, layer))
+    keys = np.stack([ledger.occurrence, ledger.row_before])
+    pairs, place = np.unique(keys, axis=1, return_inverse=True)
+    names = [found.occurrences[o].name for o in pairs[0].tolist()]
+    told = [first.get((n, r), (-1, "")) for n, r in zip(names, pairs[1].tolist(), strict=True)]
+    times = np.array([t for t, _ in told], dtype=np.int64)
+    layers = np.array([layer for _, layer in told], dtype=object)
+    return times[place.ravel()], layers[place.ravel()]
+
+
+def _named(names: Sequence[str], index: I64) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+    """Return names by index as an array of shared strings."""
+    return np.array([*names, ""], dtype=object)[index]
+
+
+def _paths(
+    world: World, rows: I64, destination: I64
+) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+    """Return the names of many paths; each distinct one is made once."""
+    keys = np.stack([rows, destination])
+    pairs, place = np.unique(keys, axis=1, return_inverse=True)
+    names = [path_name(world.overlay, r, d) for r, d in zip(*pairs.tolist(), strict=True)]
+    return _named(names, place.ravel())
 
 
 def series(world: World) -> pd.DataFrame:
@@ -189,7 +226,7 @@ def summary(
             "flows": len(world.load.entries),
             "faults": len(world.timeline.occurrences),
             "exposures": len(frames["failovers"]),
-            "unavoidable": world.measurement.unavoidable,
+            "unavoidable": world.measurement.harm.unavoidable,
             "probes": world.prober.sent,
             "probes_lost": world.prober.lost,
             "decisions": journal.count,

@@ -16,7 +16,7 @@ from patronus.engine.mos import CODEC_INDEX, mos_milli
 from patronus.engine.overlay import I64
 from patronus.engine.policy import SlaClass, TrafficClass
 from patronus.engine.selection import Bools
-from patronus.engine.units import NEVER, PPM
+from patronus.engine.units import NEVER, PPM, SECOND
 from patronus.engine.verdict import COMPLIANT, Figures, verdict
 from patronus.sim.comb import TOOTH_NS, Teeth
 
@@ -144,3 +144,26 @@ def has_limits(sla: SlaClass) -> bool:
     """Tell whether a class limits anything."""
     limits = (sla.latency_ns, sla.jitter_ns, sla.loss_ppm, sla.mos_milli)
     return any(limit is not None for limit in limits)
+
+
+def teeth_between(phase_ns: I64, start_ns: I64, end_ns: I64) -> I64:
+    """Return how many teeth of combs with given phases leave in [start, end)."""
+    before_end = -((phase_ns - end_ns) // TOOTH_NS)
+    before_start = -((phase_ns - start_ns) // TOOTH_NS)
+    return np.maximum(before_end - before_start, 0)
+
+
+def spoiling_teeth(sla: SlaClass) -> int:
+    """Return how many lost teeth in a second break an SLA by themselves.
+
+    More than a second has, where no loss does.
+    """
+    per_second = SECOND // TOOTH_NS
+    lost = np.arange(per_second + 1, dtype=np.int64)
+    none = np.zeros(per_second + 1, dtype=np.int64)
+    if has_limits(sla):
+        broken = verdict(Figures(none, none, lost * PPM // per_second), sla) != COMPLIANT
+        # With nothing delivered there is no delay either, and no SLA is kept.
+        broken[-1] = True
+        return int(broken.argmax())
+    return per_second + 1

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from patronus.engine.arrays import distinct
 from patronus.engine.fingerprint import U64, combine, name_key
 from patronus.engine.overlay import I32, I64, Overlay
-from patronus.sim.distinct import distinct
 from patronus.sim.faults.selectors import Network
 from patronus.sim.luck import Bools, object_keys, words
 from patronus.sim.patterns import NoMatchError, find, listed, site_sets

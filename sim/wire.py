@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import distinct
 from patronus.engine.fingerprint import U64, mix
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.units import MS, NEVER, PPM
@@ -98,7 +99,7 @@ class Wire:
         self._is_lively, self._is_odd = np.zeros((2, rows), dtype=np.bool_)
         self.lively = np.zeros(0, dtype=np.int64)
         """Rows of the window that must be looked up packet by packet, sorted."""
-        self._unfolded = np.arange(rows, dtype=np.int64)
+        self._unfolded = [np.arange(rows, dtype=np.int64)]
         self.start_ns = self.end_ns = self.horizon_ns = 0
 
     # ------------------------------------------------------------ routes
@@ -195,7 +196,7 @@ class Wire:
                 self._rows_by_segment.of(np.flatnonzero(crossing)),
             ]
         )
-        return np.unique(found)
+        return distinct(found)
 
     # ------------------------------------------------------------ windows
 
@@ -210,13 +211,16 @@ class Wire:
         self.horizon_ns = horizon = end_ns + self._longest_ns()
         self._find_bursts(start_ns, horizon)
         changing = np.union1d(self.effects.changing(start_ns, horizon), self._burst_links)
-        lively = self.rows_of(changing) if len(changing) else np.zeros(0, dtype=np.int64)
-        lively = np.union1d(lively, self._muted(start_ns, horizon))
-        lively = np.union1d(lively, self.overlay.reverse[lively]).astype(np.int64)
-        self._fold(np.setdiff1d(np.union1d(self.lively, self._unfolded), lively))
-        self._unfolded = np.zeros(0, dtype=np.int64)
+        one_way = [self._muted(start_ns, horizon)]
+        if len(changing):
+            one_way.append(self.rows_of(changing))
+        rows = np.concatenate(one_way)
+        lively = distinct(np.concatenate([rows, self.overlay.reverse[rows].astype(np.int64)]))
         self._is_lively[self.lively] = False
         self._is_lively[lively] = True
+        calm = np.concatenate([self.lively, *self._unfolded])
+        self._fold(distinct(calm[~self._is_lively[calm]]))
+        self._unfolded = []
         self.lively = lively
 
     def _longest_ns(self) -> int:
@@ -240,10 +244,10 @@ class Wire:
     def _muted(self, start_ns: int, end_ns: int) -> I64:
         """Return the rows that are mute in some part of the window."""
         mute = self._mutes
-        return np.unique(mute.row[(mute.from_ns < end_ns) & (mute.until_ns >= start_ns)])
+        return mute.row[(mute.from_ns < end_ns) & (mute.until_ns >= start_ns)]
 
     def _refold(self, rows: I64) -> None:
-        self._unfolded = np.union1d(self._unfolded, rows)
+        self._unfolded.append(rows)
 
     def _fold(self, rows: I64) -> None:
         for part in np.array_split(rows, len(rows) // 65536 + 1):

@@ -300,12 +300,11 @@ class World:
     def _site_keys(self) -> U64:
         return np.array([name_key("site", s) for s in self.overlay.sites], dtype=np.uint64)
 
-    def second_leg(self) -> tuple[I64, Bools]:
+    def second_leg(self, entries: I64) -> tuple[I64, Bools]:
         """Return the entry of each entry's second leg, and whether it has one now."""
-        space, used = self.engine.space, self.dataplane.used
-        entries = np.arange(space.entries, dtype=np.int64)
+        space, used = self.engine.space, self.dataplane.used[entries]
         destination = (entries // space.classes) % space.destinations
         end = np.where(used == NO_ROW, -1, self.overlay.dst[used]).astype(np.int64)
-        onward = (used != NO_ROW) & ~self.measurement.comb.is_home(end, destination)
+        onward = (used != NO_ROW) & ~self.overlay.is_home(end, destination)
         second = (end * space.destinations + destination) * space.classes
         return second + entries % space.classes, onward
