@@ -95,12 +95,13 @@ def _mesh(spec: Rec, names: Roster, reading: Reading) -> None:
     if mesh is Mesh.PAIRS and "pairs" not in spec:
         reading.wrong(spec.mark("mesh"), "the mesh pairs needs `pairs`", "a list of pairs of sites",
                       "add `pairs: [[a, b], …]`")  # fmt: skip
-    if mesh in (Mesh.HUBS, Mesh.REGIONAL) and names.sites and not names.hubs:
+    hubs = sum((names.sites or {}).values())
+    if mesh in (Mesh.HUBS, Mesh.REGIONAL) and names.sites and not hubs:
         reading.wrong(spec.mark("mesh"), f"the mesh {mesh} needs hubs",
                       "`hubs`, or sites marked `hub: on`", "add `hubs: 2`")  # fmt: skip
-    if mesh is Mesh.REGIONAL and names.hubs and spec.get("regions", 1) > len(names.hubs):
+    if mesh is Mesh.REGIONAL and spec.get("regions", 1) > hubs > 0:
         reading.wrong(spec.mark("regions"), f"{spec.get('regions')} regions have only "
-                      f"{len(names.hubs)} hubs", "a hub in each region")  # fmt: skip
+                      f"{hubs} hubs", "a hub in each region")  # fmt: skip
     _pairs(spec, reading)
 
 
@@ -213,7 +214,7 @@ def _attached(fault: Rec, spec: Rec | None, names: Roster, reading: Reading) -> 
     if not on or not spec or not names.sites or not {"site", "transport"} <= on.values.keys():
         return
     own = {site_name(s): s.get("transports") for s in listed_sites(spec) if isinstance(s, Rec)}
-    hit = {site for word in on.get("site") for site in meant(word, names.sites, names.hubs)}
+    hit = {site for word in on.get("site") for site in meant(word, names.sites)}
     wanted = set(on.get("transport"))
     if hit and not any(wanted & set(own.get(site) or wanted) for site in hit):
         reading.wrong(on.node.mark, "none of these sites has any of these transports",

@@ -1,6 +1,6 @@
 """Checks that every mentioned name is defined, and every word for sites finds some."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -20,13 +20,20 @@ def check_mentions(reading: Reading, names: Roster, faults: Collection[str] | No
             _CHECKS[mention.kind](mention, reading, names)
 
 
-def meant(word: str, sites: Sequence[str], hubs: Collection[str]) -> list[str]:
-    """Return the sites that a word of the language means."""
-    if word in ("all", "*"):
-        return list(sites)
-    if word in ("hubs", "spokes"):
-        return [site for site in sites if (site in hubs) is (word == "hubs")]
-    return [site for site in sites if site == word or fnmatchcase(site, word)]
+def matching(pattern: str, names: Collection[str]) -> list[str]:
+    """Return the names that a name or shell pattern means."""
+    if pattern in names:
+        return [pattern]
+    if not set("*?[") & set(pattern):
+        return []
+    return [name for name in names if fnmatchcase(name, pattern)]
+
+
+def meant(word: str, sites: Mapping[str, bool]) -> list[str]:
+    """Return the sites that a word of the language means; ``sites`` says which are hubs."""
+    if word in WORDS:
+        return [site for site, hub in sites.items() if word == "all" or hub is (word == "hubs")]
+    return matching(word, sites)
 
 
 def _unknown(what: str, mention: Mention, known: Iterable[str], reading: Reading) -> None:
@@ -42,23 +49,24 @@ def _site(mention: Mention, reading: Reading, names: Roster) -> None:
 
 
 def _sites(mention: Mention, reading: Reading, names: Roster) -> None:
-    if names.sites is not None and not meant(mention.name, names.sites, names.hubs):
+    if names.sites is not None and not meant(mention.name, names.sites):
         _none_meant("site", mention, names.sites, reading)
 
 
-def _none_meant(what: str, mention: Mention, known: Sequence[str], reading: Reading) -> None:
+def _target(mention: Mention, reading: Reading, names: Roster) -> None:
+    if names.sites is None or matching(mention.name, names.destinations):
+        return
+    if not meant(mention.name, names.sites):
+        known = (*names.destinations, *names.sites)
+        _none_meant("destination or site", mention, known, reading)
+
+
+def _none_meant(what: str, mention: Mention, known: Iterable[str], reading: Reading) -> None:
     if mention.name in WORDS:
-        reading.wrong(mention.mark, f"there are no {mention.name} here", one_of(known, 12),
+        reading.wrong(mention.mark, f"there are no {mention.name} here", one_of(tuple(known), 12),
                       "`topology.hubs` says which sites are hubs")  # fmt: skip
     else:
         _unknown(what, mention, (*known, *WORDS), reading)
-
-
-def _target(mention: Mention, reading: Reading, names: Roster) -> None:
-    if names.sites is not None and not meant(mention.name, names.destinations, ()):
-        known = (*names.destinations, *names.sites)
-        if not meant(mention.name, names.sites, names.hubs):
-            _none_meant("destination or site", mention, known, reading)
 
 
 def _transport(mention: Mention, reading: Reading, names: Roster) -> None:
@@ -82,9 +90,9 @@ def _link(mention: Mention, reading: Reading, names: Roster) -> None:
         return
     site, _, transport = rest.rpartition(":")
     carrier = transport if head == "access" else head
-    if names.transports is not None and not meant(carrier, names.transports, ()):
+    if names.transports is not None and not matching(carrier, names.transports):
         _unknown("transport", Mention("", carrier, mention.mark), names.transports, reading)
-    if head == "access" and names.sites is not None and not meant(site, names.sites, ()):
+    if head == "access" and names.sites is not None and not matching(site, names.sites):
         _unknown("site", Mention("", site, mention.mark), names.sites, reading)
 
 

@@ -5,6 +5,7 @@ Generated sites are named here by the same rule as in ``patronus.sim.topology``
 the nodes of a map are asked for.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patronus.sim.language.build import topology
@@ -17,8 +18,8 @@ from patronus.sim.language.tree import ListNode, MapNode, Node
 class Roster:
     """Names by what they name; None where they cannot be known."""
 
-    sites: tuple[str, ...] | None
-    hubs: frozenset[str]
+    sites: Mapping[str, bool] | None
+    """In order, and whether each is a hub."""
     transports: tuple[str, ...] | None
     classes: tuple[str, ...] | None
     groups: tuple[str, ...]
@@ -29,9 +30,9 @@ def roster(root: Rec, reading: Reading) -> Roster:
     """Return the names; an unknown map is noted as a mistake."""
     spec = root.get("topology")
     sites = _sites(spec, reading) if isinstance(spec, Rec) else None
+    hubs = _hubs(spec, sites) if sites else frozenset()
     return Roster(
-        sites,
-        _hubs(spec, sites) if sites else frozenset(),
+        None if sites is None else {name: name in hubs for name in sites},
         _keys(root.node.get("transports")),
         _classes(root),
         _keys(root.node.get("groups")) or (),

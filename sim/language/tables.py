@@ -135,16 +135,22 @@ def _header(cells: list[Scalar], columns: Columns, found: list[Mistake]) -> list
     return names
 
 
-_CELL: Final = {
-    mark: re.compile(rf'[ ]*("(?:[^"]|"")*"|[^{mark}]*)[^{mark}]*({mark}|$)') for mark in ",;\t"
-}
-
-
 def _cells(line: str, separator: str, source: Source, number: int) -> Iterator[Scalar]:
-    for match in _CELL[separator].finditer(line):
-        text, column = match[1], match.start(1) + 1
-        quotes = text.startswith('"') and text.endswith('"') and len(text) > 1
-        text = text[1:-1].replace('""', '"') if quotes else text.strip()
-        yield Scalar(text, Mark(source, number, column, max(len(text), 1)))
-        if not match[2]:
-            return
+    column = 1
+    for raw in _split(line, separator):
+        text = raw.strip()
+        start = column + len(raw) - len(raw.lstrip())
+        yield Scalar(_unquoted(text), Mark(source, number, start, max(len(text), 1)))
+        column += len(raw) + 1
+
+
+def _split(line: str, separator: str) -> list[str]:
+    if '"' not in line:
+        return line.split(separator)
+    quoted_or_not = rf'((?:\s*"(?:[^"]|"")*")?[^{separator}]*){separator}'
+    return re.findall(quoted_or_not, line + separator)
+
+
+def _unquoted(text: str) -> str:
+    quotes = len(text) > 1 and text.startswith('"') and text.endswith('"')
+    return text[1:-1].replace('""', '"') if quotes else text

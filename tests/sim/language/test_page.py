@@ -20,7 +20,7 @@ def test_the_examples_load(block: str, tmp_path: Path) -> None:
     """Every example, completed by what it is not about, is a scenario."""
     (tmp_path / "base.patronus.yml").write_text(BASE, encoding="utf-8")
     text = block if "extends" in block else completed("an example", block)
-    assert parse(text, str(tmp_path / "x.patronus.yml"))
+    assert parse(text, str(tmp_path / "x.patronus.yml")).transports
 
 
 def test_there_are_examples() -> None:
