@@ -134,7 +134,6 @@ class Agents:
 
     def keep(self, site: int, moves: KernelMoves) -> None:
         """Keep what a kernel did while its agent was away."""
-        self._world.measurement.kernel(moves)
         if len(moves):
             self._kept.setdefault(site, []).append(moves)
 

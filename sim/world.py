@@ -83,7 +83,8 @@ class World:
             ValueError: the scenario describes no network, or a fault hits nothing.
         """
         self.scenario, self.seed, self.slot_ns = scenario, seed, slot_ns
-        self.network = build(scenario, seed)
+        # The network is the scenario's; the seed of the run is what happens on it.
+        self.network = build(scenario, scenario.seed)
         overlay, underlay = self.network.overlay, self.network.underlay
         policy = scenario.policy
         self.overlay, self.underlay = overlay, underlay
@@ -207,10 +208,14 @@ class World:
     def kernel_moves(self, rows: I64) -> None:
         """Note the moves that the dataplane made by itself at the sites of some rows."""
         for site in np.unique(self.overlay.src[rows]).tolist():
-            if self.agents.running[site]:
-                self.measurement.kernel(self.dataplane.events(site))
-            else:
-                self.agents.keep(site, self.dataplane.events(site))
+            self.note_moves(site)
+
+    def note_moves(self, site: int) -> None:
+        """Note the moves in the ring of one site; an agent that is away reads them later."""
+        moves = self.dataplane.events(site)
+        self.measurement.kernel(moves)
+        if not self.agents.running[site]:
+            self.agents.keep(site, moves)
 
     def _alarm(self, rows: I64) -> None:
         mine = rows[self.agents.running[self.overlay.src[rows]]]
@@ -224,7 +229,7 @@ class World:
         for row, at_ns, layer in out.detections:
             self.measurement.detected(row, at_ns, layer)
         for rows, detect_ns in out.detect:
-            self.dataplane.detect_ns[rows] = detect_ns
+            self.dataplane.set_detect(rows, detect_ns, now)
         if out.unlatch:
             self.dataplane.clear_latch(out.unlatch, now)
             self.kernel_moves(np.array(out.unlatch, dtype=np.int64))
@@ -259,6 +264,9 @@ class World:
     def _evaluate(self) -> None:
         """The grid of 100 ms: routes and congestion change, sites take their turns."""
         now = self.now_ns
+        self.dataplane.advance(now)
+        for site in self.dataplane.sites_with_events():
+            self.note_moves(site)
         self._reroute(now)
         if self.load.changed(self.dataplane.used, now):
             self.load.spread(self.prober, now)
