@@ -29,7 +29,8 @@ def check(root: Rec, reading: Reading) -> None:
     for policy in (root.get("policy"), *(fault.get("policy") for fault in faults)):
         _classes(policy, names, reading)
     for fault in faults:
-        _time(fault, root.get("duration", MINUTE), reading)
+        if not root.broken("duration"):
+            _time(fault, root.get("duration", MINUTE), reading)
         _attached(fault, root.get("topology"), names, reading)
     called = _known_faults(root, faults)
     places = [fault.mark("name") for fault in faults]
@@ -102,7 +103,21 @@ def _mesh(spec: Rec, names: Roster, reading: Reading) -> None:
     if mesh is Mesh.REGIONAL and spec.get("regions", 1) > hubs > 0:
         reading.wrong(spec.mark("regions"), f"{spec.get('regions')} regions have only "
                       f"{hubs} hubs", "a hub in each region")  # fmt: skip
+    if mesh is Mesh.REGIONAL:
+        _regions(spec, names, reading)
     _pairs(spec, reading)
+
+
+def _regions(spec: Rec, names: Roster, reading: Reading) -> None:
+    sites = [site for site in listed_sites(spec) if isinstance(site, Rec)]
+    hubs = {name for name, hub in (names.sites or {}).items() if hub}
+    served = {site_name(site): site.get("region") for site in sites if site_name(site) in hubs}
+    if len(served) < len(hubs) or None in served.values():
+        return  # hubs without a region are dealt out to those that lack one
+    for site in sites:
+        if site.get("region", "") not in {"", *served.values()}:
+            reading.wrong(site.mark("region"), f"no hub is in the region {site.get('region')}",
+                          one_of(sorted(set(served.values()))))  # fmt: skip
 
 
 def _pairs(spec: Rec, reading: Reading) -> None:

@@ -74,7 +74,10 @@ class Library:
         return merge(base or MapNode(tree.mark), rest, APPENDED)
 
     def include(self, tree: MapNode, path: str) -> MapNode:
-        """Return a tree in which file names are replaced by what the files hold."""
+        """Return a tree in which file names that ``path`` holds are replaced by the files.
+
+        Those that other files hold were tried when they were read.
+        """
         tree = self._policy(tree, path)
         topology = tree.get("topology")
         if isinstance(topology, MapNode):
@@ -91,14 +94,14 @@ class Library:
         policy = tree.get("policy")
         if isinstance(policy, MapNode) and "extends" in policy.entries:
             return tree.put("policy", self.extended(policy, path))
-        if not _is_text(policy) or not policy.text.endswith((".yml", ".yaml")):
+        if not _names_file(policy, path, ".yml", ".yaml"):
             return tree
         document = self.document(beside(path, policy.text), policy.mark)
         return tree.put("policy", document) if document else tree
 
     def _table(self, tree: MapNode, key: str, table: Table, path: str) -> MapNode:
         name = tree.get(key)
-        if not _is_text(name) or not name.text.endswith(".csv"):
+        if not _names_file(name, path, ".csv"):
             return tree
         read = read_source(beside(path, name.text), CSV_BYTES, self.found, name.mark)
         return tree.put(key, table(read[0], self.found)) if read else tree
@@ -170,6 +173,12 @@ def _over_policy(fault: Node, policy: MapNode) -> Node:
     if not isinstance(fault, MapNode) or not isinstance(own, MapNode):
         return fault
     return fault.put("policy", merge(policy, own))
+
+
+def _names_file(node: Node | None, holder: str, *suffixes: str) -> TypeGuard[Scalar]:
+    if not _is_text(node):
+        return False
+    return node.text.endswith(suffixes) and node.mark.source.name == holder
 
 
 def _is_text(node: Node | None) -> TypeGuard[Scalar]:

@@ -11,7 +11,7 @@ from patronus.sim.language.documents import Library, share_policy
 from patronus.sim.language.grammar import SCENARIO
 from patronus.sim.language.mistakes import Mistake, ScenarioError, Source
 from patronus.sim.language.records import Rec
-from patronus.sim.language.settings import apply_settings
+from patronus.sim.language.settings import NAME, apply_settings
 from patronus.sim.language.shapes import Reading
 from patronus.sim.language.tree import MapNode, lines_of
 from patronus.sim.scenario import Scenario
@@ -53,7 +53,7 @@ def _scenario(
         raise ScenarioError(found)
     if settings:
         # A setting may name a file too; it is looked for from where the command runs.
-        tree = Library(found).include(apply_settings(tree, settings, found), "")
+        tree = Library(found).complete(apply_settings(tree, settings, found), NAME)
     reading = Reading(found)
     rec = SCENARIO.read(share_policy(tree), reading)
     assert isinstance(rec, Rec)  # the root is a mapping

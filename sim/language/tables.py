@@ -57,7 +57,9 @@ def _site(row: Cells, found: list[Mistake]) -> Node:
     elif half := row.get("lat") or row.get("lon"):
         found.append(half.mark.mistake("only half a position", "both lat and lon, or neither"))
     if hub := row.get("hub"):
-        word = {"1": "true", "yes": "true", "0": "false", "no": "false"}.get(hub.text, hub.text)
+        word = {"1": "true", "yes": "true", "0": "false", "no": "false"}.get(
+            hub.text.casefold(), hub.text
+        )
         entries["hub"] = Entry(hub.mark, Scalar(word, hub.mark))
     if cell := row.get("transports"):
         words = re.split(r"[\s|;,]+", cell.text)

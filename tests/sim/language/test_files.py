@@ -268,6 +268,33 @@ def test_a_table_that_is_missing_is_reported_once(tmp_path: Path) -> None:
     assert mistake.what == f"{tmp_path / 'sites.csv'}: no such file"
 
 
+def test_a_missing_table_of_a_base_is_reported_once(tmp_path: Path) -> None:
+    """Neither the upper file nor a setting makes the reader look for it again elsewhere."""
+    upper = "version: 1\nextends: low/base.yml\n"
+    (tmp_path / "low").mkdir()
+    (tmp_path / "low" / "base.yml").write_text(TABLES.replace(", delays: rtt.csv", ""))
+    mistake = only(write(tmp_path, x__patronus__yml=upper), ("seed=3",))
+    assert mistake.file == str(tmp_path / "low" / "base.yml")
+    assert mistake.what == f"{tmp_path / 'low' / 'sites.csv'}: no such file"
+
+
+def test_a_setting_can_name_files(tmp_path: Path) -> None:
+    """``--set`` takes a table, a policy or a base; mistakes in them name them."""
+    path = write(
+        tmp_path, x__patronus__yml=GOOD, sites__csv="name\na\nb\n", p__yml="stale: 9s\n",
+        base__yml="version: 1\nduration: 20s\nseed: x\n",
+    )  # fmt: skip
+    here = tmp_path
+    settings = (f"topology.sites={here}/sites.csv", f"policy={here}/p.yml")
+    scenario = load(path, settings)
+    assert [site.name for site in scenario.topology.sites] == ["a", "b"]
+    assert scenario.policy.stale_ns == 9 * 10**9
+    mistake = only(path, (f"extends={here}/base.yml",))
+    assert (mistake.file, mistake.line) == (str(here / "base.yml"), 3)
+    assert load(path, (f"extends={here}/base.yml", "seed=4")).duration_ns == 20 * 10**9
+    assert only(path, ("policy=nowhere.yml",)).file == "--set"
+
+
 def test_a_deep_file_is_refused(tmp_path: Path) -> None:
     """Nesting is bounded, so that no file can exhaust the stack."""
     with pytest.raises(ScenarioError, match="nested more than 24 levels deep"):
