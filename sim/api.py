@@ -187,6 +187,7 @@ def _judged(result: "Run", scenario: Scenario) -> "Run":
         "about": scenario.about,
         "path": scenario.path,
         "duration_s": scenario.duration_ns / SECOND,
+        "warmup_s": scenario.warmup_ns / SECOND,
         "expectations": [judgement.record() for judgement in judgements],
     }
     return replace(result, summary={**summary, "verdict": verdict_of(judgements, [summary])})

@@ -28,6 +28,12 @@ class Orders:
     until_ns: int | None = None
     trace: str | None = None
 
+    @property
+    def end_ns(self) -> int:
+        """When a run of it ends, in time of the scenario."""
+        duration_ns = self.scenario.duration_ns
+        return duration_ns if self.until_ns is None else min(self.until_ns, duration_ns)
+
     def carry_out(self, seed: int, progress: Callable[[int], None] | None = None) -> Run:
         """Run it under one seed."""
         return run(self.scenario, seed, until_ns=self.until_ns, trace=self.trace, progress=progress)
@@ -56,7 +62,7 @@ class Crew:
         Args:
             orders: runs are asked for by their position here.
             jobs: how many at a time.
-            progress: told the time that a run has reached (with one job only).
+            progress: told the time that a run has reached, in workers its end alone.
         """
         self._orders = tuple(orders)
         self._progress = progress
@@ -83,22 +89,24 @@ class Crew:
         Raises:
             CrewError: a worker died.
         """
-        if self._pool is None:
-            for seed in seeds:
-                yield self._here(self._orders[number], seed)
-            return
+        orders = self._orders[number]
         self.start(number, [seed for seed in seeds if (number, seed) not in self._futures])
         for seed in seeds:
-            try:
-                yield self._futures.pop((number, seed)).result()
-            except BrokenProcessPool as error:
-                raise CrewError(
-                    "a worker process died; was there enough memory for so many jobs?"
-                ) from error
+            done = self._here(orders, seed) if self._pool is None else self._there(number, seed)
+            if self._progress is not None:
+                self._progress(orders, orders.end_ns)
+            yield done
 
     def _here(self, orders: Orders, seed: int) -> Run:
         told = self._progress
         return orders.carry_out(seed, None if told is None else lambda ns: told(orders, ns))
+
+    def _there(self, number: int, seed: int) -> Run:
+        try:
+            return self._futures.pop((number, seed)).result()
+        except BrokenProcessPool as error:
+            why = "a worker process died; perhaps there is not enough memory for so many jobs"
+            raise CrewError(why) from error
 
     def __enter__(self) -> Self:
         return self
