@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from patronus.engine.arrays import distinct
 from patronus.engine.overlay import I32, I64
 
 Bool = npt.NDArray[np.bool_]
@@ -130,7 +131,7 @@ def diff(
         entries: look at these only (any order, repeats allowed); None: at all.
     """
     assert len(wanted) == len(installed), "two tables of one entry space"
-    at = np.arange(len(wanted), dtype=np.int64) if entries is None else np.unique(entries)
+    at = np.arange(len(wanted), dtype=np.int64) if entries is None else distinct(entries)
     changed = (wanted.rows[at] != installed.rows[at]).any(axis=1)
     changed |= wanted.drop[at] != installed.drop[at]
     changed |= wanted.shared_fate[at] != installed.shared_fate[at]
