@@ -49,7 +49,9 @@ _TURNS: Final = 5
 """Sites take their turns at so many instants of an evaluation interval."""
 
 _BULK: Final = 1_000
-"""So many tunnels heard for the first time in a slot are taken as arrays, not events."""
+"""More edges than this in a slot, and those that only begin are taken as arrays."""
+
+_EXPIRE: Final = int(Input.EXPIRE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +157,28 @@ class World:
             self.agenda.at(until, Phase.SLOT, 0, lambda: self._slot(end_ns, progress))
 
     def _plan_edges(self, edges: Edges) -> None:
-        first = edges.kind == Input.CONFIRM
-        if np.count_nonzero(first) > _BULK and first.all():
-            # The start of a large overlay. Nothing reads these rows before the next
-            # evaluation, so their exact times can be noted now.
-            self.dataplane.since_ns[edges.row] = edges.at_ns
-            mine = self.agents.running[self.overlay.src[edges.row]]
-            self.engine.heard(edges.row[mine], edges.at_ns[mine])
-            return
+        if len(edges.row) > _BULK:
+            edges = self._bring_up(edges)
         cuts = np.flatnonzero(np.diff(edges.at_ns)) + 1
         rows, kinds = np.split(edges.row, cuts), np.split(edges.kind, cuts)
         times = edges.at_ns[np.concatenate([[0], cuts])].tolist() if len(edges.row) else []
         for at_ns, row, kind in zip(times, rows, kinds, strict=False):
             self.agenda.at(at_ns, Phase.EDGES, 0, partial(self.edges, row, kind))
+
+    def _bring_up(self, edges: Edges) -> Edges:
+        """Take the tunnels of a large overlay that are heard for the first time; return the rest.
+
+        Nothing reads these rows before the next evaluation, so their exact times can be
+        noted now instead of at a million separate instants.
+        """
+        lost = np.zeros(self.overlay.rows, dtype=np.bool_)
+        lost[edges.row[edges.kind == _EXPIRE]] = True
+        fresh = ~lost[edges.row]
+        row, at_ns = edges.row[fresh], edges.at_ns[fresh]
+        self.dataplane.since_ns[row] = at_ns
+        mine = self.agents.running[self.overlay.src[row]]
+        self.engine.heard(row[mine], at_ns[mine])
+        return Edges(*(column[~fresh] for column in edges))
 
     def _take(self, samples: Samples) -> None:
         """Hand reflections to the engine of sites whose agent runs."""
@@ -194,7 +205,7 @@ class World:
     def edges(self, rows: I64, kinds: I8) -> None:
         """Stamps went stale or fresh: the kernel moves first, then the engine."""
         now = self.now_ns
-        gone, back = rows[kinds == Input.EXPIRE], rows[kinds == Input.CONFIRM]
+        gone, back = rows[kinds == _EXPIRE], rows[kinds != _EXPIRE]
         if len(gone):
             self.dataplane.silence(gone.tolist(), now)
             self.kernel_moves(gone)
