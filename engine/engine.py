@@ -19,7 +19,7 @@ or better is said in the modules of those names.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,11 @@ from patronus.engine.selection import Bools
 from patronus.engine.steering import Change, RowState, Steering
 from patronus.engine.units import LONG_AGO, NEVER
 from patronus.engine.verdict import Figures
+
+
+TRANSIT_TURNS: Final = 10
+"""Paths through other sites are re-ranked by metric at every so many evaluations only;
+what goes down, breaks an SLA or is withdrawn is acted on at once as everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,8 @@ class Engine:
             overlay, policy, state=self.state, drained=self.drained, ranking=self.ranking
         )
         self._dirty: Bools = np.zeros((sites, len(overlay.destinations)), dtype=np.bool_)
-        self._touched: set[int] = set()
+        self._transit_moved: Bools = np.zeros(sites, dtype=np.bool_)
+        self._evaluations: I64 = np.zeros(sites, dtype=np.int64)
         self._generation = self.programmed_generation = 0
         self._out = Output()
         self._announced: dict[int, tuple[int, int, Reach]] = {}
@@ -279,11 +285,13 @@ class Engine:
         self.brownout.rotate(rows)
         self._bring_up(rows, now_ns)
         figures = self.figures(rows, now_ns)
-        touched, fell = self.ranking.evaluate(rows, figures, self.damper.hold_ns(rows, now_ns))
-        self.damper.flap(rows[fell], now_ns, still_up=True)
-        self._mark(rows[touched])
+        judged = self.ranking.evaluate(rows, figures, self.damper.hold_ns(rows, now_ns))
+        self.damper.flap(rows[judged.fell], now_ns, still_up=True)
+        self._mark(rows[judged.changed])
+        self._mark_moved(rows[judged.moved & ~judged.changed])
         self._adapt(rows)
         own = np.asarray(sites, dtype=np.int64)
+        self._mark_transit(own)
         site, destination = np.nonzero(self._dirty[own])
         self._dirty[own] = False
         pairs = own[site] * self.space.destinations + destination
@@ -450,13 +458,40 @@ class Engine:
         """Remember that the pairs of these rows must be looked at again."""
         if not len(rows):
             return
+        special = np.isin(self.overlay.dst[rows], np.asarray(self.overlay.transit, dtype=np.int32))
+        self._dirty[np.unique(self.overlay.src[rows[special]])] = True
+        self._mark_ends(rows)
+
+    def _mark_ends(self, rows: I64) -> None:
+        """Mark the pairs of each row's site and what its other end announces."""
         src, dst = self.overlay.src[rows], self.overlay.dst[rows]
         self._dirty[src, dst] = True
-        special = np.isin(dst, np.asarray(self.overlay.transit, dtype=np.int32))
-        self._dirty[np.unique(src[special])] = True
         first = len(self.overlay.sites)
         for number, destination in enumerate(self.overlay.destinations[first:], start=first):
             self._dirty[src[np.isin(dst, destination.sites)], number] = True
+
+    def _mark_moved(self, rows: I64) -> None:
+        """Remember that only the metrics of these rows have changed.
+
+        That cannot make a direct path worse than one through another site, so it concerns
+        the tunnels' own ends, and paths that already lead through one of them; of those
+        there may be a thousand behind each tunnel, and they are re-ranked less often.
+        """
+        self._mark_ends(rows)
+        through = np.isin(self.overlay.dst[rows], np.asarray(self.overlay.transit, dtype=np.int32))
+        self._transit_moved[self.overlay.src[rows[through]]] = True
+
+    def _mark_transit(self, sites: I64) -> None:
+        """Mark the paths through other sites where their metrics moved and it is their turn."""
+        self._evaluations[sites] += 1
+        due = sites[self._transit_moved[sites] & (self._evaluations[sites] % TRANSIT_TURNS == 0)]
+        self._transit_moved[due] = False
+        for site in due.tolist():
+            primary = self.steering.wanted.rows[self.space.of_site(site), 0]
+            end = np.where(primary == NO_ROW, -1, self.overlay.dst[primary]).astype(np.int64)
+            destination = np.arange(len(end), dtype=np.int64) // self.space.classes
+            through = (end >= 0) & ~self.overlay.is_home(end, destination)
+            self._dirty[site, destination[through]] = True
 
     def _reselect(self, pairs: I64, now_ns: int, reason: Reason | None) -> None:
         if len(pairs):

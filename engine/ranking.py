@@ -7,7 +7,7 @@ half the switching margin. So in calm weather an evaluation changes nothing and
 the selection has nothing to do.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,17 @@ I8 = npt.NDArray[np.int8]
 _GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
 
 
+class Judged(NamedTuple):
+    """What an evaluation found; one element a row."""
+
+    changed: Bools
+    """The verdict of some class is another one."""
+    moved: Bools
+    """The published metric is another one."""
+    fell: Bools
+    """Some class's SLA is broken from now on."""
+
+
 class Ranking:
     """Verdicts by (class, row) and metrics by row."""
 
@@ -49,22 +60,22 @@ class Ranking:
         self.metric_smooth: I64 = np.full(rows, UNKNOWN_BADNESS_NS, dtype=np.int64)
         self.metric_published: I64 = np.full(rows, UNKNOWN_BADNESS_NS, dtype=np.int64)
 
-    def evaluate(self, rows: I64, figures: Figures, hold_ns: I64) -> tuple[Bools, Bools]:
-        """Judge some rows anew; return which changed rank, and which now break an SLA.
+    def evaluate(self, rows: I64, figures: Figures, hold_ns: I64) -> Judged:
+        """Judge some rows anew and say what is new about them.
 
         Args:
             rows: sorted and unique.
             figures: of those rows, stale ones already unknown.
             hold_ns: how long each row must be better before it counts.
         """
-        touched = self._measure(rows, figures)
+        moved = self._measure(rows, figures)
+        changed, fell = np.zeros((2, len(rows)), dtype=np.bool_)
         runs_needed = np.maximum(hold_ns // self._policy.evaluation_ns, 1)
-        fell = np.zeros(len(rows), dtype=np.bool_)
         for number in range(len(self._policy.classes)):
-            changed, worse = self._judge(number, rows, figures, runs_needed)
-            touched |= changed
+            other, worse = self._judge(number, rows, figures, runs_needed)
+            changed |= other
             fell |= worse
-        return touched, fell
+        return Judged(changed, moved, fell)
 
     def condemn(self, rows: I64, figures: Figures) -> Bools:
         """Take over worse verdicts only, at once (after an alarm); return what changed."""
