@@ -100,7 +100,7 @@ def _foreseen(error: BaseException) -> tuple[str, int] | None:
         case ReaderGone():
             return "whoever read this output went away before its end", READER_GONE
         case click.Abort() | KeyboardInterrupt():
-            return "interrupted; nothing was written", INTERRUPTED
+            return "interrupted before it was finished", INTERRUPTED
         case MemoryError():
             return "there is not enough memory for this; nothing is concluded", INVALID
         case OSError() if error.errno in _ABOUT_THE_MACHINE:

@@ -10,11 +10,11 @@ from typing import Any, Final
 import pandas as pd
 
 from patronus.engine.units import SECOND
-from patronus.sim.api import expectations, verdict_of
+from patronus.sim.api import expectations, left_open, verdict_of
 from patronus.sim.crew import Crew, Orders
 from patronus.sim.expectation import Expectation
 from patronus.sim.folder import write_run, write_runs
-from patronus.sim.judgement import Judgement, Sequential, Verdict, judge
+from patronus.sim.judgement import Judgement, Sequential, judge
 from patronus.sim.junit import Suite, junit
 from patronus.sim.language.quantities import shown
 from patronus.sim.run import Run
@@ -114,7 +114,7 @@ def rehearse(scenario: Scenario, request: Request, crew: Crew, number: int) -> R
         runs, interrupted = _gather([], crew, number, seeds)
         judgements = judge(lines, runs)
     if interrupted:
-        judgements = [replace(j, verdict=Verdict.UNDECIDED) for j in judgements]
+        judgements = left_open(judgements)
     told = [_told(run, scenario, request) for run in runs]
     command = request.command(scenario)
     if request.repeat == 1:

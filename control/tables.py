@@ -48,3 +48,9 @@ def indented(lines: Iterable[str]) -> list[str]:
 def counted(number: int, noun: str) -> str:
     """Return "1 seed" or "1,200 seeds"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a text, on one line."""
+    head, stop, _ = " ".join(text.split()).partition(". ")
+    return head + stop.strip()

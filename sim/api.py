@@ -6,7 +6,7 @@ takes ``judge(expectations, runs)``.
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -177,11 +177,29 @@ def _trace(world: "World", pair: str) -> "Trace":
         raise _unusable("--trace", error) from error
 
 
+def left_open(judgements: "Iterable[Judgement]") -> "list[Judgement]":
+    """Return the judgements of an interrupted run: figures, but no verdicts."""
+    from patronus.sim.judgement import Judgement, Verdict
+
+    class Open(Judgement):
+        """Not decided, whatever was measured."""
+
+        @property
+        def note(self) -> str:
+            """The only thing to say about such a figure."""
+            return "interrupted"
+
+    values = [{f.name: getattr(j, f.name) for f in fields(j)} for j in judgements]
+    return [Open(**{**v, "verdict": Verdict.UNDECIDED, "needed": None}) for v in values]
+
+
 def _judged(result: "Run", scenario: Scenario) -> "Run":
     """Return the run with its verdict, and with what the command line knows of the scenario."""
     from patronus.sim.judgement import judge
 
     judgements = judge(expectations(scenario), [result])
+    if result.summary["interrupted"]:
+        judgements = left_open(judgements)
     summary = {
         **result.summary,
         "about": scenario.about,

@@ -11,18 +11,13 @@ def command() -> int:
 
     Their names can stand for FILE in the other commands.
     """
-    from patronus.control.tables import table
+    from patronus.control.tables import first_sentence, table
     from patronus.sim.language import load
 
     folder = options.scenario_folder()
     files = sorted(folder.glob(f"*{options.SUFFIX}"))
-    rows = [(file.name.removesuffix(options.SUFFIX), _short(load(file).about)) for file in files]
+    rows = [
+        (file.name.removesuffix(options.SUFFIX), first_sentence(load(file).about)) for file in files
+    ]
     click.echo("\n".join([*table(rows), "", f"They lie in {folder}"]))
     return 0
-
-
-def _short(about: str) -> str:
-    """Return the first sentence."""
-    text = " ".join(about.split())
-    head, stop, _ = text.partition(". ")
-    return head + stop.strip()

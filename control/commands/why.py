@@ -141,7 +141,8 @@ def _alternatives(found: "list[Alternative]") -> list[str]:
     for a in found:
         figures = {"rtt_ns": a.rtt_ns, "jitter_ns": a.jitter_ns, "loss_ppm": a.loss_ppm}
         shown = [number(name, value) for name, value in figures.items()]
-        rows.append((path(a.path), _role(a), a.state, a.verdict, *shown, a.why))
+        verdict = a.verdict if a.state == "up" else "-"
+        rows.append((path(a.path), _role(a), a.state, verdict, *shown, a.why))
     return table(rows, right=(4, 5, 6))
 
 
