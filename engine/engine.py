@@ -42,7 +42,6 @@ from patronus.engine.steering import Change, RowState, Steering
 from patronus.engine.units import LONG_AGO, NEVER
 from patronus.engine.verdict import Figures
 
-
 TRANSIT_TURNS: Final = 10
 """Paths through other sites are re-ranked by metric at every so many evaluations only;
 what goes down, breaks an SLA or is withdrawn is acted on at once as everywhere."""
@@ -162,10 +161,8 @@ class Engine:
         arrived_ns: I64,
         sequence: I64,
         heard_count: I64,
-        data_sent: I64,
-        data_lost: I64,
     ) -> Alarmed:
-        """Take at most one reflected probe a row, and the data packets counted with it.
+        """Take at most one reflected probe a row.
 
         Args:
             rows: the rows meant; every array has one element for each.
@@ -174,8 +171,6 @@ class Engine:
             arrived_ns: of the reflection.
             sequence: of the probe.
             heard_count: probes of this row that the peer had heard by then.
-            data_sent: data packets sent since the last report, by the peer's count ...
-            data_lost: ... and how many of them did not arrive.
 
         Returns:
             Rows that raised a brownout alarm, to be given to :meth:`alarm` in order of time.
@@ -188,13 +183,7 @@ class Engine:
             sequence=sequence,
             heard_count=heard_count,
         )
-        here = sample.rtt_ns >= 0
-        data_sent, data_lost = np.where(here, data_sent, 0), np.where(here, data_lost, 0)
-        if data_sent.any():
-            self.health.count(rows, sent=data_sent, lost=data_lost)
-        loss = self.brownout.observe_loss(
-            rows, sent=sample.sent + data_sent, lost=sample.lost + data_lost
-        )
+        loss = self.brownout.observe_loss(rows, sent=sample.sent, lost=sample.lost)
         delay = self.brownout.observe_delay(
             rows, rtt_ns=sample.rtt_ns, jitter_ns=self.health.jitter_ns(rows)
         )
@@ -204,6 +193,19 @@ class Engine:
         first = rows.start if isinstance(rows, slice) else 0
         place = alarmed - first if isinstance(rows, slice) else np.searchsorted(rows, alarmed)
         return Alarmed(alarmed, arrived_ns[place])
+
+    def count(self, rows: I64, *, sent: I64, lost: I64, at_ns: I64) -> Alarmed:
+        """Take the peers' counts of data packets on some rows (ascending), as :meth:`observe`.
+
+        Args:
+            rows: the rows meant; every array has one element for each.
+            sent: since the last report.
+            lost: of those.
+            at_ns: when the report arrived.
+        """
+        self.health.count(rows, sent=sent, lost=lost)
+        alarmed = self.brownout.observe_loss(rows, sent=sent, lost=lost).alarmed
+        return Alarmed(alarmed, at_ns[np.searchsorted(rows, alarmed)])
 
     def figures(self, rows: I64, now_ns: int) -> Figures:
         """Return what is known of some rows now."""

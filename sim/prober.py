@@ -17,7 +17,7 @@ in, first out), unless a reordering fault says so.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -48,16 +48,32 @@ class Samples:
     sequence: I64
     heard_count: I64
     """How many of our probes the peer had heard by then."""
-    data_sent: I64
-    data_lost: I64
-    """Counted data packets that this reflection reports on, and how many were lost."""
 
-    def columns(self) -> tuple[I64, ...]:
-        """Return all arrays but the rows."""
-        return (
-            self.sent_ns, self.reflected_ns, self.arrived_ns, self.sequence, self.heard_count,
-            self.data_sent, self.data_lost,
-        )  # fmt: skip
+    def keep(self, here: Bools) -> "Samples":
+        """Return the samples with those elsewhere taken out (their arrival is ``NEVER``)."""
+        return replace(self, arrived_ns=np.where(here, self.arrived_ns, NEVER))
+
+    def over(self, others: "Samples", here: Bools) -> "Samples":
+        """Return these samples where ``here``, and the others elsewhere."""
+        return Samples(
+            self.rows,
+            np.where(here, self.sent_ns, others.sent_ns),
+            np.where(here, self.reflected_ns, others.reflected_ns),
+            np.where(here, self.arrived_ns, others.arrived_ns),
+            np.where(here, self.sequence, others.sequence),
+            np.where(here, self.heard_count, others.heard_count),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Data packets that reflections reported on; at most one element a row, ascending."""
+
+    rows: I64
+    sent: I64
+    lost: I64
+    at_ns: I64
+    """When the report arrived."""
 
 
 @dataclass(eq=False)
@@ -70,10 +86,12 @@ class _Flight:
     """Arrival at the peer, NEVER when lost."""
     back_at_ns: I64
     """Arrival of the reflection, NEVER when lost on either way."""
-    sequence: I64
+    ordinal: int
     heard_count: I64
+    data_at: I64
+    """Positions of the probes on rows that carry counted data packets ..."""
     data: I64
-    """Shape (probes, 2): data packets sent and lost on the row so far."""
+    """... and how many were sent and lost there so far, shape (positions, 2)."""
     last_ns: int
     """After this nothing of it is under way."""
     mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -103,7 +121,8 @@ class Prober:
         self.clock_ns: I64 = np.zeros(len(overlay.sites), dtype=np.int64)
         """How far each site's clock is off; it shows in one-way figures only."""
         self.data_rate_pps: I64 = np.zeros(rows, dtype=np.int64)
-        """Data packets a second that the dataplanes count on each row."""
+        """Data packets a second that the dataplanes count on each row; see :meth:`carry`."""
+        self._busy: I64 = np.zeros(0, dtype=np.int64)
         self.sent = 0
         self.lost = 0
         self._heard_count: I64 = np.zeros(rows, dtype=np.int64)
@@ -117,13 +136,21 @@ class Prober:
         self._groups = list(_groups(overlay, policy, phase))
         self._flights: list[_Flight] = []
 
-    def step(self, start_ns: int, end_ns: int, take: Callable[[Samples], None]) -> Edges:
-        """Go through a slot; call ``take`` with the samples, return the edges in order."""
+    def step(
+        self,
+        start_ns: int,
+        end_ns: int,
+        take: Callable[[Samples], None],
+        count: Callable[[Counts], None],
+    ) -> Edges:
+        """Go through a slot; hand over samples and counts, return the edges in order."""
         self._wire.begin(start_ns, end_ns)
         for group in self._groups:
             self._send(group, start_ns, end_ns)
         edges = self._stamp(start_ns, end_ns)
         self._report(start_ns, end_ns, take)
+        for flight in self._flights:
+            self._report_data(flight, start_ns, end_ns, count)
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
         return edges
 
@@ -154,15 +181,16 @@ class Prober:
         arrived = there != NEVER
         self._heard_count[rows] += arrived
         self.lost += count - int(np.count_nonzero(back != NEVER))
-        self._count_data(rows, sent_ns, ordinal)
+        data_at, data = self._count_data(rows, sent_ns, ordinal)
         flight = _Flight(
             rows=rows,
             sent_ns=sent_ns,
             heard_at_ns=there,
             back_at_ns=back,
-            sequence=np.full(count, ordinal, dtype=np.int64),
+            ordinal=ordinal,
             heard_count=self._heard_count[rows].copy(),
-            data=self._data[rows].copy() if self.data_rate_pps.any() else self._data[:0],
+            data_at=data_at,
+            data=data,
             last_ns=int(np.where(back == NEVER, LONG_AGO, back).max(initial=LONG_AGO)),
         )
         last_heard = int(np.where(arrived, there, LONG_AGO).max(initial=LONG_AGO))
@@ -178,23 +206,49 @@ class Prober:
             last[rows] = np.where(lost, last[rows], times)
             times[lost] = NEVER
 
-    def _count_data(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> None:
-        """Count the data packets that went before each probe, and draw how many were lost."""
-        rate = self.data_rate_pps[rows]
-        at = np.flatnonzero(rate)
-        before = self._last_sent_ns[rows][at] if len(at) else None
-        self._last_sent_ns[rows] = sent_ns
-        if before is None:
-            return
-        row = (np.arange(self._overlay.rows)[rows] if isinstance(rows, slice) else rows)[at]
-        known = before != NEVER
-        row, at, before = row[known], at[known], before[known]
-        rate, now = rate[at], sent_ns[at]
-        count = np.minimum(rate * now // SECOND - rate * before // SECOND, 4096)
+    def _count_data(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> tuple[I64, I64]:
+        """Count the data packets that went before each probe, and draw how many were lost.
+
+        Returns:
+            The positions of rows with any, and their counts so far.
+        """
+        if isinstance(rows, slice):
+            row = at = self._busy
+        else:
+            at = np.flatnonzero(self.data_rate_pps[rows] > 0)
+            row = rows[at]
+        if not len(row):
+            return at, np.zeros((0, 2), dtype=np.int64)
+        rate, now, before = self.data_rate_pps[row], sent_ns[at], self._last_sent_ns[row]
+        self._last_sent_ns[row] = now
+        count = np.where(before == NEVER, 0, rate * now // SECOND - rate * before // SECOND)
+        count = np.minimum(count, 4096)
         draw = words(self._data_words[row], ordinal)
-        lost = binomial(draw, count, self._wire.loss_ppm(row, now))
         self._data[row, 0] += count
-        self._data[row, 1] += lost
+        self._data[row, 1] += binomial(draw, count, self._wire.loss_ppm(row, now))
+        return at, self._data[row]
+
+    def carry(self, rate_pps: I64) -> None:
+        """Set how many data packets a second each row carries from now on."""
+        newly = (self.data_rate_pps == 0) & (rate_pps > 0)
+        self._last_sent_ns[newly] = NEVER
+        self.data_rate_pps = rate_pps
+        self._busy = np.flatnonzero(rate_pps).astype(np.int64)
+
+    def _report_data(
+        self, flight: _Flight, start_ns: int, end_ns: int, count: Callable[[Counts], None]
+    ) -> None:
+        """Hand over the data counts that came back with a flight's reflections."""
+        if not len(flight.data_at):
+            return
+        back = flight.back_at_ns[flight.data_at]
+        here = (back >= start_ns) & (back < end_ns)
+        at = flight.data_at[here]
+        if len(at):
+            rows = at + flight.rows.start if isinstance(flight.rows, slice) else flight.rows[at]
+            new = flight.data[here] - self._reported[rows]
+            self._reported[rows] = flight.data[here]
+            count(Counts(rows, new[:, 0], new[:, 1], back[here]))
 
     def _set_mute(self, flight: _Flight) -> None:
         """Find the probes that leave with a clear H bit: their senders hear nothing."""
@@ -341,72 +395,43 @@ class Prober:
     ) -> None:
         for start in range(0, self._overlay.rows, BLOCK):
             part = slice(start, min(start + BLOCK, self._overlay.rows))
-            merged, again = self._merge(flights, part, start_ns, end_ns)
+            here = [_within(f.back_at_ns[part], start_ns, end_ns) for f in flights]
+            merged, again = self._merge(flights, here, part)
             take(merged)
             for flight, at in again:
                 take(self._samples(flight, at, at))
 
     def _merge(
-        self, flights: list[_Flight], part: slice, start_ns: int, end_ns: int
+        self, flights: list[_Flight], here: list[Bools], part: slice
     ) -> tuple[Samples, list[tuple[_Flight, I64]]]:
         """Return each row's first reflection in the slot, and whose later ones remain."""
-        here = [(f.back_at_ns[part] >= start_ns) & (f.back_at_ns[part] < end_ns) for f in flights]
-        first = flights[0]
-        if here[0].all():
-            merged = self._samples(first, part, part)
-        else:
-            merged = self._samples(first, part, part, only=here[0])
-        taken, again = here[0], []
-        for flight, now in zip(flights[1:], here[1:], strict=True):
+        used = [(f, h) for f, h in zip(flights, here, strict=True) if h.any()]
+        if not used:
+            used = [(flights[-1], here[-1])]
+        merged, taken = self._samples(used[0][0], part, part), used[0][1]
+        again: list[tuple[_Flight, I64]] = []
+        for flight, now in used[1:]:
             both = np.flatnonzero(now & taken)
             if len(both):
                 again.append((flight, both + part.start))
-            fresh = now & ~taken
-            if fresh.any():
-                self._lay_over(merged, flight, part, fresh)
-                taken = taken | now
-        return merged, again
+            merged = merged.over(self._samples(flight, part, part), taken)
+            taken = taken | now
+        return merged if taken.all() else merged.keep(taken), again
 
-    def _lay_over(self, merged: Samples, flight: _Flight, part: slice, fresh: Bools) -> None:
-        other = self._samples(flight, part, part, only=fresh)
-        for mine, theirs in zip(merged.columns(), other.columns(), strict=True):
-            np.copyto(mine, theirs, where=fresh)
-
-    def _samples(
-        self, flight: _Flight, rows: slice | I64, at: slice | I64, only: Bools | None = None
-    ) -> Samples:
-        """Return fresh arrays of some samples; ``only`` those are there, the others ``NEVER``."""
-        reflected = flight.heard_at_ns[at].copy()
+    def _samples(self, flight: _Flight, rows: slice | I64, at: slice | I64) -> Samples:
+        reflected = flight.heard_at_ns[at]
         if self.clock_ns.any():
             src, dst = self._overlay.src[rows], self._overlay.dst[rows]
-            reflected += self.clock_ns[dst] - self.clock_ns[src]
-        arrived = flight.back_at_ns[at].copy()
-        if only is not None:
-            arrived[~only] = NEVER
+            reflected = reflected + self.clock_ns[dst] - self.clock_ns[src]
+        count = len(reflected)
         return Samples(
             rows,
-            flight.sent_ns[at].copy(),
+            flight.sent_ns[at],
             reflected,
-            arrived,
-            flight.sequence[at].copy(),
-            flight.heard_count[at].copy(),
-            *self._data_of(flight, rows, at, only),
+            flight.back_at_ns[at],
+            np.full(count, flight.ordinal, dtype=np.int64),
+            flight.heard_count[at],
         )
-
-    def _data_of(
-        self, flight: _Flight, rows: slice | I64, at: slice | I64, only: Bools | None
-    ) -> tuple[I64, I64]:
-        """Return the counts of data packets since each row's last report, and note them."""
-        if not len(flight.data):
-            none = np.zeros((2, len(flight.sent_ns[at])), dtype=np.int64)
-            return none[0], none[1]
-        data = flight.data[at] - self._reported[rows]
-        now = flight.data[at]
-        if only is not None:
-            data[~only] = 0
-            now = np.where(only[:, None], now, self._reported[rows])
-        self._reported[rows] = now
-        return data[:, 0].copy(), data[:, 1].copy()
 
 
 def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
@@ -419,6 +444,12 @@ def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
         ns = (phase[rows] % np.uint64(value)).astype(np.int64)
         groups.append(_Group(rows, value, ns, len(rows) == overlay.rows))
     return groups
+
+
+def _within(times: I64, start_ns: int, end_ns: int) -> Bools:
+    here: Bools = times >= start_ns
+    here &= times < end_ns
+    return here
 
 
 def _blocks(rows: slice | I64, count: int) -> list[tuple[slice | I64, slice]]:

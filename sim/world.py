@@ -17,7 +17,7 @@ import numpy as np
 import simpy
 
 from patronus.dataplane.memory import MemoryDataplane
-from patronus.engine.engine import Announcement, Engine
+from patronus.engine.engine import Alarmed, Announcement, Engine
 from patronus.engine.fingerprint import U64, name_key
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.liveness import I8, Input
@@ -36,7 +36,7 @@ from patronus.sim.gauges import Gauges
 from patronus.sim.load import Load
 from patronus.sim.luck import object_keys, words
 from patronus.sim.measurement import Measurement
-from patronus.sim.prober import Prober, Samples
+from patronus.sim.prober import Counts, Prober, Samples
 from patronus.sim.scenario import Scenario
 from patronus.sim.topology import build
 from patronus.sim.traffic import demands
@@ -145,7 +145,7 @@ class World:
         if progress is not None:
             progress(start)
         self.measurement.begin(start, until)
-        edges = self.prober.step(start, until, self._take)
+        edges = self.prober.step(start, until, self._take, self._count)
         self._plan_edges(edges)
         for at_ns, rows in self._alarms:
             self.agenda.at(at_ns, Phase.ALARMS, int(rows[0]), partial(self._alarm, rows))
@@ -178,7 +178,7 @@ class World:
         self.dataplane.since_ns[row] = at_ns
         mine = self.agents.running[self.overlay.src[row]]
         self.engine.heard(row[mine], at_ns[mine])
-        return Edges(*(column[~fresh] for column in edges))
+        return Edges(edges.at_ns[~fresh], edges.row[~fresh], edges.kind[~fresh])
 
     def _take(self, samples: Samples) -> None:
         """Hand reflections to the engine of sites whose agent runs."""
@@ -193,12 +193,18 @@ class World:
             arrived_ns=arrived,
             sequence=samples.sequence,
             heard_count=samples.heard_count,
-            data_sent=samples.data_sent,
-            data_lost=samples.data_lost,
         )
-        if len(alarmed.rows):
-            for at_ns in np.unique(alarmed.at_ns).tolist():
-                self._alarms.append((at_ns, alarmed.rows[alarmed.at_ns == at_ns]))
+        self._plan_alarms(alarmed)
+
+    def _count(self, counts: Counts) -> None:
+        """Hand the peers' counts of data packets to the engine of sites whose agent runs."""
+        mine = self.agents.running[self.overlay.src[counts.rows]]
+        rows, sent, lost = counts.rows[mine], counts.sent[mine], counts.lost[mine]
+        self._plan_alarms(self.engine.count(rows, sent=sent, lost=lost, at_ns=counts.at_ns[mine]))
+
+    def _plan_alarms(self, alarmed: Alarmed) -> None:
+        for at_ns in np.unique(alarmed.at_ns).tolist():
+            self._alarms.append((at_ns, alarmed.rows[alarmed.at_ns == at_ns]))
 
     # ------------------------------------------------------------ events
 
@@ -308,6 +314,7 @@ class World:
             changed = self.wire.reroute(number, failed)
             if len(changed):
                 self.engine.set_fates(changed, row_fates(self.wire, changed))
+                self.measurement.wire_mends()
 
     def _turns(self) -> I64:
         """Return when in each evaluation interval a site takes its turn, on the grid."""
