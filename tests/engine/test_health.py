@@ -140,7 +140,11 @@ def test_the_property_catches_mutants(old: str, new: str) -> None:
     assert caught(LIVES, lambda life: live(broken, life))
 
 
+GAPPED = (3, 3, 40 * MS, 3 * MS)
+
+
 @given(LIVES)
+@example((0, [("block", [PLAIN] * 3)] * 17 + [("block", [GAPPED] * 3), ("rotate", 7)] * 2))
 def test_a_habit_is_halved_when_it_is_long(life: Life) -> None:
     """With a memory of 20 probes instead of 2^15 the figures are those of the lists, too."""
     live(mutant(kernel, "HABIT_PROBES: Final = 2**15", "HABIT_PROBES: Final = 20"), life)

@@ -35,8 +35,9 @@ FLOOR_PPM = (5_000, 30_000, 300_000)
 smallest change worth an alarm, the second a typical brownout, the last a nearly dead path
 that must be seen with a handful of probes."""
 
-FALSE_PER_DAY = (0.60, 0.30, 0.10)
-"""Their shares of false alarms. The sum is below 1 since the usual loss is only an estimate."""
+FALSE_PER_DAY = (0.60, 0.30, 0.50)
+"""False alarms of each at ``RATE``. Together they stay below 1: the first two often fall
+together, and the last has none while packets are counted in batches."""
 
 BASE_PPM_MIN, BASE_PPM_MAX, RATIO = 500, 300_000, 1.05
 """Usual losses: below the first a path is as good as clean, above the last it is never usual."""
@@ -73,30 +74,27 @@ def packets_between_alarms(
     its mean stays right.
     """
     width = threshold / CELLS
-    here = np.arange(CELLS)
+    here, lost = np.arange(CELLS)[None, :], np.arange(batch + 1)[:, None]
+    chance = binom.pmf(lost, batch, base_ppm / 1e6)
+    there = np.clip((here * width + add * lost - take * batch) / width, 0, CELLS)
+    cell = np.minimum(there.astype(int), CELLS - 1)
     move = np.zeros((CELLS, CELLS + 1))
-    for lost in range(batch + 1):
-        chance = float(binom.pmf(lost, batch, base_ppm / 1e6))
-        if chance < 1e-20 and lost > batch * base_ppm / 1e6:
-            break
-        there = np.clip((here * width + add * lost - take * batch) / width, 0, CELLS)
-        cell = np.minimum(there.astype(int), CELLS - 1)
-        np.add.at(move, (here, cell), chance * (1 - (there - cell)))
-        np.add.at(move, (here, cell + 1), chance * (there - cell))
+    np.add.at(move, (here, cell), chance * (1 - (there - cell)))
+    np.add.at(move, (here, cell + 1), chance * (there - cell))
     steps = np.linalg.solve(np.eye(CELLS) - move[:, :CELLS], np.ones(CELLS))
     return batch * float(steps[0])
 
 
 def threshold(base_ppm: float, kind: int) -> float:
-    """Return the threshold in nats, rounded up to a thousandth."""
+    """Return the threshold in nats, rounded up to a hundredth."""
     take, add = weights(base_ppm, suspicion_ppm(base_ppm, kind))
     wanted = DAY_PACKETS / FALSE_PER_DAY[kind]
-    low, high = 2_000, 24_000  # thousandths
+    low, high = 800, 2_000  # hundredths
     while high - low > 1:
         middle = (low + high) // 2
-        mean = packets_between_alarms(base_ppm, take, add, middle / 1000, BATCH[kind])
+        mean = packets_between_alarms(base_ppm, take, add, middle / 100, BATCH[kind])
         low, high = (middle, high) if mean < wanted else (low, middle)
-    return high / 1000
+    return high / 100
 
 
 def columns(kind: int) -> list[tuple[int, int, int]]:
