@@ -79,7 +79,7 @@ class Agents:
         if on:
             self._world.measurement.fault_begins(occurrence)
         else:
-            self._world.measurement.fault_ends(occurrence)
+            self._world.measurement.wire_mends()
         if kind in (FaultKind.SITE_CRASH, FaultKind.AGENT_KILL, FaultKind.AGENT_PAUSE):
             for site in occurrence.sites:
                 self._hold(site, forgets=kind is not FaultKind.AGENT_PAUSE, on=on)

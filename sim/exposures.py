@@ -4,7 +4,7 @@ An exposure is (fault occurrence, site, destination, class). It opens when the f
 begins, if the path in use meets it and another one does not. It is *switched* at the
 first instant at which the dataplane would send on a path that works, and *failed
 over* at the first at which the engine's own choice is installed on one. A fault that
-ends makes the old path work again; that counts, too.
+ends, or that a provider routes around, makes the old path work again; that counts, too.
 
 A path works if less than half is lost on it, and for a fault that harms by breaking
 the class's SLA, if it keeps that SLA. This is judged on the wire's truth.
@@ -27,7 +27,7 @@ class Kind(IntEnum):
     """Why an entry's path may have begun to work."""
 
     END = 0
-    """A fault has ended under the path in use."""
+    """A fault has ended under the path in use, or its provider routes around it."""
     KERNEL = 1
     """The dataplane moved the packets by itself."""
     ENGINE = 2

@@ -81,7 +81,6 @@ class Measurement:
     def begin(self, start_ns: int, until_ns: int) -> None:
         """A slot begins."""
         np.copyto(self._began_used, self._world.dataplane.used)
-        self._moves = []
 
     def kernel(self, moves: KernelMoves) -> None:
         """The dataplane moved entries by itself."""
@@ -126,15 +125,12 @@ class Measurement:
         if self._world.now_ns >= 0 and (len(harmed) or occurrence.fault.kind is FaultKind.LAN_DOWN):
             self._open(occurrence, self.harm.exposed(occurrence, harmed))
 
-    def fault_ends(self, occurrence: Occurrence) -> None:
-        """The wire is as before: the path in use may work again."""
-        self._occurrence_ends(self._world.now_ns)
-
-    def _occurrence_ends(self, now_ns: int) -> None:
+    def wire_mends(self) -> None:
+        """A fault has ended or a provider routes around it: the path in use may work again."""
         entries = distinct(self.ledger.entry[self.ledger.waiting])
         if len(entries):
             used = self._world.dataplane.used[entries]
-            self._moves.append(Move(now_ns, Kind.END, entries, used))
+            self._moves.append(Move(self._world.now_ns, Kind.END, entries, used))
 
     def _watch(self, rows: I64) -> None:
         """Follow the health of some tunnels, the same ones whatever else is watched."""
@@ -160,6 +156,8 @@ class Measurement:
         if self._started:
             self.ledger.settle(self._moves, self.harm.path_truth)
             self._send(start_ns, until_ns)
+        # What moves between here and the next beginning belongs to the next slot.
+        self._moves = []
         if until_ns % SECOND == 0 and self._started and until_ns > 0:
             self._close_second(until_ns)
 
