@@ -334,10 +334,11 @@ class Engine:
         learners = observers[stale]
         if announcement.reach is None or not len(learners):
             return
-        lost = self.knowledge.learn(learners, site, version, now_ns)
-        for group, destinations in lost:
-            self._withdrawn(group, site, destinations, now_ns)
-        self._dirty[learners] = True
+        self._transit_moved[learners] = True
+        for news in self.knowledge.learn(learners, site, version, now_ns):
+            self._dirty[news.observers[:, None], news.changed] = True
+            if len(news.lost):
+                self._withdrawn(news.observers, site, news.lost, now_ns)
 
     def _version(self, announcement: Announcement) -> int | None:
         """Return the stored version of a content; None when its content never came."""

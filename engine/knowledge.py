@@ -8,7 +8,7 @@ received last, so two observers can know different things about one site.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,16 @@ class Reach:
         mine = (self.announces, self.usable, self.rtt_ns, self.jitter_ns, self.loss_ppm)
         theirs = (other.announces, other.usable, other.rtt_ns, other.jitter_ns, other.loss_ppm)
         return all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+class News(NamedTuple):
+    """What an announcement says that some observers did not know."""
+
+    observers: I64
+    lost: I64
+    """Destinations that it no longer announces or reaches."""
+    changed: I64
+    """Those, and the ones that it announces or reaches anew."""
 
 
 class Knowledge:
@@ -82,26 +92,31 @@ class Knowledge:
         self._figures[version] = np.stack([reach.rtt_ns, reach.jitter_ns, reach.loss_ppm], axis=1)
         return version
 
-    def learn(
-        self, observers: I64, announcer: int, version: int, now_ns: int
-    ) -> list[tuple[I64, I64]]:
+    def learn(self, observers: I64, announcer: int, version: int, now_ns: int) -> list[News]:
         """Let some sites receive a version of an announcer (a site number).
 
         Returns:
-            What they lose by it: (observers, destinations) no longer announced or reached,
-            one element for each version that was known before.
+            What is new to them besides figures, one element for each version that was known
+            before.
         """
         slot = int(self.slot[announcer])
         before = self.version[observers, slot]
-        lost = []
-        for old in np.unique(before[before >= 0]).tolist():
-            gone = self._announces[old] & ~self._announces[version]
-            gone |= self._usable[old] & ~self._usable[version]
-            if gone.any():
-                lost.append((observers[before == old], np.flatnonzero(gone)))
+        news = []
+        for old in np.unique(before).tolist():
+            was = (
+                (self._announces[old], self._usable[old])
+                if old >= 0
+                else (True, np.zeros_like(self._usable[version]))
+            )
+            now = self._announces[version], self._usable[version]
+            lost = (was[0] & ~now[0]) | (was[1] & ~now[1])
+            changed = (was[0] != now[0]) | (was[1] != now[1])
+            news.append(
+                News(observers[before == old], np.flatnonzero(lost), np.flatnonzero(changed))
+            )
         self.version[observers, slot] = version
         self.heard_ns[observers, slot] = now_ns
-        return lost
+        return news
 
     def repeat(self, observers: I64, announcer: int, now_ns: int) -> None:
         """Let some sites hear an announcer say again what they know."""
