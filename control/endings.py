@@ -117,7 +117,7 @@ def _of_the_simulator(error: BaseException) -> tuple[str, int] | None:
         what = "a mistake" if count == 1 else f"{count} mistakes"
         return f"{what} in what was given; nothing was run\n\n{error}\n", BAD_INPUT
     if type(error).__module__ == "patronus.sim.crew":
-        return f"{error} Nothing is concluded", INVALID
+        return f"{error}; nothing is concluded", INVALID
     if type(error).__module__ == "patronus.sim.folder":
         cause = error.__cause__
         full = isinstance(cause, OSError) and cause.errno in _ABOUT_THE_MACHINE

@@ -5,6 +5,8 @@ It stands on the standard error and vanishes, so the output is the same with and
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock, Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -32,6 +34,18 @@ class Progress:
         self._label, self._share = label, share
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=label, completed=share)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar away while something else is printed to the terminal."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.stop()
+            try:
+                yield
+            finally:
+                if self._bar is not None:
+                    self._bar.start()
 
     def _show(self) -> None:
         from rich.console import Console

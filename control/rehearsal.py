@@ -11,7 +11,7 @@ import pandas as pd
 
 from patronus.engine.units import SECOND
 from patronus.sim.api import expectations, left_open, verdict_of
-from patronus.sim.crew import Crew, Orders
+from patronus.sim.crew import Crew, CrewError, Orders
 from patronus.sim.expectation import Expectation
 from patronus.sim.folder import write_run, write_runs
 from patronus.sim.judgement import Judgement, Sequential, judge
@@ -68,6 +68,8 @@ class Rehearsal:
     summary: dict[str, Any]
     """Of the run, or over the runs of all seeds."""
     command: str
+    stopped: BaseException | None = None
+    """What kept it from being finished."""
 
     @property
     def verdict(self) -> str:
@@ -104,56 +106,59 @@ def rehearse(scenario: Scenario, request: Request, crew: Crew, number: int) -> R
 
     Raises:
         KeyboardInterrupt: nothing was finished.
+        CrewError: the same, since a worker died.
     """
     began = perf_counter()
     lines = expectations(scenario)
     seeds = request.seeds(scenario)
     if request.growing:
-        runs, judgements, interrupted = _grow(lines, seeds, crew, number)
+        runs, judgements, stopped = _grow(lines, seeds, crew, number)
     else:
-        runs, interrupted = _gather([], crew, number, seeds)
+        runs, stopped = _gather([], crew, number, seeds)
         judgements = judge(lines, runs)
-    if interrupted:
+    if stopped is not None:
         judgements = left_open(judgements)
     told = [_told(run, scenario, request) for run in runs]
     command = request.command(scenario)
-    if request.repeat == 1:
-        (run,) = told
-        return Rehearsal(scenario, (run,), tuple(judgements), dict(run.summary), command)
-    summary = _together(told, judgements, interrupted=interrupted)
-    summary |= {"command": command, "wall_s": round(perf_counter() - began, 3)}
-    return Rehearsal(scenario, tuple(told), tuple(judgements), summary, command)
+    summary = dict(told[0].summary)
+    if request.repeat > 1:
+        summary = _together(told, judgements, interrupted=stopped is not None)
+        summary |= {"command": command, "wall_s": round(perf_counter() - began, 3)}
+    return Rehearsal(scenario, tuple(told), tuple(judgements), summary, command, stopped)
+
+
+Stopped = KeyboardInterrupt | CrewError | None
 
 
 def _gather(
     before: Sequence[Run], crew: Crew, number: int, seeds: Sequence[int]
-) -> tuple[list[Run], bool]:
-    """Return the runs so far with those of more seeds, and whether that was interrupted."""
+) -> tuple[list[Run], Stopped]:
+    """Return the runs so far with those of more seeds, and what stopped them if anything did."""
     runs = list(before)
     try:
         for run in crew.runs(number, seeds):
             if run.summary["interrupted"]:
                 # Half a run beside whole ones would only confuse their figures.
-                return runs or [run], True
+                return runs or [run], KeyboardInterrupt()
             runs.append(run)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, CrewError) as stopped:
         if not runs:
             raise
-        return runs, True
-    return runs, False
+        return runs, stopped
+    return runs, None
 
 
 def _grow(
     lines: Sequence[Expectation], seeds: Sequence[int], crew: Crew, number: int
-) -> tuple[list[Run], list[Judgement], bool]:
+) -> tuple[list[Run], list[Judgement], Stopped]:
     looks, runs = Sequential(lines, len(seeds)), list[Run]()
     judgements: list[Judgement] = []
     while wanted := looks.wanted:
-        runs, interrupted = _gather(runs, crew, number, seeds[len(runs) : wanted])
-        if interrupted:
-            return runs, judge(lines, runs), True
+        runs, stopped = _gather(runs, crew, number, seeds[len(runs) : wanted])
+        if stopped is not None:
+            return runs, judge(lines, runs), stopped
         judgements = looks.judge(runs)
-    return runs, judgements, False
+    return runs, judgements, None
 
 
 def _told(run: Run, scenario: Scenario, request: Request) -> Run:

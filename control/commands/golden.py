@@ -35,7 +35,8 @@ def command(files: Sequence[str], *, accept: bool) -> int:
             done = run(scenario)
             if done.summary["interrupted"]:
                 raise KeyboardInterrupt
-            codes.append(_accept(scenario, done) if accept else _compare(scenario, done))
+            with progress.hidden():
+                codes.append(_accept(scenario, done) if accept else _compare(scenario, done))
     return worst(codes)
 
 

@@ -14,10 +14,11 @@ def command(folder: Path) -> int:
     from patronus.control.progress import Progress
     from patronus.control.results import replace_file
 
-    with Progress("reading"):
+    with Progress("reading") as progress:
         for path, page in _pages(folder):
             replace_file(path, page.encode())
-            click.echo(str(path))
+            with progress.hidden():
+                click.echo(str(path))
     return 0
 
 

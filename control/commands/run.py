@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,11 +91,11 @@ def _request(repeat: str, most: int | None, **asked: Any) -> "Request":
 def _rehearse_all(
     scenarios: "Sequence[Scenario]", request: "Request", jobs: int | None, output: Output
 ) -> int:
-    from patronus.control.endings import BY_VERDICT, reproduce, worst
+    from patronus.control.endings import BY_VERDICT, PASS, reproduce, worst
     from patronus.control.progress import Progress
     from patronus.control.rehearsal import rehearse
     from patronus.control.results import Results
-    from patronus.sim.crew import Crew
+    from patronus.sim.crew import Crew, CrewError
 
     orders = [request.orders(scenario) for scenario in scenarios]
     total = len(orders) * request.repeat
@@ -111,11 +112,15 @@ def _rehearse_all(
                 crew.start(number, request.seeds(scenario))
         for number, scenario in enumerate(scenarios):
             done = rehearse(scenario, request, crew, number)
-            _keep(done, results, number, as_json=output.as_json)
             codes.append(BY_VERDICT[done.verdict])
-            if codes[-1] != 0:
-                reproduce(done.command)
-            if done.summary["interrupted"]:
+            progress.at(f"writing {scenario.name}", (number + 1) / len(scenarios))
+            with _kept(results, number, done) as folder, progress.hidden():
+                _show(done, folder, as_json=output.as_json)
+                if codes[-1] != PASS:
+                    reproduce(done.command)
+            if isinstance(done.stopped, CrewError):
+                raise done.stopped
+            if done.stopped is not None:
                 break
     return worst(codes)
 
@@ -138,13 +143,15 @@ def _meter(progress: "Progress", total: int) -> "Callable[[Orders, int], None]":
     return reached
 
 
-def _keep(done: "Rehearsal", results: "Results", number: int, *, as_json: bool) -> None:
-    """Write the folder and show what came of it; if it cannot be written, show it all the same."""
-    folder: Path | None = None
+@contextmanager
+def _kept(results: "Results", number: int, done: "Rehearsal") -> "Iterator[Path | None]":
+    """Write the folder; where that fails, what came of it is shown all the same."""
     try:
         folder = results.keep(number, done)
-    finally:
-        _show(done, folder, as_json=as_json)
+    except Exception:
+        yield None
+        raise
+    yield folder
 
 
 def _show(done: "Rehearsal", folder: Path | None, *, as_json: bool) -> None:

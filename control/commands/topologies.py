@@ -26,7 +26,8 @@ def command(words: tuple[str, ...]) -> int:
     lines = _shipped(maps)
     installed = topohub_maps()
     others = _meant(installed, words)
-    lines += ["", *others] if others else []
+    lines += [""] if lines and others else []
+    lines += others
     if not installed:
         lines += ["", "Some 700 more with the topohub package: pip install 'patronus[maps]'"]
     if not maps and not others:
