@@ -45,7 +45,7 @@ from patronus.sim.wire import WINDOW_NS, Wire
 PROGRAM_NS: Final = 300 * US
 """From the engine's decision to the dataplane's acknowledgement."""
 
-_TURNS: Final = 5
+_TURNS: Final = 2
 """Sites take their turns at so many instants of an evaluation interval."""
 
 _BULK: Final = 1_000
