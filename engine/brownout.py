@@ -12,7 +12,7 @@ says how fast that is and how often it is wrong.
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.arrays import Rows
+from patronus.engine.arrays import Rows, distinct
 from patronus.engine.delayshift import DelayShift
 from patronus.engine.lossshift import LossShift, Shift
 from patronus.engine.overlay import I64
@@ -42,7 +42,7 @@ class Brownout:
             usual one. (Alarms that end because the level is the old one again are
             reported as cleared by the call that sees it.)
         """
-        return np.union1d(self.loss.rotate(rows), self.delay.rotate(rows))
+        return distinct(np.concatenate([self.loss.rotate(rows), self.delay.rotate(rows)]))
 
     def alarmed(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Say which rows are alarmed, for loss or for delay."""

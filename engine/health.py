@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.arrays import BLOCK, Rows, blocks, bounds, index, isqrt
+from patronus.engine.arrays import BLOCK, Rows, blocks, bounds, index, isqrt, runs
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import LONG_AGO, PPM
 
@@ -225,21 +225,31 @@ class Health:
 
     def rotate(self, rows: Rows) -> None:
         """Close the open bucket of some rows; once per evaluation interval."""
-        rows = index(rows, len(self.late))
-        following = self._state[_NEXT, rows]
-        closed = self._open[:, rows]
-        closed[0] += following - self._state[_MARK, rows]
+        for part, _ in runs(rows, len(self.late)):
+            self._rotate(part)
+
+    def _rotate(self, rows: Rows) -> None:
+        following = self._state[_NEXT][rows]
+        closed = self._open[:, rows].copy()
+        closed[0] += following - self._state[_MARK][rows]
         np.minimum(closed, _BUCKET_MAX, out=closed)
         place = self._place[rows]
-        self._sums[:, rows] += closed - self._ring[rows, place].T
-        self._ring[rows, place] = closed.T
+        # Mostly all rows are at the same place, which is then one number.
+        same = len(place) > 0 and bool((place == place[0]).all())
+        at = (rows, int(place[0])) if same else (index(rows, len(self.late)), place)
+        self._sums[:, rows] += closed - self._ring[at].T
+        self._ring[at] = closed.T
         self._place[rows] = (place + 1) % self._ring.shape[1]
-        self._state[_MARK, rows] = following
+        self._state[_MARK][rows] = following
         self._open[:, rows] = 0
-        probes = following - self._state[_BASE, rows]
+        probes = following - self._state[_BASE][rows]
         long = np.flatnonzero(probes > HABIT_PROBES)
-        self._state[_BASE, rows[long]] += probes[long] - (probes[long] >> 1)
-        self._habit[:, rows[long]] >>= 1
+        if len(long):
+            self._forget_half(index(rows, len(self.late))[long], probes[long])
+
+    def _forget_half(self, rows: I64, probes: I64) -> None:
+        self._state[_BASE, rows] += probes - (probes >> 1)
+        self._habit[:, rows] >>= 1
 
     def loss_ppm(self, rows: Rows) -> I64:
         """Return the share of packets lost over the window, -1 when nothing was counted."""
@@ -253,14 +263,18 @@ class Health:
         where a decision hangs on the figure.
         """
         sent, lost = self._window(rows)
-        return _share_ppm(np.maximum(lost - 2 * isqrt(lost), 0), sent)
+        some = np.flatnonzero(lost)
+        lost[some] = np.maximum(lost[some] - 2 * isqrt(lost[some]), 0)
+        return _share_ppm(lost, sent)
 
     def habit(self, rows: Rows) -> Habit:
         """Return how probes of some rows usually get lost."""
-        lost, runs = self._habit[:, rows]
-        probes = self._state[_NEXT, rows] - self._state[_BASE, rows]
-        mean = 1000 * lost // np.maximum(runs, 1)
-        return Habit(_share_ppm(lost, probes), np.where(runs > 0, mean, 1000))
+        lost, bursts = self._habit[:, rows]
+        probes = self._state[_NEXT][rows] - self._state[_BASE][rows]
+        burst_milli = np.full(len(lost), 1000, dtype=np.int64)
+        some = np.flatnonzero(bursts)
+        burst_milli[some] = 1000 * lost[some] // bursts[some]
+        return Habit(_share_ppm(lost, probes), burst_milli)
 
     def jitter_ns(self, rows: Rows) -> I64:
         """Return the interarrival jitter, -1 before the second sample."""
@@ -268,8 +282,11 @@ class Health:
         return jitter_ns
 
     def _window(self, rows: Rows) -> I64:
-        counts: I64 = self._sums[:, rows] + self._open[:, rows]
-        counts[0] += self._state[_NEXT, rows] - self._state[_MARK, rows]
+        length = len(rows) if not isinstance(rows, slice) else len(self.late[rows])
+        counts: I64 = np.empty((2, length), dtype=np.int64)
+        for part, place in runs(rows, len(self.late)):
+            counts[:, place] = self._sums[:, part] + self._open[:, part]
+            counts[0, place] += self._state[_NEXT][part] - self._state[_MARK][part]
         return counts
 
 
@@ -301,4 +318,7 @@ def _serial(difference: I64) -> I64:
 
 
 def _share_ppm(lost: I64, sent: I64) -> I64:
-    return np.where(sent > 0, PPM * lost // np.maximum(sent, 1), UNKNOWN)
+    share = np.where(sent > 0, 0, UNKNOWN)
+    some = np.flatnonzero((lost > 0) & (sent > 0))  # a division costs more than all the rest
+    share[some] = PPM * lost[some] // sent[some]
+    return share

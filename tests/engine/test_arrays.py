@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patronus.engine.arrays import BLOCK, blocks, bounds, index, isqrt
+from patronus.engine.arrays import BLOCK, RUN, blocks, bounds, distinct, index, isqrt, runs
 
 
 @given(st.integers(0, 3 * BLOCK))
@@ -35,3 +35,30 @@ def test_a_slice_with_gaps_is_refused() -> None:
 def test_roots_are_exact_up_to_their_bound(number: int) -> None:
     """The whole part of the root, or 4096 where it is more."""
     assert isqrt(np.array([number])).tolist() == [min(exact(number), 4096)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from([0, 1, RUN, 2 * RUN])), max_size=5))
+def test_runs_are_the_rows_again(pieces: list[tuple[int, int]]) -> None:
+    """Runs put together are the rows in order; slices where they are long enough."""
+    parts, start = [np.zeros(0, dtype=np.int64)], 0
+    for gap, length in pieces:
+        parts.append(np.arange(start + gap, start + gap + length))
+        start += gap + length
+    rows = np.concatenate(parts)
+    found = list(runs(rows, start + 1))
+    again = [index(part, start + 1) for part, _ in found]
+    assert np.concatenate(again).tolist() == rows.tolist()
+    assert [number for _, at in found for number in range(at.start, at.stop)] == [*range(len(rows))]
+    few = sum(length > 0 for _, length in pieces) * RUN <= len(rows)
+    assert all(isinstance(part, slice) for part, _ in found) == few or not len(rows)
+
+
+def test_a_slice_is_one_run() -> None:
+    """A slice is itself, with its bounds made plain."""
+    assert list(runs(slice(2, None), 5)) == [(slice(2, 5), slice(0, 3))]
+
+
+@given(st.lists(st.integers(-3, 3)))
+def test_distinct_values_are_a_sorted_set(values: list[int]) -> None:
+    """Each value that occurs, once and ascending."""
+    assert distinct(np.array(values, dtype=np.int64)).tolist() == sorted(set(values))

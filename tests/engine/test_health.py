@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from patronus.engine import health as kernel
-from patronus.engine.arrays import BLOCK, Rows
+from patronus.engine.arrays import BLOCK, RUN, Rows
 from patronus.engine.health import Health
 from patronus.engine.units import LONG_AGO, MS, NEVER
 from tests.mutants.harness import caught, mutant
@@ -128,7 +128,7 @@ def test_health_is_what_a_list_of_samples_says(life: Life) -> None:
         ("self._open[:, rows] = 0\n        probes", "probes"),
         ("+= (gap > 0) & ~outage", "+= gap > 0"),
         ("for start in (_MARK, _BASE)", "for start in (_MARK,)"),
-        ("lost - 2 * isqrt(lost)", "lost - isqrt(lost)"),
+        ("lost[some] - 2 * isqrt", "lost[some] - isqrt"),
         ("np.minimum(closed, _BUCKET_MAX, out=closed)", "pass"),
         ("outage = gap > OUTAGE_PROBES", "outage = gap >= OUTAGE_PROBES"),
         ("gap.view(np.uint64) < _SERIAL_HALF", "gap.view(np.uint64) < 2 * _SERIAL_HALF"),
@@ -138,6 +138,18 @@ def test_the_property_catches_mutants(old: str, new: str) -> None:
     """Each way of breaking the kernel is noticed."""
     broken = mutant(kernel, old, new)
     assert caught(LIVES, lambda life: live(broken, life))
+
+
+def test_a_habit_by_hand() -> None:
+    """1 + 2980 * 11 = 32,781 probes are more than 2^15: 14,900 of 16,390 are kept as lost."""
+    health = Health(1)
+    for turn in range(2981):
+        act(health, slice(0, 1), [(0, 0, 1, 11 * turn, turn)])
+    assert health.habit(slice(0, 1)).loss_ppm.tolist() == [29_800 * 10**6 // 32_781]
+    health.rotate(slice(0, 1))
+    habit = health.habit(np.array([0]))
+    assert habit.loss_ppm.tolist() == [14_900 * 10**6 // 16_390]
+    assert habit.burst_milli.tolist() == [10_000]
 
 
 GAPPED = (3, 3, 40 * MS, 3 * MS)
@@ -191,6 +203,28 @@ def test_blocks_are_joined_seamlessly() -> None:
     assert dense.loss_ppm(row).tolist() == single.loss_ppm(slice(None)).tolist()
 
 
+def test_long_runs_of_rows_are_as_good_as_single_ones() -> None:
+    """Rotating and reading whole sites gives each row what it gets alone, wherever its ring is."""
+    rows = 3 * RUN + 1
+    sites = np.concatenate([np.arange(RUN + 1), np.arange(2 * RUN, rows)])
+    whole, apart = Health(rows, WINDOW), Health(rows, WINDOW)
+    every = np.arange(rows)
+    for turn in range(5):
+        sent = np.full(rows, 10 + turn)
+        for health in (whole, apart):
+            health.count(slice(None), sent=sent, lost=every % 7)
+            act(health, every, [(0, 0, 5, turn, turn)] * rows)
+        if turn == 2:  # from here on their rings stand at different places
+            whole.rotate(every[::2])
+            apart.rotate(every[::2])
+        whole.rotate(sites)
+        for row in sites.tolist():
+            apart.rotate(np.array([row]))
+    for read in ("loss_ppm", "loss_floor_ppm"):
+        expected = [int(getattr(apart, read)(np.array([row]))[0]) for row in sites.tolist()]
+        assert getattr(whole, read)(sites).tolist() == expected
+
+
 def test_nothing_is_known_before_the_first_sample() -> None:
     """Every figure of a new row is unknown, and again after it is forgotten."""
     health = Health(1)
@@ -211,6 +245,8 @@ def test_one_way_loss_by_hand() -> None:
     assert told == [(5, 2, 1)]
     assert health.loss_ppm(slice(0, 1)).tolist() == [333_333]
     assert health.loss_floor_ppm(slice(0, 1)).tolist() == [0]
+    health.count(slice(0, 1), sent=np.array([4]), lost=np.array([4]))
+    assert health.loss_floor_ppm(slice(0, 1)).tolist() == [200_000]  # (6 - 2 * 2) / 10
     habit = health.habit(slice(0, 1))
     assert (habit.loss_ppm.tolist(), habit.burst_milli.tolist()) == ([666_666], [4000])
 
