@@ -17,8 +17,7 @@ in, first out), unless a reordering fault says so.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,72 +29,9 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, SECOND
+from patronus.sim.flight import BLOCK, Counts, Flight, Samples, blocks, merge, places, within
 from patronus.sim.luck import binomial, object_keys, words
 from patronus.sim.wire import Wire
-
-BLOCK: Final = 32_768
-"""Rows that are worked on at a time, so that temporaries stay in the cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Reflections that came back; at most one a row, rows ascending."""
-
-    rows: slice | I64
-    sent_ns: I64
-    reflected_ns: I64
-    arrived_ns: I64
-    sequence: I64
-    heard_count: I64
-    """How many of our probes the peer had heard by then."""
-
-    def keep(self, here: Bools) -> "Samples":
-        """Return the samples with those elsewhere taken out (their arrival is ``NEVER``)."""
-        return replace(self, arrived_ns=np.where(here, self.arrived_ns, NEVER))
-
-    def over(self, others: "Samples", here: Bools) -> "Samples":
-        """Return these samples where ``here``, and the others elsewhere."""
-        return Samples(
-            self.rows,
-            np.where(here, self.sent_ns, others.sent_ns),
-            np.where(here, self.reflected_ns, others.reflected_ns),
-            np.where(here, self.arrived_ns, others.arrived_ns),
-            np.where(here, self.sequence, others.sequence),
-            np.where(here, self.heard_count, others.heard_count),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Counts:
-    """Data packets that reflections reported on; at most one element a row, ascending."""
-
-    rows: I64
-    sent: I64
-    lost: I64
-    at_ns: I64
-    """When the report arrived."""
-
-
-@dataclass(eq=False)
-class _Flight:
-    """Probes that were sent together; arrays of one element a probe."""
-
-    rows: slice | I64
-    sent_ns: I64
-    heard_at_ns: I64
-    """Arrival at the peer, NEVER when lost."""
-    back_at_ns: I64
-    """Arrival of the reflection, NEVER when lost on either way."""
-    ordinal: int
-    heard_count: I64
-    data_at: I64
-    """Positions of the probes on rows that carry counted data packets ..."""
-    data: I64
-    """... and how many were sent and lost there so far, shape (positions, 2)."""
-    last_ns: int
-    """After this nothing of it is under way."""
-    mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    """Positions of the probes whose H bit is clear."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +70,7 @@ class Prober:
         self._data_words = object_keys(seed, "data", overlay.key)
         phase = words(object_keys(seed, "phase", overlay.key), 0)
         self._groups = list(_groups(overlay, policy, phase))
-        self._flights: list[_Flight] = []
+        self._flights: list[Flight] = []
 
     def step(
         self,
@@ -174,7 +110,7 @@ class Prober:
     def _launch(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> None:
         count = len(sent_ns)
         there, back = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-        for part, at in _blocks(rows, count):
+        for part, at in blocks(rows, count):
             self._wire.round_trip(part, sent_ns[at], ordinal, there[at], back[at])
             self._in_order(part, there[at], back[at])
         self.sent += count
@@ -182,7 +118,7 @@ class Prober:
         self._heard_count[rows] += arrived
         self.lost += count - int(np.count_nonzero(back != NEVER))
         data_at, data = self._count_data(rows, sent_ns, ordinal)
-        flight = _Flight(
+        flight = Flight(
             rows=rows,
             sent_ns=sent_ns,
             heard_at_ns=there,
@@ -236,7 +172,7 @@ class Prober:
         self._busy = np.flatnonzero(rate_pps).astype(np.int64)
 
     def _report_data(
-        self, flight: _Flight, start_ns: int, end_ns: int, count: Callable[[Counts], None]
+        self, flight: Flight, start_ns: int, end_ns: int, count: Callable[[Counts], None]
     ) -> None:
         """Hand over the data counts that came back with a flight's reflections."""
         if not len(flight.data_at):
@@ -250,7 +186,7 @@ class Prober:
             self._reported[rows] = flight.data[here]
             count(Counts(rows, new[:, 0], new[:, 1], back[here]))
 
-    def _set_mute(self, flight: _Flight) -> None:
+    def _set_mute(self, flight: Flight) -> None:
         """Find the probes that leave with a clear H bit: their senders hear nothing."""
         rows, sent = flight.rows, flight.sent_ns
         deaf = sent - self._dataplane.heard_ns[rows] > self._dataplane.detect_ns[rows]
@@ -267,7 +203,7 @@ class Prober:
         heard = self._dataplane.heard_ns[rows].copy()
         for flight in self._flights:
             for of, times in ((rows, flight.back_at_ns), (self._reverse(rows), flight.heard_at_ns)):
-                place, there = _places(flight.rows, of)
+                place, there = places(flight.rows, of)
                 arrival = np.where(there, times[place], NEVER)
                 np.maximum(heard, np.where(arrival <= at_ns, arrival, LONG_AGO), out=heard)
         return heard
@@ -317,7 +253,7 @@ class Prober:
         for flight in self._flights:
             _raise_to(newest, flight.rows, flight.back_at_ns, end_ns)
             if isinstance(flight.rows, slice):
-                for part, _ in _blocks(flight.rows, len(newest)):
+                for part, _ in blocks(flight.rows, len(newest)):
                     arrived = flight.heard_at_ns[self._overlay.reverse[part]]
                     _raise_to(newest, part, arrived, end_ns)
             else:
@@ -362,10 +298,10 @@ class Prober:
         """Return what reaches some rows in the slot: (row, time, is it proof)."""
         parts: list[tuple[I64, I64, Bools]] = []
         for flight in self._flights:
-            place, there = _places(flight.rows, rows)
+            place, there = places(flight.rows, rows)
             back = flight.back_at_ns[place[there]]
             parts.append((rows[there], back, np.ones(len(back), dtype=np.bool_)))
-            place, there = _places(flight.rows, self._reverse(rows))
+            place, there = places(flight.rows, self._reverse(rows))
             heard = place[there]
             proof = np.isin(heard, flight.mute, invert=True)
             parts.append((rows[there], flight.heard_at_ns[heard], proof))
@@ -388,55 +324,32 @@ class Prober:
             if not isinstance(flight.rows, slice):
                 at = np.flatnonzero((flight.back_at_ns >= start_ns) & (flight.back_at_ns < end_ns))
                 if len(at):
-                    take(self._samples(flight, flight.rows[at], at))
+                    rows = flight.rows[at]
+                    take(flight.samples(rows, at, self._clock(rows)))
 
     def _report_whole(
-        self, flights: list[_Flight], start_ns: int, end_ns: int, take: Callable[[Samples], None]
+        self, flights: list[Flight], start_ns: int, end_ns: int, take: Callable[[Samples], None]
     ) -> None:
         for start in range(0, self._overlay.rows, BLOCK):
             part = slice(start, min(start + BLOCK, self._overlay.rows))
-            here = [_within(f.back_at_ns[part], start_ns, end_ns) for f in flights]
-            merged, again = self._merge(flights, here, part)
+            here = [within(f.back_at_ns[part], start_ns, end_ns) for f in flights]
+            merged, again = merge(flights, here, part, self._clock(part))
             take(merged)
             for flight, at in again:
-                take(self._samples(flight, at, at))
+                take(flight.samples(at, at, self._clock(at)))
 
-    def _merge(
-        self, flights: list[_Flight], here: list[Bools], part: slice
-    ) -> tuple[Samples, list[tuple[_Flight, I64]]]:
-        """Return each row's first reflection in the slot, and whose later ones remain."""
-        used = [(f, h) for f, h in zip(flights, here, strict=True) if h.any()]
-        if not used:
-            used = [(flights[-1], here[-1])]
-        merged, taken = self._samples(used[0][0], part, part), used[0][1]
-        again: list[tuple[_Flight, I64]] = []
-        for flight, now in used[1:]:
-            both = np.flatnonzero(now & taken)
-            if len(both):
-                again.append((flight, both + part.start))
-            merged = merged.over(self._samples(flight, part, part), taken)
-            taken = taken | now
-        return merged if taken.all() else merged.keep(taken), again
-
-    def _samples(self, flight: _Flight, rows: slice | I64, at: slice | I64) -> Samples:
-        reflected = flight.heard_at_ns[at]
-        if self.clock_ns.any():
-            src, dst = self._overlay.src[rows], self._overlay.dst[rows]
-            reflected = reflected + self.clock_ns[dst] - self.clock_ns[src]
-        count = len(reflected)
-        return Samples(
-            rows,
-            flight.sent_ns[at],
-            reflected,
-            flight.back_at_ns[at],
-            np.full(count, flight.ordinal, dtype=np.int64),
-            flight.heard_count[at],
-        )
+    def _clock(self, rows: slice | I64) -> I64 | None:
+        """Return how far the clocks at the far ends are ahead of ours; None: nowhere."""
+        if not self.clock_ns.any():
+            return None
+        src, dst = self._overlay.src[rows], self._overlay.dst[rows]
+        ahead: I64 = self.clock_ns[dst] - self.clock_ns[src]
+        return ahead
 
 
 def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
     """Return the rows by probe interval, with each row's phase."""
-    interval = np.array([policy.profile(t).interval_ns for t in overlay.transports])
+    interval = np.array([policy.profile(t).interval_ns for t in overlay.transports], dtype=np.int64)
     by_row = interval[overlay.transport]
     groups = []
     for value in np.unique(by_row).tolist():
@@ -444,31 +357,6 @@ def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
         ns = (phase[rows] % np.uint64(value)).astype(np.int64)
         groups.append(_Group(rows, value, ns, len(rows) == overlay.rows))
     return groups
-
-
-def _within(times: I64, start_ns: int, end_ns: int) -> Bools:
-    here: Bools = times >= start_ns
-    here &= times < end_ns
-    return here
-
-
-def _blocks(rows: slice | I64, count: int) -> list[tuple[slice | I64, slice]]:
-    """Cut a flight into (rows, positions) of cache size."""
-    cuts = range(0, count, BLOCK)
-    at = [slice(a, min(a + BLOCK, count)) for a in cuts]
-    if isinstance(rows, slice):
-        return [(slice(rows.start + a.start, rows.start + a.stop), a) for a in at]
-    return [(rows[a], a) for a in at]
-
-
-def _places(flight_rows: slice | I64, rows: I64) -> tuple[I64, Bools]:
-    """Return where each row stands in a flight, and whether it does."""
-    if isinstance(flight_rows, slice):
-        return rows - flight_rows.start, np.ones(len(rows), dtype=np.bool_)
-    if not len(flight_rows):
-        return np.zeros_like(rows), np.zeros(len(rows), dtype=np.bool_)
-    place = np.minimum(np.searchsorted(flight_rows, rows), len(flight_rows) - 1)
-    return place, flight_rows[place] == rows
 
 
 def _raise_to(newest: I64, rows: slice | I64, times: I64, end_ns: int) -> None:

@@ -32,11 +32,12 @@ from patronus.sim.fates import row_fates
 from patronus.sim.faults.compile import compile_faults
 from patronus.sim.faults.effects import effects
 from patronus.sim.faults.outages import hard_down, mutes
+from patronus.sim.flight import Counts, Samples
 from patronus.sim.gauges import Gauges
 from patronus.sim.load import Load
 from patronus.sim.luck import object_keys, words
 from patronus.sim.measurement import Measurement
-from patronus.sim.prober import Counts, Prober, Samples
+from patronus.sim.prober import Prober
 from patronus.sim.scenario import Scenario
 from patronus.sim.topology import build
 from patronus.sim.traffic import demands
@@ -95,7 +96,7 @@ class World:
         self.wire = Wire(overlay, underlay, shaped, mutes(self.timeline, overlay), seed)
         fates = row_fates(self.wire)
         self.engine = Engine(overlay, policy, fates=fates, sink=sink)
-        detect = np.array([policy.profile(t).detect_ns for t in overlay.transports])
+        detect = np.array([policy.profile(t).detect_ns for t in overlay.transports], dtype=np.int64)
         self.dataplane = MemoryDataplane(
             overlay.src,
             self.engine.space,

@@ -1,0 +1,146 @@
+"""Probes that were sent together, on their way out and back."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from patronus.engine.overlay import I64
+from patronus.engine.selection import Bools
+from patronus.engine.units import NEVER
+
+BLOCK: Final = 32_768
+"""Rows that are worked on at a time, so that temporaries stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Reflections that came back; at most one a row, rows ascending."""
+
+    rows: slice | I64
+    sent_ns: I64
+    reflected_ns: I64
+    arrived_ns: I64
+    sequence: I64
+    heard_count: I64
+    """How many of our probes the peer had heard by then."""
+
+    def keep(self, here: Bools) -> "Samples":
+        """Return the samples with those elsewhere taken out (their arrival is ``NEVER``)."""
+        return replace(self, arrived_ns=np.where(here, self.arrived_ns, NEVER))
+
+    def over(self, others: "Samples", here: Bools) -> "Samples":
+        """Return these samples where ``here``, and the others elsewhere."""
+        return Samples(
+            self.rows,
+            np.where(here, self.sent_ns, others.sent_ns),
+            np.where(here, self.reflected_ns, others.reflected_ns),
+            np.where(here, self.arrived_ns, others.arrived_ns),
+            np.where(here, self.sequence, others.sequence),
+            np.where(here, self.heard_count, others.heard_count),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Data packets that reflections reported on; at most one element a row, ascending."""
+
+    rows: I64
+    sent: I64
+    lost: I64
+    at_ns: I64
+    """When the report arrived."""
+
+
+@dataclass(eq=False)
+class Flight:
+    """Probes that were sent together; arrays of one element a probe."""
+
+    rows: slice | I64
+    sent_ns: I64
+    heard_at_ns: I64
+    """Arrival at the peer, NEVER when lost."""
+    back_at_ns: I64
+    """Arrival of the reflection, NEVER when lost on either way."""
+    ordinal: int
+    heard_count: I64
+    data_at: I64
+    """Positions of the probes on rows that carry counted data packets ..."""
+    data: I64
+    """... and how many were sent and lost there so far, shape (positions, 2)."""
+    last_ns: int
+    """After this nothing of it is under way."""
+    mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Positions of the probes whose H bit is clear."""
+
+    def samples(self, rows: slice | I64, at: slice | I64, clock_ns: I64 | None) -> Samples:
+        """Return the samples at some positions, which stand for ``rows``.
+
+        Args:
+            rows: for the record.
+            at: positions in the flight.
+            clock_ns: how far each peer's clock is ahead of the sender's; None: nowhere.
+        """
+        reflected = self.heard_at_ns[at]
+        return Samples(
+            rows,
+            self.sent_ns[at],
+            reflected if clock_ns is None else reflected + clock_ns,
+            self.back_at_ns[at],
+            np.full(len(reflected), self.ordinal, dtype=np.int64),
+            self.heard_count[at],
+        )
+
+
+def merge(
+    flights: list[Flight], here: list[Bools], part: slice, clock_ns: I64 | None
+) -> tuple[Samples, list[tuple[Flight, I64]]]:
+    """Lay flights of all rows over each other, the oldest on top.
+
+    Args:
+        flights: oldest first.
+        here: which rows' reflections count, by flight, for the rows of ``part``.
+        part: a block of rows.
+        clock_ns: as in :meth:`Flight.samples`.
+
+    Returns:
+        Each row's first reflection, and (flight, rows) of the later ones in order.
+    """
+    used = [(f, h) for f, h in zip(flights, here, strict=True) if h.any()]
+    if not used:
+        used = [(flights[-1], here[-1])]
+    merged, taken = used[0][0].samples(part, part, clock_ns), used[0][1]
+    again: list[tuple[Flight, I64]] = []
+    for flight, now in used[1:]:
+        both = np.flatnonzero(now & taken)
+        if len(both):
+            again.append((flight, both + part.start))
+        merged = merged.over(flight.samples(part, part, clock_ns), taken)
+        taken = taken | now
+    return merged if taken.all() else merged.keep(taken), again
+
+
+def within(times: I64, start_ns: int, end_ns: int) -> Bools:
+    """Tell which times lie in [start, end)."""
+    here: Bools = times >= start_ns
+    here &= times < end_ns
+    return here
+
+
+def blocks(rows: slice | I64, count: int) -> list[tuple[slice | I64, slice]]:
+    """Cut a flight into (rows, positions) of cache size."""
+    cuts = range(0, count, BLOCK)
+    at = [slice(a, min(a + BLOCK, count)) for a in cuts]
+    if isinstance(rows, slice):
+        return [(slice(rows.start + a.start, rows.start + a.stop), a) for a in at]
+    return [(rows[a], a) for a in at]
+
+
+def places(flight_rows: slice | I64, rows: I64) -> tuple[I64, Bools]:
+    """Return where each row stands in a flight, and whether it does."""
+    if isinstance(flight_rows, slice):
+        return rows - flight_rows.start, np.ones(len(rows), dtype=np.bool_)
+    if not len(flight_rows):
+        return np.zeros_like(rows), np.zeros(len(rows), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(flight_rows, rows), len(flight_rows) - 1)
+    return place, flight_rows[place] == rows
