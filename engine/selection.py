@@ -38,6 +38,9 @@ class Field:
     """The local transport: two candidates on one lane share the access link."""
     fates: U64
     """Shape (pairs, columns, words): bit sets of shared-risk groups on the way."""
+    end: I32
+    """The site at the far end of the tunnel where there is a choice of such sites, -1 where
+    every candidate has to end at the destination's only one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +109,10 @@ def _is_column(field: Field, column: I64) -> Bools:
 
 
 def _apart(field: Field, column: I64) -> Bools:
-    """Return which candidates share neither lane nor group with a chosen column."""
+    """Return which candidates share neither lane, group nor far end with a chosen column."""
     pairs = np.arange(len(column))
-    lane = field.lane[pairs, column]
+    lane, end = field.lane[pairs, column], field.end[pairs, column]
     common = (field.fates & field.fates[pairs, column][:, None, :]).any(axis=2)
     apart: Bools = (field.lane != lane[:, None]) & ~common
+    apart &= (field.end != end[:, None]) | (field.end < 0)
     return apart | (column < 0)[:, None]

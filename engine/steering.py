@@ -19,6 +19,7 @@ from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import (
+    DETOUR,
     DRAINED,
     PLACE,
     TRANSIT,
@@ -79,8 +80,11 @@ class Steering:
         self.wanted = ForwardingTable(self.space.entries)
         self._rows, self._ranking, self._knowledge = rows, ranking, knowledge
         names = [name_key("destination", d.name) for d in overlay.destinations]
+        self._only_one = np.array([len(d.sites) == 1 for d in overlay.destinations], dtype=np.bool_)
         self._destination_key: U64 = np.array(names, dtype=np.uint64)
         self._columns: dict[tuple[int, int], ClassColumns] = {}
+        self._carries: Bools = np.zeros(len(overlay.sites), dtype=np.bool_)
+        self._carries[list(overlay.transit)] = True
 
     def reselect(self, sites: I64, destinations: I64, now_ns: int) -> Change:
         """Choose anew for some pairs and all classes; write the wanted table."""
@@ -158,7 +162,10 @@ class Steering:
             now[:, direct:] = np.minimum(now[:, direct:] + beyond, UNKNOWN_BADNESS_NS)
             smooth[:, direct:] = np.minimum(smooth[:, direct:] + beyond, UNKNOWN_BADNESS_NS)
         tie = combine(overlay.key[rows], self._destination_key[destinations][:, None])
-        return _Common(rows, usable, now, smooth, tie, figures, self.candidates.order[destinations])
+        only = self._only_one[destinations][:, None] & (np.arange(rows.shape[1]) < direct)
+        end = np.where(only, -1, ends).astype(np.int32)
+        order = self.candidates.order[destinations]
+        return _Common(rows, usable, now, smooth, tie, figures, order, end)
 
     @property
     def _patience_ns(self) -> int:
@@ -215,6 +222,7 @@ class Steering:
         ranked[:, :direct] += common.order * PLACE
         ranked[:, direct:] += TRANSIT
         grade += np.where(tier < VIOLATING, ranked, 0)
+        grade[:, direct:] += self._carries[sites][:, None] * DETOUR
         metric = common.smooth
         if columns.weights is not None:
             pair_key = combine(self._site_keys[sites], self._destination_key[destinations])
@@ -229,6 +237,7 @@ class Steering:
                 tie=common.tie,
                 lane=lane,
                 fates=self._rows.fates[rows],
+                end=common.end,
             ),
             tier,
         )
@@ -243,7 +252,7 @@ def _incumbent(columns: ClassColumns, before: I32, field: Field, tier: I64) -> I
     if columns.weights is not None:
         return np.full_like(before, NO_ROW)
     if columns.stays:
-        here = (field.rows == before[:, None]) & field.usable
+        here = (field.rows == before[:, None]) & field.usable & (field.grade < DETOUR)
         complies = np.any(field.usable & (tier <= UNKNOWN), axis=1, keepdims=True)
         field.grade[here & ~complies] = 0
     return before
@@ -261,6 +270,7 @@ class _Common:
     figures: Figures
     """Of the whole way over transit columns: own tunnel and announced rest."""
     order: I64
+    end: I32
 
 
 def join_changes(changes: list[Change]) -> Change:
