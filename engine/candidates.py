@@ -23,18 +23,20 @@ class Candidates:
 
     ``direct`` has shape (sites, destinations, k) and holds rows, -1 where there
     is none; ``order`` (destinations, k) is the place of the announcing site in
-    the destination's order of preference. ``transit`` has shape (sites, t).
+    the destination's order of preference. ``transit`` has shape (sites, t), ``home``
+    (destinations, places) holds the announcing sites.
     """
 
     direct: I32
     order: I64
     transit: I32
+    home: I64
 
     def rows(self, sites: I64, destinations: I64, *, dst: I32, with_transit: bool) -> I32:
         """Return the candidate rows of pairs, shape (pairs, k [+ t]), -1 for none.
 
         Transit columns that end at an announcing site of the pair's destination
-        are left out: those are direct there.
+        are left out: those are direct there. So are all where the pair's site itself is one.
         """
         direct = self.direct[sites, destinations]
         if not with_transit or self.transit.shape[1] == 0:
@@ -43,6 +45,7 @@ class Candidates:
         ends = np.where(transit >= 0, dst[transit], -1)
         direct_ends = np.where(direct >= 0, dst[direct], -2)
         same = (ends[:, :, None] == direct_ends[:, None, :]).any(axis=2)
+        same |= (self.home[destinations] == sites[:, None]).any(axis=1, keepdims=True)
         return np.concatenate([direct, np.where(same, -1, transit)], axis=1)
 
 
@@ -67,4 +70,4 @@ def build_candidates(overlay: Overlay) -> Candidates:
         direct[list(destination.sites), index] = -1
     through = [grid[:, site] for site in overlay.transit]
     transit = np.concatenate(through, axis=1) if through else np.zeros((n, 0), dtype=np.int32)
-    return Candidates(direct, order, transit)
+    return Candidates(direct, order, transit, overlay.home)

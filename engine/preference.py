@@ -1,7 +1,8 @@
 """What a class wants, as numbers: the parts of a grade, and shares by weight.
 
-A grade packs what ranks before the metric, the most significant first: drained,
-SLA verdict, place of the announcing site, transit, preferred transport, cost.
+A grade packs what ranks before the metric, the most significant first: a detour of
+a transit site, drained, SLA verdict, place of the announcing site, transit, preferred
+transport, cost.
 """
 
 from typing import Final
@@ -13,6 +14,9 @@ from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy, SlaClass, WhenNone
 from patronus.engine.selection import Bools
 
+DETOUR: Final = 1 << 57
+"""A transit site sends through another one only when it has no tunnel of its own: what
+came from a tunnel may leave on a direct one alone, and both use the same entry."""
 DRAINED: Final = 1 << 56
 VERDICT: Final = 1 << 48
 PLACE: Final = 1 << 40
