@@ -75,6 +75,14 @@ class Measurement:
         self._started = True
         self.tally.reset()
         self.records.clear()
+        self._watch_ahead()
+
+    def _watch_ahead(self) -> None:
+        """Follow the tunnels of all faults from the start, to see them healthy first."""
+        for occurrence in self._world.timeline.occurrences:
+            rows = self.harm.rows(occurrence)
+            back = self._world.overlay.reverse[rows].astype(np.int64)
+            self._watch(distinct(np.concatenate([rows, back])))
 
     # ------------------------------------------------------------ notes
 
@@ -154,12 +162,27 @@ class Measurement:
     def end(self, start_ns: int, until_ns: int) -> None:
         """Settle exposures and count the packets of a slot."""
         if self._started:
-            self.ledger.settle(self._moves, self.harm.path_truth)
+            self.ledger.settle(self._moves + self._far_moves(), self.harm.path_truth)
             self._send(start_ns, until_ns)
         # What moves between here and the next beginning belongs to the next slot.
         self._moves = []
         if until_ns % SECOND == 0 and self._started and until_ns > 0:
             self._close_second(until_ns)
+
+    def _far_moves(self) -> list[Move]:
+        """Return moves of waiting entries that a transit site has made further on."""
+        world = self._world
+        moves = [m for m in self._moves if m.kind is not Kind.END]
+        moved = np.concatenate([m.entries for m in moves]) if moves else self._active[:0]
+        between = np.isin(moved // world.engine.space.per_site, world.overlay.transit)
+        waiting = distinct(self.ledger.entry[self.ledger.waiting])
+        if not between.any() or not len(waiting):
+            return []
+        second, onward = world.second_leg(waiting)
+        waiting, second = waiting[onward], second[onward]
+        used = world.dataplane.used[waiting]
+        hits = [(m, np.isin(second, m.entries)) for m in moves]
+        return [Move(m.at_ns, m.kind, waiting[hit], used[hit]) for m, hit in hits if hit.any()]
 
     def _send(self, start_ns: int, until_ns: int) -> None:
         active = self._active
