@@ -59,6 +59,12 @@ class Agents:
         up: Bools = self._lan_down == 0
         return up
 
+    @property
+    def reached(self) -> Bools:
+        """Which sites the controller reaches."""
+        reached: Bools = self._cut == 0
+        return reached
+
     def schedule(self, timeline: Timeline) -> None:
         """Put the beginning and the end of every occurrence on the agenda."""
         world = self._world
@@ -93,6 +99,7 @@ class Agents:
             self._drain(occurrence, on=on)
         elif kind is FaultKind.HALF_CONFIG:
             policy = occurrence.fault.policy if on else None
+            self._world.checkers.configured(occurrence.sites, policy)
             self._world.engine.configure(occurrence.sites, policy, self._world.now_ns)
             self._world.carry_out()
         elif kind_of(occurrence.fault).carrier and on:

@@ -6,7 +6,7 @@ import numpy as np
 
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.overlay import I32, I64
-from patronus.sim.congestion import Routes, capacities, congest
+from patronus.sim.congestion import Congestion, Routes, capacities, congest
 from patronus.sim.prober import Prober
 from patronus.sim.traffic import Demands
 from patronus.sim.wire import WINDOW_NS, Wire
@@ -49,7 +49,7 @@ class Load:
         second = np.where(onward, used[entry + self.demands.traffic_class], NO_ROW)
         return np.stack([first, second], axis=1).astype(np.int32)
 
-    def spread(self, prober: Prober, now_ns: int) -> None:
+    def spread(self, prober: Prober, now_ns: int) -> Congestion:
         """Put the flows on the wires and tell the prober what the dataplanes count."""
         routes = self._routes()
         links = self._wire.underlay.links
@@ -67,6 +67,7 @@ class Load:
             there = leg != NO_ROW
             np.add.at(rate, leg[there], pps[there])
         prober.carry(np.minimum(rate, _COUNTED_PPS))
+        return state
 
     def _routes(self) -> Routes:
         """Return the links of each flow over both legs."""

@@ -92,6 +92,7 @@ class Measurement:
 
     def kernel(self, moves: KernelMoves) -> None:
         """The dataplane moved entries by itself."""
+        self._world.checkers.kernel(moves)
         for at_ns in np.unique(moves.at_ns).tolist():
             now = moves.at_ns == at_ns
             self._moves.append(Move(at_ns, Kind.KERNEL, moves.entries[now], moves.to_rows[now]))
@@ -102,6 +103,7 @@ class Measurement:
         used = self._world.dataplane.used[delta.entries]
         if moved.any():
             self._moves.append(Move(now, Kind.ENGINE, delta.entries[moved], used[moved]))
+            self._world.checkers.moved(now, delta.entries[moved], used[moved])
         self._moves.append(Move(now, Kind.ACK, delta.entries, used))
 
     def detected(self, row: int, at_ns: int, layer: str) -> None:
@@ -190,15 +192,17 @@ class Measurement:
         everything = np.concatenate([self._flows, entries])
         if not len(everything):
             return
+        keys = np.concatenate([self._flow_keys, self._keys_of(entries)])
         teeth = self.comb.send(
             everything,
-            np.concatenate([self._flow_keys, self._keys_of(entries)]),
+            keys,
             start_ns,
             until_ns,
             used=self._began_used,
             moves=[m for m in self._moves if m.kind in {Kind.KERNEL, Kind.ENGINE}],
             lan_up=self._world.agents.lan_up,
         )
+        self._world.checkers.comb(keys, start_ns, until_ns, teeth)
         # An exposure counts from its own beginning.
         flows = len(self._flows)
         teeth.inside[flows:] &= teeth.sent_ns[flows:] >= self.ledger.t0_ns[active][:, None]
@@ -241,6 +245,7 @@ class Measurement:
 
     def _close_second(self, until_ns: int) -> None:
         second = self.tally.close_second(self._flow_streams)
+        self._world.checkers.second(second)
         used = self._world.dataplane.used[self._flows]
         self.records.seconds.append((until_ns - SECOND, used.copy(), second))
         others = self._stream[self._stream >= 0]

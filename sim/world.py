@@ -278,6 +278,7 @@ class World:
 
     def _measure(self, start_ns: int, until_ns: int) -> None:
         self.measurement.end(start_ns, until_ns)
+        self.checkers.end(until_ns)
 
     def _evaluate(self) -> None:
         """The grid of 100 ms: routes and congestion change, sites take their turns."""
@@ -287,7 +288,7 @@ class World:
             self.note_moves(site)
         self._reroute(now)
         if self.load.changed(self.dataplane.used, now):
-            self.load.spread(self.prober, now)
+            self.checkers.fluid(self.demands.rate_bps, self.load.spread(self.prober, now))
         period = self.scenario.policy.evaluation_ns
         due = np.flatnonzero((self._turn == now % period) & self.agents.running)
         if len(due):
@@ -303,6 +304,7 @@ class World:
         self.converged = bool((used[reachable] != NO_ROW).all() and reachable.any())
         self.engine.recording = True
         self.measurement.start()
+        self.checkers.start()
 
     def _reroute(self, now_ns: int) -> None:
         """Let each provider's routes follow its visible failures after its own delay."""
@@ -315,6 +317,7 @@ class World:
             changed = self.wire.reroute(number, failed)
             if len(changed):
                 self.engine.set_fates(changed, row_fates(self.wire, changed))
+                self.checkers.rerouted(changed)
                 self.measurement.wire_mends()
 
     def _turns(self) -> I64:

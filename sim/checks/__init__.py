@@ -1,0 +1,1 @@
+"""Invariants, one a file; :mod:`patronus.sim.checkers` wires them to a world."""

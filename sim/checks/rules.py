@@ -1,0 +1,110 @@
+"""What the policy says that a checker needs: who may use which transport, and how well.
+
+This is configuration, not a decision of the engine. A site on which a configuration
+is half applied is held to the policy that it runs.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from patronus.engine.overlay import I64, Overlay
+from patronus.engine.policy import Policy, WhenNone
+from patronus.engine.selection import Bools
+from patronus.engine.units import PPM, SECOND
+from patronus.engine.verdict import COMPLIANT, VIOLATING, Figures, verdict
+from patronus.sim.tally import has_limits
+
+
+class Rules:
+    """By site and class: allowed transports, limits, and whether nothing may be sent."""
+
+    def __init__(self, overlay: Overlay, policy: Policy) -> None:
+        self._transports = overlay.transports
+        self.policies = [policy]
+        self.of_site: I64 = np.zeros(len(overlay.sites), dtype=np.int64)
+        """Which of the policies each site runs."""
+        self._lay_out()
+
+    def configure(self, sites: Sequence[int], policy: Policy | None) -> None:
+        """Let some sites run another policy; None: the common one."""
+        policy = policy or self.policies[0]
+        if policy not in self.policies:
+            self.policies.append(policy)
+        self.of_site[list(sites)] = self.policies.index(policy)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        classes = [p.classes for p in self.policies]
+        self.allowed: Bools = np.array(
+            [[[t not in c.sla.forbid for t in self._transports] for c in of] for of in classes],
+            dtype=np.bool_,
+        )
+        """Shape (policies, classes, transports)."""
+        self.limited: Bools = np.array(
+            [[has_limits(c.sla) for c in of] for of in classes], dtype=np.bool_
+        )
+        self.drops: Bools = np.array(
+            [[c.sla.when_none is WhenNone.DROP for c in of] for of in classes], dtype=np.bool_
+        )
+
+    def violates(self, figures: Figures, variant: I64, number: I64) -> Bools:
+        """Tell which ways break their class's SLA beyond doubt; shape (n,)."""
+        return self._judge(less(figures), variant, number, VIOLATING)
+
+    def keeps(self, figures: Figures, variant: I64, number: I64) -> Bools:
+        """Tell which ways keep their class's SLA beyond doubt; shape (n,) or (n, m)."""
+        return self._judge(more(figures), variant, number, COMPLIANT)
+
+    def _judge(self, figures: Figures, variant: I64, number: I64, wanted: int) -> Bools:
+        found = np.zeros(figures.rtt_ns.shape, dtype=np.bool_)
+        code = variant * self.limited.shape[1] + number
+        for value in np.unique(code).tolist():
+            at = np.flatnonzero(code == value)
+            sla = (
+                self.policies[value // self.limited.shape[1]]
+                .classes[value % self.limited.shape[1]]
+                .sla
+            )
+            mine = Figures(*(f[at].ravel() for f in figures))
+            found[at] = (verdict(mine, sla) == wanted).reshape(found[at].shape)
+        return found
+
+
+DOUBT: Final = 2
+"""Loss and jitter are beyond doubt at this many times the limit, or at that part of it.
+Ten probes a second cannot tell 1 % of loss from 1.5 % within any useful time."""
+
+
+def less(figures: Figures) -> Figures:
+    """Return figures with the benefit of the doubt."""
+    return Figures(figures.rtt_ns * 4 // 5, figures.jitter_ns // DOUBT, figures.loss_ppm // DOUBT)
+
+
+def more(figures: Figures) -> Figures:
+    """Return figures with a reserve."""
+    loss = np.minimum(figures.loss_ppm * DOUBT, PPM)
+    return Figures(figures.rtt_ns * 5 // 4, figures.jitter_ns * DOUBT, loss)
+
+
+def bound_ns(policy: Policy, transports: Sequence[str], *, spread_ns: int, rtt_ns: int) -> int:
+    """Return when an overlay has converged after a change, at the latest.
+
+    Three detect times for the tunnel in use and its backups, two evaluations, the hold of
+    a tunnel that came back, an announcement, and a probe there and back.
+
+    Args:
+        policy: the common one.
+        transports: of the overlay.
+        spread_ns: how long an announcement takes at most.
+        rtt_ns: longest round trip of a probe.
+    """
+    detect = max((policy.profile(t).detect_ns for t in transports), default=SECOND)
+    hold = policy.damping.hold_ns if policy.features.damping else 0
+    return 3 * detect + 2 * policy.evaluation_ns + hold + spread_ns + rtt_ns
+
+
+def sla_bound_ns(policy: Policy, converged_ns: int) -> int:
+    """Return how long a broken SLA is forgiven: loss is judged over a window of its own."""
+    return converged_ns + policy.loss_window * policy.evaluation_ns

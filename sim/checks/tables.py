@@ -1,0 +1,218 @@
+"""The checks on forwarding tables: walks, moves, and what a way is worth in truth."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from patronus.engine.arrays import distinct
+from patronus.engine.narrative import path_name
+from patronus.engine.overlay import I32, I64
+from patronus.engine.selection import Bools
+from patronus.engine.units import LONG_AGO, MS, PPM
+from patronus.engine.verdict import Figures
+from patronus.sim.checks.findings import Finding, Findings
+from patronus.sim.checks.flaps import Flaps
+from patronus.sim.checks.lasting import Lasting
+from patronus.sim.checks.loops import Cycle, Loops
+from patronus.sim.checks.others import Others, Standing
+from patronus.sim.checks.rules import Rules
+from patronus.sim.checks.truth import Truth
+from patronus.sim.checks.ways import Ways
+
+if TYPE_CHECKING:
+    from patronus.sim.world import World
+
+_ENTRIES_AT_ONCE = 65_536
+
+Moves = tuple[I64, I64, I32]
+"""Times, entries, and the rows that they use from then on."""
+
+
+class Tables:
+    """The tables of all sites, as they were last seen.
+
+    Moves are looked at slot by slot, what lasts is judged on the grid of 100 ms. Only
+    entries that moved, or whose ways cross a tunnel that changed, are judged anew.
+    """
+
+    def __init__(
+        self,
+        world: "World",
+        rules: Rules,
+        found: Findings,
+        *,
+        bound_ns: int,
+        sla_bound_ns: int,
+    ) -> None:
+        self._world, self._rules, self._found = world, rules, found
+        overlay = world.overlay
+        self._space = space = world.dataplane.space
+        self.truth = Truth(world.wire, world.timeline, world.seed)
+        self._ways = Ways(overlay, space, world.dataplane.used)
+        self._loops, self._flaps = Loops(self._ways), Flaps(space.entries)
+        self._others = Others(
+            overlay,
+            space,
+            world.dataplane.table,
+            truth=self.truth,
+            rules=rules,
+            features=world.scenario.policy.features,
+            bound_ns=bound_ns,
+        )
+        self._holes, self._misses = Lasting(bound_ns), Lasting(sla_bound_ns)
+        self._poor: Bools = np.zeros(space.entries, dtype=np.bool_)
+        """Entries whose own way is dead or breaks their SLA, whatever else there is."""
+        self._new: list[I64] = [np.arange(space.entries, dtype=np.int64)]
+        """Entries to be judged at the next turn."""
+        well = np.ones(space.sites, dtype=np.bool_)
+        away_ns = np.full(space.sites, LONG_AGO, dtype=np.int64)
+        self._standing = Standing(well, well, well, away_ns)
+        for cycle in self._loops.at_start():
+            self._looped(world.now_ns, cycle)
+
+    # ------------------------------------------------------------ moves
+
+    def take(self, moves: list[tuple[I64, I64, I32]]) -> None:
+        """Look at the moves of a slot."""
+        moves = [m for m in moves if len(m[0])]
+        if not moves:
+            return
+        at_ns, entries, rows = (np.concatenate([m[i] for m in moves]) for i in range(3))
+        order = np.lexsort((np.arange(len(at_ns)), at_ns, entries))
+        at_ns, entries, rows = at_ns[order], entries[order], rows[order]
+        before = np.roll(rows, 1)
+        new = np.diff(entries, prepend=-1) != 0
+        before[new] = self._ways.first[entries[new]]
+        real = before != rows
+        at_ns, entries, rows, before = at_ns[real], entries[real], rows[real], before[real]
+        if not len(entries):
+            return
+        self._flapped(at_ns, entries, before, rows)
+        in_time = np.argsort(at_ns, kind="stable")
+        for when, cycle in self._loops.replay(at_ns[in_time], entries[in_time], rows[in_time]):
+            self._looped(when, cycle)
+        last = np.diff(entries, append=-1) != 0
+        self._new.append(self._ways.move(entries[last], rows[last]))
+
+    def audit(self, now_ns: int) -> None:
+        """Compare all tables, in case one changed that nobody told of."""
+        used = self._world.dataplane.used
+        entries = np.flatnonzero(used != self._ways.first)
+        if len(entries):
+            self.take([(np.full(len(entries), now_ns, dtype=np.int64), entries, used[entries])])
+
+    def _flapped(self, at_ns: I64, entries: I64, before: I32, rows: I32) -> None:
+        flaps = np.flatnonzero(self._flaps.see(at_ns, entries, before, rows))
+        self._found.add("flaps", len(flaps))
+        for i in flaps[: self._found.room("flaps")].tolist():
+            path, left = (
+                self._path(int(entries[i]), rows[i]),
+                self._path(int(entries[i]), before[i]),
+            )
+            self._tell("flaps", int(at_ns[i]), int(entries[i]), f"back from {left} to {path}", path)
+
+    def _looped(self, at_ns: int, cycle: Cycle) -> None:
+        self._found.add("loops")
+        overlay = self._world.overlay
+        names = [overlay.sites[self._space.key(entry).site] for entry in (*cycle, cycle[0])]
+        self._tell("loops", at_ns, cycle[0], f"packets would go {' > '.join(names)}")
+
+    # ------------------------------------------------------------ states
+
+    def configured(self, sites: Sequence[int]) -> None:
+        """Judge the entries of some sites anew: the rules there have changed."""
+        every = np.arange(self._space.per_site, dtype=np.int64)
+        self._new += [site * self._space.per_site + every for site in sites]
+
+    def judge(self, now_ns: int) -> None:
+        """Judge the ways that may have become better or worse."""
+        self._follow(now_ns)
+        entries, self._new = distinct(np.concatenate(self._new)), [np.zeros(0, dtype=np.int64)]
+        for start in range(0, len(entries), _ENTRIES_AT_ONCE):
+            part = entries[start : start + _ENTRIES_AT_ONCE]
+            hole, miss = self._states(part)
+            self._holes.update(part, hole, now_ns)
+            self._misses.update(part, miss, now_ns)
+        self._outlasted("black_holes", self._holes, now_ns)
+        self._outlasted("sla_misses", self._misses, now_ns)
+
+    def _follow(self, now_ns: int) -> None:
+        """Find the entries whose ways, or whose choices, are not what they were."""
+        rows = self.truth.refresh(now_ns)
+        if len(rows):
+            both = np.concatenate([rows, self.truth.reverse[rows]])
+            poor = np.flatnonzero(self._poor)
+            self._new += [self._ways.crossing(both), poor[self._others.concerned(poor, both)]]
+        agents, before = self._world.agents, self._standing
+        away_ns = np.where(before.running & ~agents.running, now_ns, before.away_ns)
+        now = Standing(agents.running.copy(), agents.reached, agents.lan_up, away_ns)
+        if any(not np.array_equal(a, b) for a, b in zip(now[:3], before[:3], strict=True)):
+            self._new += [np.flatnonzero(self._poor), self._towards(~now.lan_up | ~before.lan_up)]
+        self._standing = now
+
+    def _towards(self, sites: Bools) -> I64:
+        """Return the entries of all sites whose destination has any of some sites for a home."""
+        homes = sites[self._world.overlay.home].any(axis=1)
+        own = np.flatnonzero(np.repeat(homes, self._space.classes))
+        first = np.arange(self._space.sites, dtype=np.int64) * self._space.per_site
+        return (first[:, None] + own[None, :]).ravel()
+
+    def _states(self, entries: I64) -> tuple[Bools, Bools]:
+        """Tell which entries are black holes at present, and which break an SLA needlessly."""
+        rules, stand = self._rules, self._standing
+        site, number = entries // self._space.per_site, entries % self._space.classes
+        variant = rules.of_site[site]
+        first, second = self._ways.first[entries], self._ways.second[entries]
+        away = ~self._is_home(entries)
+        dead = away & self._delivers_nothing(entries, first, second)
+        figures = self.truth.figures(first, second)
+        ill = away & rules.limited[variant, number]
+        ill[ill] = rules.violates(Figures(*(f[ill] for f in figures)), variant[ill], number[ill])
+        self._poor[entries] = dead | ill
+        ill &= stand.running[site]
+        drops = rules.drops[variant, number]
+        hole, keeps = dead & ~drops, ill | (dead & drops)
+        hole[hole] = self._others.deliver(entries[hole], stand)
+        keeps[keeps] = self._others.keep(entries[keeps], stand)
+        return hole | (dead & drops & keeps), ill & keeps
+
+    def _is_home(self, entries: I64) -> Bools:
+        site, rest = np.divmod(entries, self._space.per_site)
+        return self._world.overlay.is_home(site, rest // self._space.classes)
+
+    def _delivers_nothing(self, entries: I64, first: I32, second: I32) -> Bools:
+        """Tell which ways are dead, or end at a dead LAN of which the sender could know."""
+        loss, stand = self.truth.loss_ppm, self._standing
+        dead = (loss[first] >= PPM) | (loss[second] >= PPM)
+        if not stand.lan_up.all():
+            end, site = self._ways.ends(entries), entries // self._space.per_site
+            both = stand.reached & stand.running
+            dead |= (end >= 0) & ~stand.lan_up[end] & both[end] & both[site]
+        return dead
+
+    # ------------------------------------------------------------ words
+
+    def _outlasted(self, check: str, lasting: Lasting, now_ns: int) -> None:
+        entries, since_ns = lasting.over(now_ns)
+        self._found.add(check, len(entries))
+        keeps = check == "sla_misses"
+        for entry, since in zip(
+            entries[: self._found.room(check)].tolist(), since_ns.tolist(), strict=False
+        ):
+            other = self._others.example(entry, self._standing, keeps=keeps)
+            path, better = self._path(entry, int(self._ways.first[entry])), self._path(entry, other)
+            what = "breaks the SLA" if keeps else "delivers nothing"
+            would = "would keep it" if keeps else "would deliver"
+            took = f"{(now_ns - since) // MS} ms"
+            text = f"{path or 'no path'} {what} since {took}, though {better} {would}"
+            self._tell(check, now_ns, entry, text, path)
+
+    def _path(self, entry: int, row: int) -> str:
+        return path_name(self._world.overlay, row, self._space.key(entry).destination)
+
+    def _tell(self, check: str, at_ns: int, entry: int, what: str, path: str = "") -> None:
+        overlay, key = self._world.overlay, self._space.key(entry)
+        name = self._world.scenario.policy.classes[key.traffic_class].name
+        whom = f"{overlay.sites[key.site]} to {overlay.destinations[key.destination].name}, {name}"
+        self._found.tell(Finding(at_ns, check, entry, path, f"{whom}: {what}"))
