@@ -67,6 +67,8 @@ class Habit(NamedTuple):
     """-1 when nothing was counted."""
     burst_milli: I64
     """Mean number of probes lost in a row, times 1000; 1000 while none was."""
+    proven_ppm: I64
+    """Two standard deviations below that: a lost probe or two are no habit yet."""
 
 
 class Probes(NamedTuple):
@@ -274,7 +276,8 @@ class Health:
         burst_milli = np.full(len(lost), 1000, dtype=np.int64)
         some = np.flatnonzero(bursts)
         burst_milli[some] = 1000 * lost[some] // bursts[some]
-        return Habit(_share_ppm(lost, probes), burst_milli)
+        proven = np.maximum(lost - 2 * isqrt(lost), 0)
+        return Habit(_share_ppm(lost, probes), burst_milli, _share_ppm(proven, probes))
 
     def jitter_ns(self, rows: Rows) -> I64:
         """Return the interarrival jitter, -1 before the second sample."""

@@ -154,7 +154,7 @@ class Ranking:
         multiplier = adapt(
             configured[transport],
             interval_ns=interval[transport],
-            loss_ppm=habit.loss_ppm,
+            loss_ppm=habit.proven_ppm,
             burst_milli=habit.burst_milli,
         )
         return multiplier * interval[transport]
