@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from patronus.engine.units import MS, SECOND
-from patronus.sim.scenario import Burst, LinkProfile
+from patronus.sim.scenario import Burst, LinkProfile, TransportSpec
 
 MBPS: Final = 1_000_000
 
@@ -40,6 +40,12 @@ class TransportProfile:
     """Graph of the carrier when the scenario names none."""
     reroute_ns: int
     """Carriers with fast reroute are quicker than the convergence of the Internet."""
+
+    def spec(self, name: str) -> TransportSpec:
+        """Return a transport that is just like this, for scenarios built in code."""
+        return TransportSpec(
+            name, self.up, self.down, self.core, provider=self.provider, reroute_ns=self.reroute_ns
+        )
 
 
 def _access(rate_mbps: int, base: LinkProfile) -> LinkProfile:
