@@ -118,7 +118,7 @@ def _of_the_simulator(error: BaseException) -> tuple[str, int] | None:
         return f"{what} in what was given; nothing was run\n\n{error}\n", BAD_INPUT
     if type(error).__module__ == "patronus.sim.crew":
         return f"{error}; nothing is concluded", INVALID
-    if type(error).__module__ == "patronus.sim.folder":
+    if type(error).__module__ in ("patronus.sim.folder", "patronus.sim.golden"):
         cause = error.__cause__
         full = isinstance(cause, OSError) and cause.errno in _ABOUT_THE_MACHINE
         return str(error), INVALID if full else BAD_INPUT

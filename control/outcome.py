@@ -8,7 +8,7 @@ from patronus.control.tables import counted, indented, stamp, table
 _DURATIONS: Final = ("detection", "switch", "failover", "outage", "degraded")
 _PERCENTILES: Final = ("p50", "p95", "p99", "max")
 _CHECKS: Final = {
-    "loops": "loop", "black_holes": "black hole", "flaps": "flap", "sla_misses": "SLA miss",
+    "loops": "loop", "black_holes": "black hole", "flaps": "flap", "sla_misses": "SLA violation",
 }  # fmt: skip
 
 

@@ -22,8 +22,8 @@ LINES_MOST: Final = 200_000
 Note = Callable[[int, int, int, int, int], None]
 """Called with row, time sent, ordinal, arrival, and arrival of the reflection."""
 
-Line = tuple[int, str]
-"""When, in ns of the scenario, and what."""
+Line = tuple[int, int, str]
+"""When, in ns of the scenario; what follows from what at one time; and what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Trace:
     def lines(self, run: Run) -> tuple[str, ...]:
         """Return everything in order of time."""
         told = sorted([*self._lines, *_alarms(run, self.pair), *_decisions(run, self.pair)])
-        shown = [f"{_clock(at_ns)}  {text}" for at_ns, text in told[:LINES_MOST]]
+        shown = [f"{_clock(at_ns)}  {text}" for at_ns, _, text in told[:LINES_MOST]]
         more = len(told) - len(shown)
         return (*shown, *([f"and {more} lines more"] if more else []))
 
@@ -74,7 +74,7 @@ class Trace:
             fate = (
                 f"arrives after {_ms(there_ns - sent_ns)}, is back after {_ms(back_ns - sent_ns)}"
             )
-        self._lines.append((sent_ns, f"{tunnel}: probe {sequence} {fate}"))
+        self._lines.append((sent_ns, _PROBE, f"{tunnel}: probe {sequence} {fate}"))
 
 
 class _NotingProber(Prober):
@@ -119,8 +119,10 @@ def _alarms(run: Run, pair: Pair) -> list[Line]:
         for at_ns, transport, peer, layer, fault in zip(*(frame[c] for c in columns), strict=True)
         if peer in pair.ends
     }
-    return sorted(told)
+    return [(at_ns, _ALARM, text) for at_ns, text in sorted(told)]
 
+
+_PROBE, _ALARM, _DECISION = range(3)
 
 _LAYERS: Final = {"liveness": "is silent, so it is down", "brownout": "raises a brownout alarm"}
 
@@ -130,7 +132,11 @@ def _decisions(run: Run, pair: Pair) -> list[Line]:
     frame = frame[(frame["site"] == pair.site) & (frame["destination"] == pair.destination)]
     columns = ("t_ns", "class", "from", "to", "reason")
     return [
-        (int(at_ns), f"decision for {name}: {before or 'no path'} -> {after or 'no path'}: {why}")
+        (
+            int(at_ns),
+            _DECISION,
+            f"decision for {name}: {before or 'no path'} -> {after or 'no path'}: {why}",
+        )
         for at_ns, name, before, after, why in zip(*(frame[c] for c in columns), strict=True)
     ]
 

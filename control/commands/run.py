@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--max", "most", type=click.IntRange(1), metavar="N",
               help="With --repeat auto: at most so many seeds.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1), metavar="N",
-              help="Runs at a time (default: as many as there are processors).")  # fmt: skip
+              help="Runs at a time (default: one for two runs, up to the processors).")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="New folder for the results (default: runs/NAME-1, -2 and so on).")  # fmt: skip
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE",
@@ -103,9 +103,7 @@ def _rehearse_all(
     with (
         Results(scenarios, output.folder, output.junit_file) as results,
         Progress("preparing") as progress,
-        Crew(
-            orders, jobs=min(jobs or processors(), total), progress=_meter(progress, total)
-        ) as crew,
+        Crew(orders, jobs=_jobs(jobs, total), progress=_meter(progress, total)) as crew,
     ):
         if not request.growing:
             for number, scenario in enumerate(scenarios):
@@ -166,6 +164,9 @@ def _show(done: "Rehearsal", folder: Path | None, *, as_json: bool) -> None:
     click.echo("\n".join([*lines, "", conclusion(done.summary), ""]))
 
 
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+def _jobs(asked: int | None, total: int) -> int:
+    """Return how many runs are worth doing at a time: a worker needs a second to start."""
+    if asked is not None:
+        return min(asked, total)
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return max(1, min(here, total // 2))

@@ -1,0 +1,27 @@
+"""Orders that go wrong, where worker processes can import them."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from patronus.sim.crew import Orders
+from patronus.sim.run import Run
+from tests.sim.synthetic import make_run
+
+
+@dataclass(frozen=True, slots=True)
+class Invented(Orders):
+    """Orders whose runs are made up; one seed kills its worker, or breaks."""
+
+    deadly: int = -1
+    broken: int = -1
+
+    def carry_out(self, seed: int, progress: Callable[[int], None] | None = None) -> Run:
+        """Return a run at once."""
+        if seed == self.deadly:
+            os._exit(1)
+        if seed == self.broken:
+            raise ZeroDivisionError(f"seed {seed}")
+        if progress is not None:
+            progress(0)
+        return make_run(seed, summary={"pid": os.getpid()})
