@@ -58,6 +58,7 @@ class Prober:
         """How far each site's clock is off; it shows in one-way figures only."""
         self.data_rate_pps: I64 = np.zeros(rows, dtype=np.int64)
         """Data packets a second that the dataplanes count on each row; see :meth:`carry`."""
+        self._counting: Bools = np.zeros(rows, dtype=np.bool_)
         self._busy: I64 = np.zeros(0, dtype=np.int64)
         self.sent = 0
         self.lost = 0
@@ -151,7 +152,7 @@ class Prober:
         if isinstance(rows, slice):
             row = at = self._busy
         else:
-            at = np.flatnonzero(self.data_rate_pps[rows] > 0)
+            at = np.flatnonzero(self._counting[rows])
             row = rows[at]
         if not len(row):
             return at, np.zeros((0, 2), dtype=np.int64)
@@ -169,7 +170,10 @@ class Prober:
         newly = (self.data_rate_pps == 0) & (rate_pps > 0)
         self._last_sent_ns[newly] = NEVER
         self.data_rate_pps = rate_pps
-        self._busy = np.flatnonzero(rate_pps).astype(np.int64)
+        # A row that traffic has left still owes the report of its last packets: if it was
+        # left because it went dark, that comes with the first reflection afterwards.
+        self._counting = (rate_pps > 0) | (self._data != self._reported).any(axis=1)
+        self._busy = np.flatnonzero(self._counting).astype(np.int64)
 
     def _report_data(
         self, flight: Flight, start_ns: int, end_ns: int, count: Callable[[Counts], None]
