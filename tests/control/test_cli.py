@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from patronus.control import endings
@@ -27,7 +28,8 @@ def test_every_command_explains_itself(name: str) -> None:
     """Each command says in its help what it does and what each option means."""
     told = patronus(name, "--help")
     assert told.exit_code == 0
-    command = cli.commands.get(name) or cli.get_command(None, name)  # type: ignore[arg-type]  # no context is needed
+    with click.Context(cli) as context:
+        command = cli.get_command(context, name)
     assert command is not None
     assert command.help
     for parameter in command.params:
