@@ -24,7 +24,7 @@ from patronus.engine.policy import Policy
 from patronus.engine.units import SECOND
 from patronus.sim.checks import conservation
 from patronus.sim.checks.findings import Finding, Findings
-from patronus.sim.checks.rules import Rules, bound_ns, sla_bound_ns
+from patronus.sim.checks.rules import Rules, bound_ns, sla_bound_ns, slack_ppm
 from patronus.sim.checks.tables import Tables
 from patronus.sim.checks.truth import longest_ns
 from patronus.sim.comb import Teeth
@@ -49,7 +49,8 @@ class Checkers:
             rtt_ns=longest_ns(world.wire),
         )
         self.sla_bound_ns = sla_bound_ns(policy, self.bound_ns)
-        self._rules = Rules(world.overlay, policy)
+        slack = slack_ppm(policy, world.overlay.transports, self.sla_bound_ns)
+        self._rules = Rules(world.overlay, policy, slack_ppm=slack)
         self._found = Findings()
         self._moves: list[tuple[I64, I64, I32]] = []
         self._tables: Tables | None = None

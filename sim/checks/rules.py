@@ -20,8 +20,9 @@ from patronus.sim.tally import has_limits
 class Rules:
     """By site and class: allowed transports, limits, and whether nothing may be sent."""
 
-    def __init__(self, overlay: Overlay, policy: Policy) -> None:
-        self._transports = overlay.transports
+    def __init__(self, overlay: Overlay, policy: Policy, *, slack_ppm: int = 0) -> None:
+        """Take the common policy, and the loss that probes cannot tell from none."""
+        self._transports, self._slack_ppm = overlay.transports, slack_ppm
         self.policies = [policy]
         self.of_site: I64 = np.zeros(len(overlay.sites), dtype=np.int64)
         """Which of the policies each site runs."""
@@ -51,7 +52,7 @@ class Rules:
 
     def violates(self, figures: Figures, variant: I64, number: I64) -> Bools:
         """Tell which ways break their class's SLA beyond doubt; shape (n,)."""
-        return self._judge(less(figures), variant, number, VIOLATING)
+        return self._judge(less(figures, self._slack_ppm), variant, number, VIOLATING)
 
     def keeps(self, figures: Figures, variant: I64, number: I64) -> Bools:
         """Tell which ways keep their class's SLA beyond doubt; shape (n,) or (n, m)."""
@@ -73,13 +74,27 @@ class Rules:
 
 
 DOUBT: Final = 2
-"""Loss and jitter are beyond doubt at this many times the limit, or at that part of it.
-Ten probes a second cannot tell 1 % of loss from 1.5 % within any useful time."""
+"""Jitter and loss are beyond doubt at this many times the limit, or at that part of it."""
+
+LOST_PROBES: Final = 10
+"""Nothing short of so many lost probes, besides what the limit allows, is beyond doubt: a
+hundred probes at 3 % of loss often lose one or none."""
 
 
-def less(figures: Figures) -> Figures:
+def slack_ppm(policy: Policy, transports: Sequence[str], span_ns: int) -> int:
+    """Return the share that ``LOST_PROBES`` are of the probes of a time span.
+
+    The slowest transport counts. Traffic sharpens the engine's eye where there is some;
+    what nobody needs to see is judged by probes alone.
+    """
+    interval = max((policy.profile(t).interval_ns for t in transports), default=SECOND)
+    return min(PPM, LOST_PROBES * PPM * interval // span_ns)
+
+
+def less(figures: Figures, slack_ppm: int) -> Figures:
     """Return figures with the benefit of the doubt."""
-    return Figures(figures.rtt_ns * 4 // 5, figures.jitter_ns // DOUBT, figures.loss_ppm // DOUBT)
+    loss = np.maximum(figures.loss_ppm - slack_ppm, 0) // DOUBT
+    return Figures(figures.rtt_ns * 4 // 5, figures.jitter_ns // DOUBT, loss)
 
 
 def more(figures: Figures) -> Figures:
@@ -92,7 +107,8 @@ def bound_ns(policy: Policy, transports: Sequence[str], *, spread_ns: int, rtt_n
     """Return when an overlay has converged after a change, at the latest.
 
     Three detect times for the tunnel in use and its backups, two evaluations, the hold of
-    a tunnel that came back, an announcement, and a probe there and back.
+    a tunnel that came back from its first failure, an announcement, and a probe there and
+    back.
 
     Args:
         policy: the common one.
@@ -101,7 +117,8 @@ def bound_ns(policy: Policy, transports: Sequence[str], *, spread_ns: int, rtt_n
         rtt_ns: longest round trip of a probe.
     """
     detect = max((policy.profile(t).detect_ns for t in transports), default=SECOND)
-    hold = policy.damping.hold_ns if policy.features.damping else 0
+    damping = policy.damping
+    hold = min(2 * damping.hold_ns, damping.hold_max_ns) if policy.features.damping else 0
     return 3 * detect + 2 * policy.evaluation_ns + hold + spread_ns + rtt_ns
 
 
