@@ -54,7 +54,7 @@ class Brownout:
         estimate: I64 = self.loss.estimate_ppm[rows]
         return estimate
 
-    def forget(self, rows: I64) -> None:
+    def forget(self, rows: Rows) -> None:
         """Make rows unknown again."""
         self.loss.forget(rows)
         self.delay.forget(rows)

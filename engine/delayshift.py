@@ -61,19 +61,19 @@ class DelayShift:
 
     def __init__(self, rows: int) -> None:
         """Create tests of rows of which nothing is known."""
-        self._state: I64 = np.empty((4, rows), dtype=np.int64)
+        self._state: I64 = np.zeros((4, rows), dtype=np.int64)
         self.usual_ns: I64 = self._state[_USUAL]
         """Usual round trip, -1 before the first sample."""
         self.width_ns: I64 = self._state[_WIDTH]
-        self.alarmed: Bools = np.empty(rows, dtype=np.bool_)
-        self._raised: Bools = np.empty(rows, dtype=np.bool_)
-        self._special: Bools = np.empty(rows, dtype=np.bool_)
+        self.alarmed: Bools = np.zeros(rows, dtype=np.bool_)
+        self._raised: Bools = np.zeros(rows, dtype=np.bool_)
+        self._special: Bools = np.ones(rows, dtype=np.bool_)
         """Unknown, raised or alarmed: what a dense call cannot take."""
-        self._seen: I8 = np.empty(rows, dtype=np.int8)
-        self._age: I32 = np.empty(rows, dtype=np.int32)
-        self.forget(np.arange(rows, dtype=np.int64))
+        self._seen: I8 = np.zeros(rows, dtype=np.int8)
+        self._age: I32 = np.zeros(rows, dtype=np.int32)
+        self.usual_ns[:] = UNKNOWN
 
-    def forget(self, rows: I64) -> None:
+    def forget(self, rows: Rows) -> None:
         """Make rows unknown again."""
         self._state[:, rows] = np.array([UNKNOWN, 0, 0, 0], dtype=np.int64)[:, None]
         self.alarmed[rows] = self._raised[rows] = False

@@ -41,7 +41,9 @@ HABIT_PROBES: Final = 2**15
 """The habit is halved beyond so many probes: it reaches back about an hour at 10 Hz."""
 
 _SRTT, _JITTER, _UPDATED, _NEXT, _TRANSIT, _HEARD, _MARK, _BASE = range(8)
-_NOTHING_YET: Final = (UNKNOWN, UNKNOWN, LONG_AGO, LONG_AGO, 0, 0, LONG_AGO, LONG_AGO)
+_NOTHING_YET: Final = np.array(
+    [UNKNOWN, UNKNOWN, LONG_AGO, LONG_AGO, 0, 0, LONG_AGO, LONG_AGO], dtype=np.int64
+)[:, None]
 
 _SERIAL_HALF: Final = 2**31
 _SERIAL_MASK: Final = 2**32 - 1
@@ -100,23 +102,23 @@ class Health:
         self.jitter_x16: I64 = self._state[_JITTER]
         self.updated_ns: I64 = self._state[_UPDATED]
         """Arrival of the last sample, ``LONG_AGO`` before the first."""
-        self.late: I32 = np.empty(rows, dtype=np.int32)
+        self.late: I32 = np.zeros(rows, dtype=np.int32)
         """Samples that came after a newer one, or twice."""
         # Open bucket: data packets sent, packets lost. The probes sent are what the next
         # sequence is ahead of the mark (and of the base, for the habit), so that a dense
         # call need not count them.
-        self._open: I64 = np.empty((2, rows), dtype=np.int64)
-        self._sums: I64 = np.empty((2, rows), dtype=np.int64)
-        self._ring: I32 = np.empty((rows, window, 2), dtype=np.int32)
-        self._place: I32 = np.empty(rows, dtype=np.int32)
+        self._open: I64 = np.zeros((2, rows), dtype=np.int64)
+        self._sums: I64 = np.zeros((2, rows), dtype=np.int64)
+        self._ring: I32 = np.zeros((rows, window, 2), dtype=np.int32)
+        self._place: I32 = np.zeros(rows, dtype=np.int32)
         # Probes lost (either way), runs of lost ones.
-        self._habit: I64 = np.empty((2, rows), dtype=np.int64)
+        self._habit: I64 = np.zeros((2, rows), dtype=np.int64)
         self._scratch: I64 = np.empty((2, BLOCK), dtype=np.int64)
-        self.forget(np.arange(rows, dtype=np.int64))
+        self._state[:] = _NOTHING_YET
 
-    def forget(self, rows: I64) -> None:
+    def forget(self, rows: Rows) -> None:
         """Make rows unknown again, as after a restart of the agent."""
-        self._state[:, rows] = np.array(_NOTHING_YET, dtype=np.int64)[:, None]
+        self._state[:, rows] = _NOTHING_YET
         self._open[:, rows] = self._sums[:, rows] = self._habit[:, rows] = 0
         self.late[rows] = self._place[rows] = 0
         self._ring[rows] = 0

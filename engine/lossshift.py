@@ -95,32 +95,39 @@ class LossShift:
         self._quota: I64 = np.empty(rows, dtype=np.int64)
         self._level: I32 = np.empty(rows, dtype=np.int32)
         self._usual: I32 = np.empty((2, rows), dtype=np.int32)
-        self._epoch: I32 = np.empty((2, rows), dtype=np.int32)
-        self._score: I32 = np.empty((_KINDS, rows), dtype=np.int32)
+        self._epoch: I32 = np.zeros((2, rows), dtype=np.int32)
+        self._score: I32 = np.zeros((_KINDS, rows), dtype=np.int32)
         # Packets and losses since each suspicion left zero. While alarmed: [0] since the
         # change point, [1] since the mirrored test left zero.
-        self._since: I32 = np.empty((_KINDS, 2, rows), dtype=np.int32)
+        self._since: I32 = np.zeros((_KINDS, 2, rows), dtype=np.int32)
         # While alarmed: mirrored test, suspicion it doubts, packets of the alarm.
-        self._episode: I32 = np.empty((3, rows), dtype=np.int32)
+        self._episode: I32 = np.zeros((3, rows), dtype=np.int32)
         # Intervals since an alarm began, ended, or patience changed.
-        self._age: I32 = np.empty(rows, dtype=np.int32)
-        self._patience: I32 = np.empty(rows, dtype=np.int32)
-        self.forget(np.arange(rows, dtype=np.int64))
+        self._age: I32 = np.zeros(rows, dtype=np.int32)
+        self._patience: I32 = np.zeros(rows, dtype=np.int32)
+        self._begin(slice(None))
+        self._watch_afresh(slice(None))
 
-    def forget(self, rows: I64) -> None:
+    def forget(self, rows: Rows) -> None:
         """Make rows unknown again."""
-        self._usual[:, rows] = np.array(PRIOR, dtype=np.int32)[:, None]
-        self._level[rows] = _level_of(*self._usual[:, rows].astype(np.int64))
         self._patience[rows] = 0
+        self._begin(rows)
         self._calm(rows)
 
-    def _calm(self, rows: I64) -> None:
-        """Begin to watch rows for a change."""
+    def _begin(self, rows: Rows) -> None:
+        self._usual[:, rows] = np.array(PRIOR, dtype=np.int32)[:, None]
+        self._level[rows] = _level_of(*np.array(PRIOR, dtype=np.int64))
+
+    def _calm(self, rows: Rows) -> None:
+        """End alarms."""
         self.alarmed[rows] = False
-        self.estimate_ppm[rows] = UNKNOWN
-        self._left[rows] = self._quota[rows] = EPOCH
         self._epoch[:, rows] = self._score[:, rows] = self._episode[:, rows] = 0
         self._since[:, :, rows] = self._age[rows] = 0
+        self._watch_afresh(rows)
+
+    def _watch_afresh(self, rows: Rows) -> None:
+        self.estimate_ppm[rows] = UNKNOWN
+        self._left[rows] = self._quota[rows] = EPOCH
 
     def usual_ppm(self, rows: Rows) -> I64:
         """Return the usual loss that rows are tested against."""
