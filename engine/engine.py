@@ -37,7 +37,7 @@ from patronus.engine.narrative import Narrator
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.ranking import Ranking, figures_of
-from patronus.engine.selection import Bools
+from patronus.engine.selection import Bools, Selector, select
 from patronus.engine.steering import Change, RowState, Steering
 from patronus.engine.units import LONG_AGO, NEVER
 from patronus.engine.verdict import Figures
@@ -89,6 +89,7 @@ class Engine:
         *,
         fates: U64 | None = None,
         sink: Callable[[bytes], object] | None = None,
+        selector: Selector = select,
     ) -> None:
         """Create an engine that knows nothing yet.
 
@@ -98,6 +99,7 @@ class Engine:
             fates: shape (rows, words), bit sets of the shared-risk groups each tunnel
                 crosses on its current route; None: nothing is known of them.
             sink: receives each line of the journal.
+            selector: chooses among candidates.
         """
         self.overlay, self.policy = overlay, policy
         rows, sites = overlay.rows, len(overlay.sites)
@@ -121,6 +123,7 @@ class Engine:
             rows=RowState(self.state, self.drained, self.fates),
             ranking=self.ranking,
             knowledge=self.knowledge,
+            selector=selector,
         )
         self.space = self.steering.space
         self._sent = ForwardingTable(self.space.entries)

@@ -10,7 +10,7 @@ that share no fate with what was already taken.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,13 @@ class Choice:
     """The first backup exists but shares a fate with the primary, or none exists."""
     kept: Bools
     """The path in use was kept although another one ranks before it."""
+
+
+class Selector(Protocol):
+    """Whatever chooses paths; :func:`select` is ours, a study may bring its own."""
+
+    def __call__(self, field: Field, current: I32, *, margin_ns: int, margin_ppm: int) -> Choice:
+        """Choose for every pair as :func:`select` does."""
 
 
 def select(field: Field, current: I32, *, margin_ns: int, margin_ppm: int) -> Choice:

@@ -28,7 +28,7 @@ from patronus.engine.preference import (
     drawn_metric,
 )
 from patronus.engine.ranking import Ranking, join_figures
-from patronus.engine.selection import Bools, Field, select
+from patronus.engine.selection import Bools, Field, Selector, select
 from patronus.engine.verdict import (
     UNKNOWN,
     UNKNOWN_BADNESS_NS,
@@ -72,8 +72,10 @@ class Steering:
         rows: RowState,
         ranking: Ranking,
         knowledge: Knowledge,
+        selector: Selector = select,
     ) -> None:
         self.overlay, self.policy = overlay, policy
+        self._select = selector
         self._configured = configured
         self.candidates = build_candidates(overlay)
         self.space = EntrySpace(len(overlay.sites), len(overlay.destinations), len(policy.classes))
@@ -182,7 +184,7 @@ class Steering:
         before = self.wanted.rows[entries, 0]
         current = _incumbent(columns, before, field, tier)
         hysteresis = self.policy.features.hysteresis
-        choice = select(
+        choice = self._select(
             field,
             current,
             margin_ns=self.policy.margin_ns if hysteresis else 0,

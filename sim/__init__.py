@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from patronus.sim.language import ScenarioError
     from patronus.sim.run import Run
     from patronus.sim.scenario import Scenario
+    from patronus.sim.selection_policy import PathView, SelectionPolicy
 
 __all__ = [
     "Expectation",
     "FolderError",
     "Judgement",
+    "PathView",
     "Run",
     "Scenario",
     "ScenarioError",
+    "SelectionPolicy",
     "compare",
     "judge",
     "load",
@@ -51,6 +54,7 @@ _HOMES = {
     "language": ("ScenarioError",),
     "run": ("Run",),
     "scenario": ("Scenario",),
+    "selection_policy": ("PathView", "SelectionPolicy"),
 }
 """The names of the API by the module that defines them."""
 

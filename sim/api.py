@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they bring pandas and SimPy, which `patronus check` has no 
     from patronus.sim.expectation import Expectation
     from patronus.sim.judgement import Judgement
     from patronus.sim.run import Run
+    from patronus.sim.selection_policy import SelectionPolicy
     from patronus.sim.timeline import Timeline
     from patronus.sim.topology import Network
     from patronus.sim.trace import Trace
@@ -54,6 +55,7 @@ def run(
     until_ns: int | None = None,
     trace: str | None = None,
     progress: Progress | None = None,
+    policy: "SelectionPolicy | None" = None,
 ) -> "Run":
     """Run a scenario once.
 
@@ -63,6 +65,7 @@ def run(
         until_ns: stop at this time of the scenario, as if it ended there.
         trace: ``SITE:DESTINATION``; every probe between the two is written to ``Run.trace``.
         progress: called now and then with the time reached.
+        policy: chooses paths in place of the engine's own selection, under the same luck.
 
     Raises:
         ScenarioError: the scenario cannot be run.
@@ -73,7 +76,8 @@ def run(
     if until_ns is not None:
         scenario = replace(scenario, duration_ns=min(until_ns, scenario.duration_ns))
     journal: list[bytes] = []
-    world = make_world(scenario, scenario.seed if seed is None else seed, journal.append)
+    number = scenario.seed if seed is None else seed
+    world = make_world(scenario, number, journal.append, policy)
     notes = None if trace is None else _trace(world, trace)
     stop = world.run(progress=progress)
     result = to_run(world, stop, journal, perf_counter() - began)
@@ -151,7 +155,10 @@ def plan(scenario: Scenario, seed: int) -> "tuple[Network, Timeline]":
 
 
 def make_world(
-    scenario: Scenario, seed: int, sink: Callable[[bytes], object] | None = None
+    scenario: Scenario,
+    seed: int,
+    sink: Callable[[bytes], object] | None = None,
+    policy: "SelectionPolicy | None" = None,
 ) -> "World":
     """Build a world that has not begun; ``sink`` receives the lines of its journal.
 
@@ -161,7 +168,7 @@ def make_world(
     from patronus.sim.world import World
 
     try:
-        return World(scenario, seed, sink=sink)
+        return World(scenario, seed, sink=sink, selection=policy)
     except ValueError:
         # Either the scenario is to blame, and then planning it says so, or we are.
         plan(scenario, seed)

@@ -146,7 +146,8 @@ def _parting(a: pd.DataFrame, b: pd.DataFrame, columns: Sequence[str]) -> int | 
     differs = np.zeros(n, dtype=np.bool_)
     for column in columns:
         left, right = a[column].iloc[:n], b[column].iloc[:n]
-        differs |= [x != y for x, y in zip(left, right, strict=True)]
+        pairs = zip(left, right, strict=True)
+        differs |= np.array([x != y for x, y in pairs], dtype=np.bool_)
     if differs.any():
         return int(np.argmax(differs))
     return None if len(a) == len(b) else n

@@ -22,7 +22,7 @@ from patronus.engine.fingerprint import U64, name_key
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.liveness import I8, Input
 from patronus.engine.overlay import I64
-from patronus.engine.selection import Bools
+from patronus.engine.selection import Bools, select
 from patronus.engine.silence import Edges
 from patronus.engine.units import NEVER, US
 from patronus.sim.agenda import Agenda, Phase
@@ -39,6 +39,7 @@ from patronus.sim.luck import object_keys, words
 from patronus.sim.measurement import Measurement
 from patronus.sim.prober import Prober
 from patronus.sim.scenario import Scenario
+from patronus.sim.selection_policy import PolicySelector, SelectionPolicy
 from patronus.sim.topology import build
 from patronus.sim.traffic import demands
 from patronus.sim.wire import WINDOW_NS, Wire
@@ -73,6 +74,7 @@ class World:
         *,
         slot_ns: int = WINDOW_NS,
         sink: Callable[[bytes], object] | None = None,
+        selection: SelectionPolicy | None = None,
     ) -> None:
         """Build everything; nothing has happened yet.
 
@@ -81,6 +83,7 @@ class World:
             seed: of all luck.
             slot_ns: width of a batch; it changes nothing but the speed.
             sink: receives the lines of the journal.
+            selection: chooses paths in place of the engine's own selection.
 
         Raises:
             ValueError: the scenario describes no network, or a fault hits nothing.
@@ -95,7 +98,8 @@ class World:
         shaped = effects(self.timeline, underlay.links, seed)
         self.wire = Wire(overlay, underlay, shaped, mutes(self.timeline, overlay), seed)
         fates = row_fates(self.wire)
-        self.engine = Engine(overlay, policy, fates=fates, sink=sink)
+        selector = PolicySelector(overlay, selection) if selection is not None else select
+        self.engine = Engine(overlay, policy, fates=fates, sink=sink, selector=selector)
         detect = np.array([policy.profile(t).detect_ns for t in overlay.transports], dtype=np.int64)
         self.dataplane = MemoryDataplane(
             overlay.src,
