@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patronus.engine.arrays import BLOCK, RUN, blocks, bounds, distinct, index, isqrt, runs
+from patronus.engine.arrays import BLOCK, RUN, blocks, bounds, index, isqrt, runs
 
 
 @given(st.integers(0, 3 * BLOCK))
@@ -56,9 +56,3 @@ def test_runs_are_the_rows_again(pieces: list[tuple[int, int]]) -> None:
 def test_a_slice_is_one_run() -> None:
     """A slice is itself, with its bounds made plain."""
     assert list(runs(slice(2, None), 5)) == [(slice(2, 5), slice(0, 3))]
-
-
-@given(st.lists(st.integers(-3, 3)))
-def test_distinct_values_are_a_sorted_set(values: list[int]) -> None:
-    """Each value that occurs, once and ascending."""
-    assert distinct(np.array(values, dtype=np.int64)).tolist() == sorted(set(values))
