@@ -8,7 +8,7 @@ from pathlib import Path
 
 from patronus.control import endings
 from patronus.sim import load_run
-from tests.control.command import PROGRAM, process, scenario
+from tests.control.command import PROGRAM, patronus, process, scenario
 
 # The signal comes from inside so that it arrives in mid-run however slow the machine is.
 INTERRUPTED = """
@@ -59,10 +59,10 @@ def test_a_disk_without_room(tmp_path: Path) -> None:
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
     """Two workers give the folders that one process gives, but for times and memory."""
-    file = str(scenario(tmp_path))
-    for jobs in ("1", "2"):
-        done = process("run", file, "--repeat", "2", "--jobs", jobs, "--out", str(tmp_path / jobs))
-        assert (done.returncode, done.stderr) == (0, "")
+    words = ("run", str(scenario(tmp_path)), "--repeat", "2", "--jobs")
+    assert patronus(*words, "1", "--out", str(tmp_path / "1")).exit_code == 0
+    done = process(*words, "2", "--out", str(tmp_path / "2"))
+    assert (done.returncode, done.stderr) == (0, "")
     for seed in ("seed-1", "seed-2"):
         one, two = (load_run(tmp_path / jobs / seed) for jobs in ("1", "2"))
         assert one.journal == two.journal

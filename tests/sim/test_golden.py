@@ -1,7 +1,9 @@
 """Goldens: short, readable, exact, and clear about what changed."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,14 +42,20 @@ def decision(number: int, rtt_ns: int = 20 * MS, to_path: str = "lte>rome") -> D
     )
 
 
+@cache
+def story() -> tuple[Run, dict[str, Any]]:
+    """Return a run with its figures."""
+    run = make_run()
+    return run, summarise(failovers=run.failovers, detections=run.detections, series=run.series)
+
+
 def a_run(decisions: list[Decision], classes: int = 2) -> Run:
     """Return a run with this journal and everything a golden is made of."""
     lines: list[bytes] = []
     journal = DecisionJournal(lines.append)
     for each in decisions:
         journal.append(each)
-    run = make_run()
-    figures = summarise(failovers=run.failovers, detections=run.detections, series=run.series)
+    run, figures = story()
     more = {f"class-{i}": {"offered": i, "lost": 0} for i in range(classes)}
     summary = {
         **run.summary, **figures, "classes": more,
