@@ -136,7 +136,8 @@ class World:
         self.agents.schedule(self.timeline)
         self.agenda.at(self.now_ns, Phase.SLOT, 0, lambda: self._slot(end_ns, progress))
         try:
-            self.env.run()
+            # One step beyond, so that what falls on the end itself still happens.
+            self.env.run(until=end_ns + 1)
         except KeyboardInterrupt:
             return Stop(self.now_ns, interrupted=True)
         return Stop(end_ns, interrupted=False)
