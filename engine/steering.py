@@ -113,12 +113,16 @@ class Steering:
         return Change(at, before, after), entries[~found]
 
     def best_direct(self, site: int) -> I32:
-        """Return the best tunnel that is up from a site to each destination, ``NO_ROW`` if none."""
+        """Return the best tunnel that is up from a site to each destination, ``NO_ROW`` if none.
+
+        A tunnel to a site that has withdrawn the destination leads nowhere.
+        """
         rows = self.candidates.direct[site]
+        there, ends = np.arange(len(rows)), self.overlay.dst[rows].astype(np.int64)
         up = (rows >= 0) & (self._rows.state[rows] == State.UP) & ~self._rows.drained[rows]
+        up &= self._knowledge.announces(np.array(site), ends, there[:, None])
         metric = np.where(up, self._ranking.metric_published[rows], UNKNOWN_BADNESS_NS + 1)
         best = metric.argmin(axis=1)
-        there = np.arange(len(rows))
         return np.where(up.any(axis=1), rows[there, best], NO_ROW).astype(np.int32)
 
     # ------------------------------------------------------------ one part

@@ -82,6 +82,8 @@ class Agents:
     def _apply(self, occurrence: Occurrence, *, on: bool) -> None:
         sites = np.array(occurrence.sites, dtype=np.int64)
         kind = occurrence.fault.kind
+        step = 1 if on else -1
+        self._lan_down[sites] += step * (kind is FaultKind.LAN_DOWN)
         if on:
             self._world.measurement.fault_begins(occurrence)
         else:
@@ -90,11 +92,11 @@ class Agents:
             for site in occurrence.sites:
                 self._hold(site, forgets=kind is not FaultKind.AGENT_PAUSE, on=on)
         elif kind is FaultKind.CONTROLLER_PARTITION:
-            self._cut[sites] += 1 if on else -1
+            self._cut[sites] += step
         elif kind is FaultKind.CLOCK_JUMP:
-            self._world.prober.clock_ns[sites] += occurrence.fault.jump_ns * (1 if on else -1)
+            self._world.prober.clock_ns[sites] += occurrence.fault.jump_ns * step
         elif kind is FaultKind.LAN_DOWN:
-            self._lan(occurrence, on=on)
+            self._lan(occurrence)
         elif kind is FaultKind.DRAIN:
             self._drain(occurrence, on=on)
         elif kind is FaultKind.HALF_CONFIG:
@@ -173,10 +175,9 @@ class Agents:
 
     # ------------------------------------------------------------ plans and interfaces
 
-    def _lan(self, occurrence: Occurrence, *, on: bool) -> None:
+    def _lan(self, occurrence: Occurrence) -> None:
         world = self._world
         for site in occurrence.sites:
-            self._lan_down[site] += 1 if on else -1
             if self.running[site]:
                 world.engine.set_lan(site, up=bool(self.lan_up[site]), now_ns=world.now_ns)
         world.carry_out()

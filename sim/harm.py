@@ -171,6 +171,7 @@ class Harm:
             via = world.overlay.dst[rows[:, column]].astype(np.int64)
             onward = columns.direct[via, destination]
             good = (onward != NO_ROW) & up[onward] & ~hard[onward]
+            good &= ~dead_lan[world.overlay.dst[onward]]
             fine[:, column] &= np.any(good & ~soft[number[:, None], onward], axis=1)
         found: Bools = fine.any(axis=1)
         return found
