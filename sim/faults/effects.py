@@ -20,10 +20,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from patronus.engine.arrays import distinct
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import LONG_AGO, NEVER, PPM
 from patronus.sim.bursts import EPOCH_NS, Bursts
-from patronus.engine.arrays import distinct
 from patronus.sim.faults.kinds import kind_of
 from patronus.sim.luck import Bools, object_keys
 from patronus.sim.scenario import FaultKind
