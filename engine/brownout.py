@@ -54,6 +54,10 @@ class Brownout:
         estimate: I64 = self.loss.estimate_ppm[rows]
         return estimate
 
+    def count_anew(self, rows: I64) -> None:
+        """Drop alarms and suspicions of loss; what is usual stays known."""
+        self.loss.calm(rows)
+
     def forget(self, rows: Rows) -> None:
         """Make rows unknown again."""
         self.loss.forget(rows)

@@ -286,6 +286,7 @@ class Engine:
         start = self.overlay.site_start
         parts = [np.arange(start[s], start[s + 1], dtype=np.int64) for s in sites]
         rows = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+        self._count_anew(rows, now_ns)
         self.health.rotate(rows)
         self.brownout.rotate(rows)
         self._bring_up(rows, now_ns)
@@ -302,6 +303,13 @@ class Engine:
         pairs = own[site] * self.space.destinations + destination
         self._reselect(pairs, now_ns, None)
         self.announce(now_ns, [s for s in sites if self.knowledge.slot[s] >= 0])
+
+    def _count_anew(self, rows: I64, now_ns: int) -> None:
+        """Forget what was lost before a tunnel was heard again: that was silence, not loss."""
+        heard_again = now_ns - self.init_ns[rows] <= self.policy.evaluation_ns
+        back = rows[heard_again & (self.state[rows] == State.INIT)]
+        self.health.count_anew(back)
+        self.brownout.count_anew(back)
 
     def _bring_up(self, rows: I64, now_ns: int) -> None:
         """Let tunnels that kept their proof for the hold carry traffic again."""

@@ -227,6 +227,12 @@ class Health:
         self._open[0, rows] += sent
         self._open[1, rows] += lost
 
+    def count_anew(self, rows: I64) -> None:
+        """Let the window of loss begin here; habits and everything else stay."""
+        self._state[_MARK, rows] = self._state[_NEXT, rows]
+        self._open[:, rows] = self._sums[:, rows] = 0
+        self._ring[rows] = 0
+
     def rotate(self, rows: Rows) -> None:
         """Close the open bucket of some rows; once per evaluation interval."""
         for part, _ in runs(rows, len(self.late)):

@@ -112,14 +112,14 @@ class LossShift:
         """Make rows unknown again."""
         self._patience[rows] = 0
         self._assume_prior(rows)
-        self._calm(rows)
+        self.calm(rows)
 
     def _assume_prior(self, rows: Rows) -> None:
         self._usual[:, rows] = np.array(PRIOR, dtype=np.int32)[:, None]
         self._level[rows] = _level_of(*np.array(PRIOR, dtype=np.int64))
 
-    def _calm(self, rows: Rows) -> None:
-        """End alarms."""
+    def calm(self, rows: Rows) -> None:
+        """End alarms and suspicions; the usual loss stays."""
         self.alarmed[rows] = False
         self._epoch[:, rows] = self._score[:, rows] = self._episode[:, rows] = 0
         self._since[:, :, rows] = self._age[rows] = 0
@@ -240,7 +240,7 @@ class LossShift:
         cleared: I64 = rows[clear]
         burst = cleared[self._age[cleared] < BURST_INTERVALS]
         self._patience[burst] = np.minimum(self._patience[burst] + 1, PATIENCE_MAX)
-        self._calm(cleared)
+        self.calm(cleared)
         return cleared
 
     def rotate(self, rows: Rows) -> I64:
@@ -264,7 +264,7 @@ class LossShift:
         counts = self._since[0][:, adopted].astype(np.int64)
         counts[0] += good[counted]
         self._teach(adopted, counts)
-        self._calm(adopted)
+        self.calm(adopted)
         return adopted
 
 
