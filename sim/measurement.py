@@ -4,6 +4,7 @@ Nothing here is seen by the engine. Moves are noted as they happen; packets are
 sent and judged when a slot has ended, since only then is it known who moved when.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from patronus.engine.forwarding import ForwardingDelta
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER, SECOND
+from patronus.sim.agenda import Phase
 from patronus.sim.comb import TOOTH_NS, Comb
 from patronus.sim.exposures import Exposed, Kind, Ledger, Move
 from patronus.sim.harm import Harm
@@ -22,6 +24,7 @@ from patronus.sim.records import Records
 from patronus.sim.scenario import FaultKind
 from patronus.sim.tally import Tally, spoiling_teeth, teeth_between
 from patronus.sim.timeline import Occurrence
+from patronus.sim.wire import WINDOW_NS
 
 if TYPE_CHECKING:
     from patronus.sim.world import World
@@ -132,8 +135,20 @@ class Measurement:
         self._harmed[occurrence.name] = both
         self.occurrences.append(occurrence)
         self._watch(both)
-        if self._world.now_ns >= 0 and (len(harmed) or occurrence.fault.kind is FaultKind.LAN_DOWN):
-            self._open(occurrence, self.harm.exposed(occurrence, harmed))
+        kind, now = occurrence.fault.kind, self._world.now_ns
+        if now < 0 or not (len(harmed) or kind is FaultKind.LAN_DOWN):
+            return
+        expose = partial(self._expose, occurrence, harmed)
+        if kind is FaultKind.RATE:
+            # Queues follow on the grid of congestion; before that nobody is harmed.
+            turn = -(-now // WINDOW_NS) * WINDOW_NS
+            self._world.agenda.at(turn, Phase.EVALUATE, len(self.occurrences), expose)
+        else:
+            expose()
+
+    def _expose(self, occurrence: Occurrence, harmed: I64) -> None:
+        number = self.occurrences.index(occurrence)
+        self._open(number, occurrence, self.harm.exposed(occurrence, harmed))
 
     def wire_mends(self) -> None:
         """A fault has ended or a provider routes around it: the path in use may work again."""
@@ -148,9 +163,9 @@ class Measurement:
         few = rows[np.argsort(key, kind="stable")[:_HEALTH_ROWS]]
         self._watched = np.union1d(self._watched, few)[: 5 * _HEALTH_ROWS]
 
-    def _open(self, occurrence: Occurrence, exposed: Exposed) -> None:
+    def _open(self, number: int, occurrence: Occurrence, exposed: Exposed) -> None:
         """Open exposures; those that lose packets by chance get a comb of their own."""
-        numbers = self.ledger.open(len(self.occurrences) - 1, occurrence.start_ns, exposed)
+        numbers = self.ledger.open(number, occurrence.start_ns, exposed)
         chancy = np.flatnonzero(~exposed.hard)
         keys = self._keys_of(exposed.entry[chancy])
         chancy = chancy[np.sort(np.argsort(keys, kind="stable")[:_COMBED])]
