@@ -113,7 +113,6 @@ class Health:
         self._place: I32 = np.zeros(rows, dtype=np.int32)
         # Probes lost (either way), runs of lost ones.
         self._habit: I64 = np.zeros((2, rows), dtype=np.int64)
-        self._scratch: I64 = np.empty((2, BLOCK), dtype=np.int64)
         self._state[:] = _NOTHING_YET
 
     def forget(self, rows: Rows) -> None:
@@ -165,8 +164,10 @@ class Health:
         lost = np.zeros(len(gap), dtype=np.int64)
         holes = np.flatnonzero(gap)
         lost[holes] = self._tally(holes + start, gap[holes], probes.heard_count[holes])
+        # Not kept: blocks of rows may be observed from several threads.
+        scratch = np.empty((2, BLOCK), dtype=np.int64)
         for place in blocks(stop - start):
-            _advance(state[:, place], probes.at(place), rtt_ns[place], self._scratch)
+            _advance(state[:, place], probes.at(place), rtt_ns[place], scratch)
         gap += 1
         out = Sample(gap, lost, rtt_ns)
         if len(odd):

@@ -127,15 +127,6 @@ def within(times: I64, start_ns: int, end_ns: int) -> Bools:
     return here
 
 
-def blocks(rows: slice | I64, count: int) -> list[tuple[slice | I64, slice]]:
-    """Cut a flight into (rows, positions) of cache size."""
-    cuts = range(0, count, BLOCK)
-    at = [slice(a, min(a + BLOCK, count)) for a in cuts]
-    if isinstance(rows, slice):
-        return [(slice(rows.start + a.start, rows.start + a.stop), a) for a in at]
-    return [(rows[a], a) for a in at]
-
-
 def places(flight_rows: slice | I64, rows: I64) -> tuple[I64, Bools]:
     """Return where each row stands in a flight, and whether it does."""
     if isinstance(flight_rows, slice):

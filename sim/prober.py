@@ -17,7 +17,9 @@ in, first out), unless a reordering fault says so.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -29,9 +31,14 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, SECOND
-from patronus.sim.flight import BLOCK, Counts, Flight, Samples, blocks, merge, places, within
+from patronus.sim.flight import BLOCK, Counts, Flight, Samples, merge, places, within
 from patronus.sim.luck import binomial, object_keys, words
 from patronus.sim.wire import Wire
+
+T = TypeVar("T")
+
+_THREADED: Final = 8
+"""So many blocks make a second thread worth its start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,24 +79,49 @@ class Prober:
         phase = words(object_keys(seed, "phase", overlay.key), 0)
         self._groups = list(_groups(overlay, policy, phase))
         self._flights: list[Flight] = []
+        self._pool: ThreadPoolExecutor | None = None
 
     def step(
         self,
         start_ns: int,
         end_ns: int,
-        take: Callable[[Samples], None],
+        take: Callable[[Samples], T],
         count: Callable[[Counts], None],
-    ) -> Edges:
-        """Go through a slot; hand over samples and counts, return the edges in order."""
+    ) -> tuple[Edges, list[T]]:
+        """Go through a slot; hand over samples and counts.
+
+        Args:
+            start_ns: of the slot.
+            end_ns: of the slot.
+            take: called with samples, for large overlays from two threads at once, but
+                never with one row in both.
+            count: called with the counts of data packets.
+
+        Returns:
+            The edges in order of time, and what ``take`` returned, in order of rows.
+        """
         self._wire.begin(start_ns, end_ns)
         for group in self._groups:
             self._send(group, start_ns, end_ns)
         edges = self._stamp(start_ns, end_ns)
-        self._report(start_ns, end_ns, take)
+        taken = self._report(start_ns, end_ns, take)
         for flight in self._flights:
             self._report_data(flight, start_ns, end_ns, count)
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
-        return edges
+        return edges, taken
+
+    def _by_blocks(self, count: int, work: Callable[[slice], T]) -> list[T]:
+        """Work through ``range(count)`` in blocks, on two threads where there are many.
+
+        NumPy lets go of the interpreter in its loops. Blocks share no row, so it does not
+        matter which thread is ahead; results come in the order of blocks.
+        """
+        parts = [slice(at, min(at + BLOCK, count)) for at in range(0, count, BLOCK)]
+        if len(parts) < _THREADED:
+            return [work(part) for part in parts]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(2)
+        return list(self._pool.map(work, parts))
 
     # ------------------------------------------------------------ sending
 
@@ -111,13 +143,20 @@ class Prober:
     def _launch(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> None:
         count = len(sent_ns)
         there, back = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-        for part, at in blocks(rows, count):
+        heard = np.empty(count, dtype=np.int64)
+
+        def fly(at: slice) -> tuple[int, int]:
+            part = _part_of(rows, at)
             self._wire.round_trip(part, sent_ns[at], ordinal, there[at], back[at])
             self._in_order(part, there[at], back[at])
+            self._heard_count[part] += there[at] != NEVER
+            heard[at] = self._heard_count[part]
+            last = max(_last(there[at]), _last(back[at]))
+            return int(np.count_nonzero(back[at] == NEVER)), last
+
+        flown = self._by_blocks(count, fly)
         self.sent += count
-        arrived = there != NEVER
-        self._heard_count[rows] += arrived
-        self.lost += count - int(np.count_nonzero(back != NEVER))
+        self.lost += sum(lost for lost, _ in flown)
         data_at, data = self._count_data(rows, sent_ns, ordinal)
         flight = Flight(
             rows=rows,
@@ -125,13 +164,11 @@ class Prober:
             heard_at_ns=there,
             back_at_ns=back,
             ordinal=ordinal,
-            heard_count=self._heard_count[rows].copy(),
+            heard_count=heard,
             data_at=data_at,
             data=data,
-            last_ns=int(np.where(back == NEVER, LONG_AGO, back).max(initial=LONG_AGO)),
+            last_ns=max(last for _, last in flown),
         )
-        last_heard = int(np.where(arrived, there, LONG_AGO).max(initial=LONG_AGO))
-        flight.last_ns = max(flight.last_ns, last_heard)
         self._flights.append(flight)
         self._set_mute(flight)
 
@@ -219,57 +256,74 @@ class Prober:
 
     def _stamp(self, start_ns: int, end_ns: int) -> Edges:
         """Move the stamps by all that arrives in the slot; return the edges of silence."""
-        newest, odd = self._newest(start_ns, end_ns)
-        plane = self._dataplane
-        np.maximum(plane.heard_ns, newest, out=plane.heard_ns)
-        parts = []
-        for start in range(0, len(newest), BLOCK):
-            part = slice(start, min(start + BLOCK, len(newest)))
-            gap = newest[part] - plane.confirmed_ns[part]
-            strange = gap > plane.detect_ns[part]
-            strange |= self.silent[part] & (gap > 0)
-            strange |= odd[part]
-            if strange.any():
-                at = np.flatnonzero(strange) + part.start
-                newest[at] = LONG_AGO
-                parts += self._exactly(at, start_ns, end_ns)
-            parts.append(
-                silence.stamp(
-                    plane.confirmed_ns, plane.detect_ns, self.silent, part, newest[part],
-                    not_before_ns=start_ns,
-                )
-            )  # fmt: skip
-            parts.append(
-                silence.expire(
-                    plane.confirmed_ns, plane.detect_ns, self.silent, part, end_ns,
-                    not_before_ns=start_ns,
-                )
-            )  # fmt: skip
-        return _in_time(parts)
+        odd, strewn = self._odd(start_ns, end_ns), self._strewn(end_ns)
 
-    def _newest(self, start_ns: int, end_ns: int) -> tuple[I64, Bools]:
-        """Return each row's newest proof that arrives before the end, and the odd rows.
+        def stamp(part: slice) -> list[Edges]:
+            newest = self._newest(part, end_ns)
+            if strewn is not None:
+                np.maximum(newest, strewn[part], out=newest)
+            return self._stamp_block(part, newest, odd[part], start_ns, end_ns)
 
-        Odd rows receive a clear H bit in the slot and must be looked at event by event.
-        """
+        found = self._by_blocks(self._overlay.rows, stamp)
+        return _in_time([edges for parts in found for edges in parts])
+
+    def _stamp_block(
+        self, part: slice, newest: I64, odd: Bools, start_ns: int, end_ns: int
+    ) -> list[Edges]:
+        plane, edges = self._dataplane, []
+        np.maximum(plane.heard_ns[part], newest, out=plane.heard_ns[part])
+        gap = newest - plane.confirmed_ns[part]
+        strange = gap > plane.detect_ns[part]
+        strange |= self.silent[part] & (gap > 0)
+        strange |= odd
+        if strange.any():
+            at = np.flatnonzero(strange)
+            newest[at] = LONG_AGO
+            edges += self._exactly(at + part.start, start_ns, end_ns)
+        edges.append(
+            silence.stamp(
+                plane.confirmed_ns, plane.detect_ns, self.silent, part, newest,
+                not_before_ns=start_ns,
+            )
+        )  # fmt: skip
+        edges.append(
+            silence.expire(
+                plane.confirmed_ns, plane.detect_ns, self.silent, part, end_ns,
+                not_before_ns=start_ns,
+            )
+        )  # fmt: skip
+        return edges
+
+    def _newest(self, part: slice, end_ns: int) -> I64:
+        """Return a block's newest proofs before the end, from flights of all rows."""
+        newest = np.full(part.stop - part.start, LONG_AGO, dtype=np.int64)
+        reverse = self._overlay.reverse[part]
+        for flight in self._flights:
+            if isinstance(flight.rows, slice):
+                for times in (flight.back_at_ns[part], flight.heard_at_ns[reverse]):
+                    np.maximum(newest, np.where(times < end_ns, times, LONG_AGO), out=newest)
+        return newest
+
+    def _strewn(self, end_ns: int) -> I64 | None:
+        """Return every row's newest proof from flights of some rows; None without such."""
+        some = [f for f in self._flights if not isinstance(f.rows, slice)]
+        if not some:
+            return None
         newest = np.full(self._overlay.rows, LONG_AGO, dtype=np.int64)
+        for flight in some:
+            _raise_to(newest, flight.rows, flight.back_at_ns, end_ns)
+            _raise_to(newest, self._reverse(flight.rows), flight.heard_at_ns, end_ns)
+        return newest
+
+    def _odd(self, start_ns: int, end_ns: int) -> Bools:
+        """Return the rows that receive a clear H bit: they are looked at event by event."""
         odd = np.zeros(self._overlay.rows, dtype=np.bool_)
         for flight in self._flights:
-            _raise_to(newest, flight.rows, flight.back_at_ns, end_ns)
-            if isinstance(flight.rows, slice):
-                for part, _ in blocks(flight.rows, len(newest)):
-                    arrived = flight.heard_at_ns[self._overlay.reverse[part]]
-                    _raise_to(newest, part, arrived, end_ns)
-            else:
-                _raise_to(newest, self._reverse(flight.rows), flight.heard_at_ns, end_ns)
             if len(flight.mute):
                 at = flight.heard_at_ns[flight.mute]
-                hit = flight.mute[(at >= start_ns) & (at < end_ns)]
-                row = (
-                    hit + flight.rows.start if isinstance(flight.rows, slice) else flight.rows[hit]
-                )
-                odd[self._reverse(row)] = True
-        return newest, odd
+                hit = flight.mute[within(at, start_ns, end_ns)]
+                odd[self._reverse(_rows_at(flight.rows, hit))] = True
+        return odd
 
     def _exactly(self, rows: I64, start_ns: int, end_ns: int) -> list[Edges]:
         """Take the arrivals of a few rows one after the other, in their order."""
@@ -315,32 +369,29 @@ class Prober:
 
     # ------------------------------------------------------------ reporting
 
-    def _report(self, start_ns: int, end_ns: int, take: Callable[[Samples], None]) -> None:
+    def _report(self, start_ns: int, end_ns: int, take: Callable[[Samples], T]) -> list[T]:
         """Hand over the reflections that came back in the slot, each row's in order.
 
         Most rows have just one, from this flight or the one before: those of all whole
         flights are laid over each other, so that the engine works on slices.
         """
         whole = [f for f in self._flights if isinstance(f.rows, slice)]
-        if whole:
-            self._report_whole(whole, start_ns, end_ns, take)
+
+        def report(part: slice) -> list[T]:
+            here = [within(f.back_at_ns[part], start_ns, end_ns) for f in whole]
+            merged, again = merge(whole, here, part, self._clock(part))
+            taken = [take(merged)]
+            return taken + [take(f.samples(at, at, self._clock(at))) for f, at in again]
+
+        found = self._by_blocks(self._overlay.rows, report) if whole else []
+        taken = [one for block in found for one in block]
         for flight in self._flights:
             if not isinstance(flight.rows, slice):
-                at = np.flatnonzero((flight.back_at_ns >= start_ns) & (flight.back_at_ns < end_ns))
+                at = np.flatnonzero(within(flight.back_at_ns, start_ns, end_ns))
                 if len(at):
                     rows = flight.rows[at]
-                    take(flight.samples(rows, at, self._clock(rows)))
-
-    def _report_whole(
-        self, flights: list[Flight], start_ns: int, end_ns: int, take: Callable[[Samples], None]
-    ) -> None:
-        for start in range(0, self._overlay.rows, BLOCK):
-            part = slice(start, min(start + BLOCK, self._overlay.rows))
-            here = [within(f.back_at_ns[part], start_ns, end_ns) for f in flights]
-            merged, again = merge(flights, here, part, self._clock(part))
-            take(merged)
-            for flight, at in again:
-                take(flight.samples(at, at, self._clock(at)))
+                    taken.append(take(flight.samples(rows, at, self._clock(rows))))
+        return taken
 
     def _clock(self, rows: slice | I64) -> I64 | None:
         """Return how far the clocks at the far ends are ahead of ours; None: nowhere."""
@@ -363,7 +414,23 @@ def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
     return groups
 
 
-def _raise_to(newest: I64, rows: slice | I64, times: I64, end_ns: int) -> None:
+def _part_of(rows: slice | I64, at: slice) -> slice | I64:
+    """Return the rows at some positions of a flight."""
+    if isinstance(rows, slice):
+        return slice(rows.start + at.start, rows.start + at.stop)
+    return rows[at]
+
+
+def _rows_at(rows: slice | I64, at: I64) -> I64:
+    return at + rows.start if isinstance(rows, slice) else rows[at]
+
+
+def _last(times: I64) -> int:
+    """Return the last of some times that are not ``NEVER``."""
+    return int(np.max(times, where=times != NEVER, initial=LONG_AGO))
+
+
+def _raise_to(newest: I64, rows: I64, times: I64, end_ns: int) -> None:
     """Raise each row's newest to a time before the end; a row occurs once."""
     newest[rows] = np.maximum(newest[rows], np.where(times < end_ns, times, LONG_AGO))
 

@@ -151,7 +151,9 @@ class World:
         if progress is not None:
             progress(start)
         self.measurement.begin(start, until)
-        edges = self.prober.step(start, until, self._take, self._count)
+        edges, taken = self.prober.step(start, until, self._take, self._count)
+        for alarmed in taken:
+            self._plan_alarms(alarmed)
         self._plan_edges(edges)
         for at_ns, rows in self._alarms:
             self.agenda.at(at_ns, Phase.ALARMS, int(rows[0]), partial(self._alarm, rows))
@@ -186,13 +188,13 @@ class World:
         self.engine.heard(row[mine], at_ns[mine])
         return Edges(edges.at_ns[~fresh], edges.row[~fresh], edges.kind[~fresh])
 
-    def _take(self, samples: Samples) -> None:
-        """Hand reflections to the engine of sites whose agent runs."""
+    def _take(self, samples: Samples) -> Alarmed:
+        """Hand reflections to the engine of sites whose agent runs; return its alarms."""
         arrived = samples.arrived_ns
         if not self.agents.all_running:
             deaf = ~self.agents.running[self.overlay.src[samples.rows]]
             arrived = np.where(deaf, NEVER, arrived)
-        alarmed = self.engine.observe(
+        return self.engine.observe(
             samples.rows,
             sent_ns=samples.sent_ns,
             reflected_ns=samples.reflected_ns,
@@ -200,7 +202,6 @@ class World:
             sequence=samples.sequence,
             heard_count=samples.heard_count,
         )
-        self._plan_alarms(alarmed)
 
     def _count(self, counts: Counts) -> None:
         """Hand the peers' counts of data packets to the engine of sites whose agent runs."""
