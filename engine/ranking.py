@@ -181,7 +181,9 @@ def figures_of(
     what was lost since the change.
     """
     stale = now_ns - health.updated_ns[rows] > policy.stale_ns
-    loss = np.maximum(health.loss_floor_ppm(rows), brownout.estimate_ppm(rows))
+    loss = health.loss_floor_ppm(rows)
+    if policy.features.brownout:
+        loss = np.maximum(loss, brownout.estimate_ppm(rows))
     return Figures(
         rtt_ns=np.where(stale, -1, health.srtt_ns[rows]),
         jitter_ns=np.where(stale, -1, health.jitter_ns(rows)),
