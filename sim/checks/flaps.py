@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import distinct
 from patronus.engine.forwarding import CANDIDATES
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
@@ -36,7 +37,8 @@ class Flaps:
     def see(self, at_ns: I64, entries: I64, before: I32, after: I32) -> Bools:
         """Return which moves are flaps; moves are in order of (entry, time)."""
         self._make_room(entries)
-        turn = np.arange(len(entries)) - np.searchsorted(entries, entries)
+        first = np.flatnonzero(np.diff(entries, prepend=-1))
+        turn = np.arange(len(entries)) - np.repeat(first, np.diff(first, append=len(entries)))
         flaps = np.zeros(len(entries), dtype=np.bool_)
         for number in range(int(turn.max(initial=-1)) + 1):
             at = np.flatnonzero(turn == number)
@@ -50,7 +52,7 @@ class Flaps:
         return flaps
 
     def _make_room(self, entries: I64) -> None:
-        new = np.unique(entries[self._place[entries] < 0])
+        new = distinct(entries[self._place[entries] < 0])
         self._place[new] = np.arange(self._places, self._places + len(new), dtype=np.int32)
         self._places += len(new)
         more = self._places - len(self._row)

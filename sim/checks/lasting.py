@@ -1,50 +1,86 @@
-"""States that are forgiven for a while: what lasts longer than a bound counts once."""
+"""States that are forgiven for a while, and who has been in one for too long.
+
+Both classes keep one small number an entry and a queue of who fell ill when, so that
+looking at them costs nothing while nobody does.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
-from patronus.engine.overlay import I64
+from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
-from patronus.engine.units import NEVER
+from patronus.engine.units import SECOND
+from patronus.sim.wire import WINDOW_NS
+
+GRACE_NS: Final = SECOND
+"""Nobody looks for another way sooner: nearly every failure is over by then."""
+
+_WELL: Final = np.iinfo(np.int32).min
 
 
 class Lasting:
-    """Entries that are in a bad state, and since when."""
+    """Entries that are in a bad state; what lasts longer than a bound comes out once."""
 
-    def __init__(self, bound_ns: int) -> None:
-        self.bound_ns = bound_ns
-        self._entries: I64 = np.zeros(0, dtype=np.int64)
-        self._since_ns: I64 = np.zeros(0, dtype=np.int64)
-        self._told: Bools = np.zeros(0, dtype=np.bool_)
-        self._next_ns = NEVER
-
-    def __len__(self) -> int:
-        """Return how many entries are in the state."""
-        return len(self._entries)
+    def __init__(self, entries: int, bound_ns: int) -> None:
+        self._bound_ns = bound_ns
+        # Times are numbers of steps of the grid, to be small.
+        self._since: I32 = np.full(entries, _WELL, dtype=np.int32)
+        self._queue: deque[tuple[int, I64]] = deque()
 
     def update(self, entries: I64, bad: Bools, now_ns: int) -> None:
-        """Take the state of some entries (ascending, each once); the others are as before."""
-        fine, ill = entries[~bad], entries[bad]
-        if not len(ill) and not len(self._entries):
-            return
-        stays = ~np.isin(self._entries, fine, assume_unique=True)
-        new = ill[~np.isin(ill, self._entries, assume_unique=True)]
-        both = np.concatenate([self._entries[stays], new])
-        order = np.argsort(both, kind="stable")
-        since = np.full(len(new), now_ns, dtype=np.int64)
-        self._entries = both[order]
-        self._since_ns = np.concatenate([self._since_ns[stays], since])[order]
-        self._told = np.concatenate([self._told[stays], np.zeros(len(new), dtype=np.bool_)])[order]
-        self._plan()
+        """Take the state of some entries on the grid; the others are as before."""
+        step = now_ns // WINDOW_NS
+        self._since[entries[~bad]] = _WELL
+        ill = entries[bad]
+        new = ill[self._since[ill] == _WELL]
+        if len(new):
+            self._since[new] = step
+            self._queue.append((step, new))
 
-    def over(self, now_ns: int) -> tuple[I64, I64]:
-        """Return the entries for which it has just become too long, and since when it lasts."""
-        if now_ns < self._next_ns:
-            return np.zeros((2, 0), dtype=np.int64)[0], np.zeros(0, dtype=np.int64)
-        at = np.flatnonzero(~self._told & (now_ns - self._since_ns > self.bound_ns))
-        self._told[at] = True
-        self._plan()
-        return self._entries[at], self._since_ns[at]
+    def over(self, now_ns: int) -> I64:
+        """Return the entries for which it has just become too long."""
+        found = [np.zeros(0, dtype=np.int64)]
+        while self._queue and now_ns - self._queue[0][0] * WINDOW_NS > self._bound_ns:
+            step, entries = self._queue.popleft()
+            found.append(entries[self._since[entries] == step])
+        return np.concatenate(found)
 
-    def _plan(self) -> None:
-        waiting = self._since_ns[~self._told]
-        self._next_ns = int(waiting.min()) + self.bound_ns + 1 if len(waiting) else NEVER
+
+class Patience:
+    """From a bad way to a violation.
+
+    A way that has been bad for a second is *examined*: is there another one? When there
+    has been one without a break for the rest of the bound, too, nobody can say that
+    nothing could be done, and that is a violation.
+    """
+
+    def __init__(self, entries: int, bound_ns: int, has_other: Callable[[I64], Bools]) -> None:
+        self._has_other = has_other
+        self._bad = Lasting(entries, GRACE_NS)
+        self._needless = Lasting(entries, bound_ns - GRACE_NS)
+        self._examined: Bools = np.zeros(entries, dtype=np.bool_)
+
+    def update(self, entries: I64, bad: Bools, now_ns: int) -> None:
+        """Take the state of the ways of some entries."""
+        self._bad.update(entries, bad, now_ns)
+        fine = entries[~bad]
+        fine = fine[self._examined[fine]]
+        self._examined[fine] = False
+        self._needless.update(fine, np.zeros(len(fine), dtype=np.bool_), now_ns)
+
+    @property
+    def examined(self) -> I64:
+        """The entries whose way has been bad for a second, ascending."""
+        return np.flatnonzero(self._examined)
+
+    def examine(self, again: I64, now_ns: int) -> I64:
+        """Return the violations of now; some examined entries may have other ways than before."""
+        ripe = self._bad.over(now_ns)
+        self._examined[ripe] = True
+        entries = np.concatenate([ripe, again[self._examined[again]]])
+        if len(entries):
+            self._needless.update(entries, self._has_other(entries), now_ns)
+        return self._needless.over(now_ns)

@@ -10,10 +10,9 @@ from patronus.engine.narrative import path_name
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO, MS, PPM
-from patronus.engine.verdict import Figures
 from patronus.sim.checks.findings import Finding, Findings
 from patronus.sim.checks.flaps import Flaps
-from patronus.sim.checks.lasting import Lasting
+from patronus.sim.checks.lasting import Patience
 from patronus.sim.checks.loops import Cycle, Loops
 from patronus.sim.checks.others import Others, Standing
 from patronus.sim.checks.rules import Rules
@@ -46,6 +45,7 @@ class Tables:
         sla_bound_ns: int,
     ) -> None:
         self._world, self._rules, self._found = world, rules, found
+        self._bound_ns, self._sla_bound_ns = bound_ns, sla_bound_ns
         overlay = world.overlay
         self._space = space = world.dataplane.space
         self.truth = Truth(world.wire, world.timeline, world.seed)
@@ -60,11 +60,12 @@ class Tables:
             features=world.scenario.policy.features,
             bound_ns=bound_ns,
         )
-        self._holes, self._misses = Lasting(bound_ns), Lasting(sla_bound_ns)
-        self._poor: Bools = np.zeros(space.entries, dtype=np.bool_)
-        """Entries whose own way is dead or breaks their SLA, whatever else there is."""
+        self._holes = Patience(space.entries, bound_ns, self._could_deliver)
+        self._misses = Patience(space.entries, sla_bound_ns, self._could_keep)
         self._new: list[I64] = [np.arange(space.entries, dtype=np.int64)]
         """Entries to be judged at the next turn."""
+        self._again: list[I64] = []
+        """Entries that may have other ways than before."""
         well = np.ones(space.sites, dtype=np.bool_)
         away_ns = np.full(space.sites, LONG_AGO, dtype=np.int64)
         self._standing = Standing(well, well, well, away_ns)
@@ -131,25 +132,34 @@ class Tables:
         entries, self._new = distinct(np.concatenate(self._new)), [np.zeros(0, dtype=np.int64)]
         for start in range(0, len(entries), _ENTRIES_AT_ONCE):
             part = entries[start : start + _ENTRIES_AT_ONCE]
-            hole, miss = self._states(part)
-            self._holes.update(part, hole, now_ns)
-            self._misses.update(part, miss, now_ns)
-        self._outlasted("black_holes", self._holes, now_ns)
-        self._outlasted("sla_misses", self._misses, now_ns)
+            dead, ill = self._states(part)
+            self._holes.update(part, dead, now_ns)
+            self._misses.update(part, ill, now_ns)
+        again = distinct(np.concatenate([entries[:0], *self._again]))
+        self._again = []
+        for check, patience in (("black_holes", self._holes), ("sla_misses", self._misses)):
+            self._violated(check, patience.examine(again, now_ns), now_ns)
 
     def _follow(self, now_ns: int) -> None:
         """Find the entries whose ways, or whose choices, are not what they were."""
         rows = self.truth.refresh(now_ns)
         if len(rows):
             both = np.concatenate([rows, self.truth.reverse[rows]])
-            poor = np.flatnonzero(self._poor)
-            self._new += [self._ways.crossing(both), poor[self._others.concerned(poor, both)]]
+            self._new.append(self._ways.crossing(both))
+            watched = self._watched()
+            self._again.append(watched[self._others.concerned(watched, both)])
         agents, before = self._world.agents, self._standing
         away_ns = np.where(before.running & ~agents.running, now_ns, before.away_ns)
         now = Standing(agents.running.copy(), agents.reached, agents.lan_up, away_ns)
-        if any(not np.array_equal(a, b) for a, b in zip(now[:3], before[:3], strict=True)):
-            self._new += [np.flatnonzero(self._poor), self._towards(~now.lan_up | ~before.lan_up)]
         self._standing = now
+        if any(not np.array_equal(a, b) for a, b in zip(now[:3], before[:3], strict=True)):
+            sites = before.running != now.running
+            own = np.flatnonzero(np.repeat(sites, self._space.per_site))
+            self._new += [own, self._towards(~now.lan_up | ~before.lan_up)]
+            self._again.append(self._watched())
+
+    def _watched(self) -> I64:
+        return np.concatenate([self._holes.examined, self._misses.examined])
 
     def _towards(self, sites: Bools) -> I64:
         """Return the entries of all sites whose destination has any of some sites for a home."""
@@ -159,23 +169,30 @@ class Tables:
         return (first[:, None] + own[None, :]).ravel()
 
     def _states(self, entries: I64) -> tuple[Bools, Bools]:
-        """Tell which entries are black holes at present, and which break an SLA needlessly."""
-        rules, stand = self._rules, self._standing
+        """Tell whose ways deliver nothing, and whose break the SLA, whatever else there is."""
+        rules = self._rules
         site, number = entries // self._space.per_site, entries % self._space.classes
         variant = rules.of_site[site]
         first, second = self._ways.first[entries], self._ways.second[entries]
         away = ~self._is_home(entries)
         dead = away & self._delivers_nothing(entries, first, second)
-        figures = self.truth.figures(first, second)
-        ill = away & rules.limited[variant, number]
-        ill[ill] = rules.violates(Figures(*(f[ill] for f in figures)), variant[ill], number[ill])
-        self._poor[entries] = dead | ill
-        ill &= stand.running[site]
-        drops = rules.drops[variant, number]
-        hole, keeps = dead & ~drops, ill | (dead & drops)
-        hole[hole] = self._others.deliver(entries[hole], stand)
-        keeps[keeps] = self._others.keep(entries[keeps], stand)
-        return hole | (dead & drops & keeps), ill & keeps
+        ill = away & rules.limited[variant, number] & self._standing.running[site]
+        at = np.flatnonzero(ill)
+        figures = self.truth.figures(first[at], second[at])
+        ill[at] = rules.violates(figures, variant[at], number[at])
+        return dead, ill
+
+    def _could_deliver(self, entries: I64) -> Bools:
+        """Tell who has another way that delivers (a class that drops: that keeps the SLA)."""
+        variant = self._rules.of_site[entries // self._space.per_site]
+        drops = self._rules.drops[variant, entries % self._space.classes]
+        could = np.zeros(len(entries), dtype=np.bool_)
+        could[drops] = self._others.keep(entries[drops], self._standing)
+        could[~drops] = self._others.deliver(entries[~drops], self._standing)
+        return could
+
+    def _could_keep(self, entries: I64) -> Bools:
+        return self._others.keep(entries, self._standing)
 
     def _is_home(self, entries: I64) -> Bools:
         site, rest = np.divmod(entries, self._space.per_site)
@@ -193,20 +210,18 @@ class Tables:
 
     # ------------------------------------------------------------ words
 
-    def _outlasted(self, check: str, lasting: Lasting, now_ns: int) -> None:
-        entries, since_ns = lasting.over(now_ns)
+    def _violated(self, check: str, entries: I64, now_ns: int) -> None:
         self._found.add(check, len(entries))
         keeps = check == "sla_misses"
-        for entry, since in zip(
-            entries[: self._found.room(check)].tolist(), since_ns.tolist(), strict=False
-        ):
+        what, would = (
+            ("breaks the SLA", "would keep it") if keeps else ("delivers nothing", "would deliver")
+        )
+        bound_ns = self._sla_bound_ns if keeps else self._bound_ns
+        for entry in entries[: self._found.room(check)].tolist():
             other = self._others.example(entry, self._standing, keeps=keeps)
             path, better = self._path(entry, int(self._ways.first[entry])), self._path(entry, other)
-            what = "breaks the SLA" if keeps else "delivers nothing"
-            would = "would keep it" if keeps else "would deliver"
-            took = f"{(now_ns - since) // MS} ms"
-            text = f"{path or 'no path'} {what} since {took}, though {better} {would}"
-            self._tell(check, now_ns, entry, text, path)
+            since = f"for more than {bound_ns // MS} ms, though {better} {would}"
+            self._tell(check, now_ns, entry, f"{path or 'no path'} {what} {since}", path)
 
     def _path(self, entry: int, row: int) -> str:
         return path_name(self._world.overlay, row, self._space.key(entry).destination)

@@ -8,15 +8,15 @@ Links are few, so their state is worked out whole when something changed; tunnel
 are many, so only those over links that differ are worked out anew.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from patronus.engine.arrays import distinct
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
-from patronus.engine.units import LONG_AGO, PPM
+from patronus.engine.units import LONG_AGO, MS, PPM
 from patronus.engine.verdict import Figures
 from patronus.sim.faults.effects import LinkEffects, effects
 from patronus.sim.faults.kinds import commanded
@@ -25,6 +25,14 @@ from patronus.sim.timeline import Occurrence, Timeline
 from patronus.sim.wire import Wire
 
 _ROWS_AT_ONCE = 65_536
+
+_NEAR_NS: Final = MS // 2
+_NEAR_PPM: Final = 100
+"""A queue that grows or shrinks by less is not worth looking at thousands of entries; the
+checks have wider margins. A link that dies or comes back always is."""
+
+_State = tuple[I64, I64, I64]
+"""Delay, jitter and survival by link."""
 
 
 class Truth:
@@ -48,7 +56,8 @@ class Truth:
         self._bursty = _bursty_links(timeline, len(wire.underlay.links.names))
         self._native = np.array([_mean_ppm(b) for b in wire.underlay.links.burst], dtype=np.int64)
         self._storms = [o for o in timeline.occurrences if o.rows]
-        self._links = (np.zeros(0, dtype=np.int64),) * 3
+        nothing = np.zeros(0, dtype=np.int64)
+        self._links: _State = (nothing, nothing, nothing)
         self._seen: tuple[object, ...] = ()
         self._at_ns = LONG_AGO
         self._rerouted: list[I64] = []
@@ -68,10 +77,11 @@ class Truth:
         mute = self._storming(now_ns)
         parts = [*self._rerouted, mute]
         if self._news(now_ns):
-            before, self._links = self._links, self._link_state(now_ns)
-            if not first:
-                changed = _different(before, self._links)[: self._wire.neutral]
+            links = self._link_state(now_ns)
+            changed = np.ones(0, dtype=np.bool_) if first else _different(self._links, links)
+            if first or changed.any():
                 parts.append(self._wire.rows_of(np.flatnonzero(changed)))
+                self._links = links if first else _taken(changed, links, self._links)
         self._at_ns, self._rerouted = now_ns, []
         rows = np.arange(self.nowhere) if first else distinct(np.concatenate(parts))
         for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -100,7 +110,7 @@ class Truth:
         mine = np.array([r for part in rows for r in part], dtype=np.int64)
         return np.concatenate([mine, self.reverse[mine].astype(np.int64)])
 
-    def _link_state(self, now_ns: int) -> tuple[I64, I64, I64]:
+    def _link_state(self, now_ns: int) -> _State:
         """Return delay, jitter and survival of each link, the padding and -1 at the end."""
         wire, links = self._wire, self._wire.underlay.links
         every = np.arange(wire.neutral, dtype=np.int64)
@@ -168,10 +178,17 @@ def longest_ns(wire: Wire) -> int:
     return 2 * int(way.max(initial=0))
 
 
-def _different(before: Sequence[I64], after: Sequence[I64]) -> Bools:
-    different = [a != b for a, b in zip(before, after, strict=True)]
-    found: Bools = np.logical_or.reduce(different)
+def _different(before: _State, after: _State) -> Bools:
+    """Tell which links changed by more than nobody cares about, one by one or in sum."""
+    delay, jitter, survive = (np.abs(a - b) for a, b in zip(before, after, strict=True))
+    dead = (before[2] == 0) != (after[2] == 0)
+    found: Bools = dead | (delay > _NEAR_NS) | (jitter > _NEAR_NS) | (survive > _NEAR_PPM)
     return found
+
+
+def _taken(changed: Bools, after: _State, before: _State) -> _State:
+    delay, jitter, survive = (np.where(changed, a, b) for a, b in zip(after, before, strict=True))
+    return delay, jitter, survive
 
 
 def _mean_ppm(burst: Burst | None) -> int:
