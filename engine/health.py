@@ -70,7 +70,7 @@ class Habit(NamedTuple):
     burst_milli: I64
     """Mean number of probes lost in a row, times 1000; 1000 while none was."""
     proven_ppm: I64
-    """Two standard deviations below that: a lost probe or two are no habit yet."""
+    """Two standard deviations of the number of bursts below that: one event proves nothing."""
 
 
 class Probes(NamedTuple):
@@ -285,7 +285,8 @@ class Health:
         burst_milli = np.full(len(lost), 1000, dtype=np.int64)
         some = np.flatnonzero(bursts)
         burst_milli[some] = 1000 * lost[some] // bursts[some]
-        proven = np.maximum(lost - 2 * isqrt(lost), 0)
+        # Probes lost in a row are one event: a cable that was once routed around is no habit.
+        proven = np.maximum(bursts - 2 * isqrt(bursts), 0) * lost // np.maximum(bursts, 1)
         return Habit(_share_ppm(lost, probes), burst_milli, _share_ppm(proven, probes))
 
     def jitter_ns(self, rows: Rows) -> I64:
