@@ -239,8 +239,11 @@ class Engine:
             self._go_down(down, at_ns, Reason.CARRIER_LOST)
 
     def _go_down(self, rows: I64, at_ns: int, reason: Reason) -> None:
-        self.damper.flap(rows, at_ns)
         self._out.detections.extend((int(row), at_ns, "liveness") for row in rows)
+        self._abandon(rows, at_ns, reason)
+
+    def _abandon(self, rows: I64, at_ns: int, reason: Reason) -> None:
+        self.damper.flap(rows, at_ns)
         self._mark(rows)
         if self.policy.features.backups:
             self._leave(rows, at_ns, reason)
@@ -433,27 +436,33 @@ class Engine:
 
     # ------------------------------------------------------------ agents
 
-    def restart(self, site: int, now_ns: int, silent: Bools) -> None:
+    def restart(self, site: int, now_ns: int, *, silent: Bools, latched: Bools) -> None:
         """An agent starts again: it finds stamps and entries, but has no memory."""
         rows = np.arange(*self.overlay.site_start[site : site + 2], dtype=np.int64)
         self.health.forget(rows)
         self.brownout.forget(rows)
         self.ranking.forget(rows)
         self.damper.forget(rows)
-        self.resume(site, now_ns, silent)
+        self.resume(site, now_ns, silent=silent, latched=latched)
 
-    def resume(self, site: int, now_ns: int, silent: Bools) -> None:
+    def resume(self, site: int, now_ns: int, *, silent: Bools, latched: Bools) -> None:
         """An agent that was away compares what it believed with the stamps.
+
+        A tunnel may have been silent and come back meanwhile. Its latch tells, and only
+        the engine will clear that from now on, so it must prove itself like any other.
 
         Args:
             site: whose agent.
             now_ns: the time.
             silent: by row, what the stamps say now.
+            latched: by row, where the dataplane holds a down latch.
         """
         rows = np.arange(*self.overlay.site_start[site : site + 2], dtype=np.int64)
-        believed = self.state[rows] >= State.INIT
-        self._all(rows[believed & silent[rows]], Input.EXPIRE, now_ns)
-        self._all(rows[~believed & ~silent[rows]], Input.CONFIRM, now_ns)
+        self._all(rows[(self.state[rows] >= State.INIT) & silent[rows]], Input.EXPIRE, now_ns)
+        missed = rows[(self.state[rows] == State.UP) & latched[rows]]
+        self.state[missed] = State.DOWN
+        self._abandon(missed, now_ns, Reason.LIVENESS_DOWN)
+        self._all(rows[(self.state[rows] < State.INIT) & ~silent[rows]], Input.CONFIRM, now_ns)
         self._dirty[site] = True
 
     def kernel_moved(self, entries: I64, before: I32, after: I32, now_ns: int) -> None:

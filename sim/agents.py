@@ -133,11 +133,11 @@ class Agents:
         world.dataplane.set_agent(site, stale=False, now_ns=now)
         for moves in self._kept.pop(site, []):
             world.engine.kernel_moved(moves.entries, moves.from_rows, moves.to_rows, now)
-        silent = world.dataplane.since_ns == NEVER
+        silent, latched = world.dataplane.since_ns == NEVER, world.dataplane.latched
         if self._forgetful[site]:
-            world.engine.restart(site, now, silent)
+            world.engine.restart(site, now, silent=silent, latched=latched)
         else:
-            world.engine.resume(site, now, silent)
+            world.engine.resume(site, now, silent=silent, latched=latched)
         self._forgetful[site] = False
         world.carry_out()
 

@@ -100,6 +100,8 @@ class Harm:
             alive[at] &= far_alive & (beyond != NO_ROW)
             keeps[at] &= far_fine[number[at], np.arange(len(at))]
             end[at] = world.overlay.dst[beyond]
+            # Transit has a budget of one: what a transit site would send on is dropped.
+            alive[at] &= world.overlay.is_home(end[at], destination[at])
         alive &= world.agents.lan_up[end]
         return alive, keeps
 
