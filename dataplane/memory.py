@@ -154,6 +154,11 @@ class MemoryDataplane:
         else:
             self._stale_from.pop(site, None)
 
+    @property
+    def due_ns(self) -> int:
+        """No latch falls by itself before this; then :meth:`advance` has something to do."""
+        return self._due_ns
+
     def advance(self, now_ns: int) -> None:
         """Clear the latches that are due by now where no agent does."""
         if now_ns >= self._due_ns:

@@ -77,6 +77,8 @@ class Alarmed(NamedTuple):
 
     rows: I64
     at_ns: I64
+    figures: Figures
+    """What was known of each row at its time."""
 
 
 class Engine:
@@ -191,11 +193,11 @@ class Engine:
             rows, rtt_ns=sample.rtt_ns, jitter_ns=self.health.jitter_ns(rows)
         )
         if not len(loss.alarmed) and not len(delay.alarmed):
-            return Alarmed(loss.alarmed, loss.alarmed)
+            return self._alarmed(loss.alarmed, loss.alarmed)
         alarmed = np.union1d(loss.alarmed, delay.alarmed)
         first = rows.start if isinstance(rows, slice) else 0
         place = alarmed - first if isinstance(rows, slice) else np.searchsorted(rows, alarmed)
-        return Alarmed(alarmed, arrived_ns[place])
+        return self._alarmed(alarmed, arrived_ns[place])
 
     def count(self, rows: I64, *, sent: I64, lost: I64, at_ns: I64) -> Alarmed:
         """Take the peers' counts of data packets on some rows (ascending), as :meth:`observe`.
@@ -208,10 +210,14 @@ class Engine:
         """
         self.health.count(rows, sent=sent, lost=lost)
         alarmed = self.brownout.observe_loss(rows, sent=sent, lost=lost).alarmed
-        return Alarmed(alarmed, at_ns[np.searchsorted(rows, alarmed)])
+        return self._alarmed(alarmed, at_ns[np.searchsorted(rows, alarmed)])
 
-    def figures(self, rows: I64, now_ns: int) -> Figures:
-        """Return what is known of some rows now."""
+    def _alarmed(self, rows: I64, at_ns: I64) -> Alarmed:
+        known = self.figures(rows, at_ns) if len(rows) else Figures(rows, rows, rows)
+        return Alarmed(rows, at_ns, known)
+
+    def figures(self, rows: I64, now_ns: int | I64) -> Figures:
+        """Return what is known of some rows now (one time for all, or one each)."""
         return figures_of(self.health, self.brownout, rows, now_ns, self.policy)
 
     # ------------------------------------------------------------ liveness
@@ -269,13 +275,22 @@ class Engine:
 
     # ------------------------------------------------------------ brownout
 
-    def alarm(self, rows: I64, at_ns: int) -> None:
-        """Act on brownout alarms of one instant: verdicts may get worse at once."""
+    def alarm(self, rows: I64, at_ns: int, figures: Figures | None = None) -> None:
+        """Act on brownout alarms of one instant: verdicts may get worse at once.
+
+        Args:
+            rows: ascending, each once.
+            at_ns: the instant.
+            figures: as :meth:`observe` gave them, for a driver that acts on alarms later
+                than it takes samples; None: what is known by now.
+        """
         if not self.policy.features.brownout:
             return
-        rows = rows[self.state[rows] == State.UP]
+        if figures is None:
+            figures = self.figures(rows, at_ns)
+        up = self.state[rows] == State.UP
+        rows, figures = rows[up], Figures(*(f[up] for f in figures))
         self._out.detections.extend((int(row), at_ns, "brownout") for row in rows)
-        figures = self.figures(rows, at_ns)
         fell = rows[self.ranking.condemn(rows, figures)]
         if len(fell):
             self._mark(fell)

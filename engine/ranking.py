@@ -173,7 +173,7 @@ class Ranking:
 
 
 def figures_of(
-    health: Health, brownout: Brownout, rows: I64, now_ns: int, policy: Policy
+    health: Health, brownout: Brownout, rows: I64, now_ns: int | I64, policy: Policy
 ) -> Figures:
     """Return what is known of some rows; what is older than ``stale_ns`` is unknown.
 

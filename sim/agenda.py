@@ -17,19 +17,21 @@ Action = Callable[[], None]
 class Phase(IntEnum):
     """Order within an instant; SimPy's priority."""
 
-    WIRE = 0
+    MEASURE = 0
+    """The slot that ends here is counted, in the world as it was."""
+    WIRE = 1
     """The world changes: faults begin and end, agents stop and start."""
-    EDGES = 1
+    EDGES = 2
     """Stamps go stale or fresh: the kernel moves, then the engine."""
-    ALARMS = 2
-    LEARN = 3
+    RELEASE = 3
+    """Latches fall by themselves where no agent is."""
+    ALARMS = 4
+    LEARN = 5
     """Announcements arrive."""
-    PROGRAMMED = 4
+    PROGRAMMED = 6
     """The dataplane has installed what the engine wanted."""
-    MEASURE = 5
-    """The slot that ends here is counted."""
-    EVALUATE = 6
-    SLOT = 7
+    EVALUATE = 7
+    SLOT = 8
     """The slot that begins here is computed ahead."""
 
 

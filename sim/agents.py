@@ -1,8 +1,8 @@
 """Agents and the paths between them: who runs, who hears whom, what is planned.
 
 Faults of links are the wire's business. This file applies the others: it stops
-and starts agents, cuts sites off the controller, steps clocks, drains, and takes
-LANs down.
+and starts agents, cuts sites off the controller, steps clocks and takes LANs down;
+what operators do is in :mod:`plans`.
 """
 
 from functools import partial
@@ -19,6 +19,7 @@ from patronus.engine.units import NEVER, SECOND
 from patronus.sim.agenda import Phase
 from patronus.sim.faults.kinds import kind_of
 from patronus.sim.luck import word
+from patronus.sim.plans import Plans
 from patronus.sim.scenario import FaultKind
 from patronus.sim.timeline import Occurrence, Timeline
 
@@ -44,7 +45,10 @@ class Agents:
         self._forgetful: Bools = np.zeros(sites, dtype=np.bool_)
         self._cut = np.zeros(sites, dtype=np.int64)
         self._lan_down = np.zeros(sites, dtype=np.int64)
-        self._drains: dict[int, int] = {}
+        self._stopped_ns: I64 = np.full(sites, NEVER, dtype=np.int64)
+        self._said: dict[int, Announcement] = {}
+        """The last new content of each announcer."""
+        self._plans = Plans(world)
         self._kept: dict[int, list[KernelMoves]] = {}
         self.delay_ns: I64 = self._delays()
 
@@ -80,32 +84,37 @@ class Agents:
                 )  # fmt: skip
 
     def _apply(self, occurrence: Occurrence, *, on: bool) -> None:
-        sites = np.array(occurrence.sites, dtype=np.int64)
-        kind = occurrence.fault.kind
-        step = 1 if on else -1
-        self._lan_down[sites] += step * (kind is FaultKind.LAN_DOWN)
+        kind, step = occurrence.fault.kind, 1 if on else -1
+        if kind is FaultKind.LAN_DOWN:
+            self._lan_down[list(occurrence.sites)] += step
         if on:
             self._world.measurement.fault_begins(occurrence)
         else:
             self._world.measurement.wire_mends()
+        if kind is FaultKind.DRAIN:
+            self._plans.drain(occurrence, on=on)
+        elif kind is FaultKind.HALF_CONFIG:
+            self._plans.configure(occurrence, on=on)
+        elif kind_of(occurrence.fault).carrier:
+            if on:
+                self._carrier(occurrence)
+        else:
+            self._strike(occurrence, on=on)
+
+    def _strike(self, occurrence: Occurrence, *, on: bool) -> None:
+        """Let sites feel a fault of their own, or its end."""
+        kind, step, sites = occurrence.fault.kind, 1 if on else -1, occurrence.sites
         if kind in (FaultKind.SITE_CRASH, FaultKind.AGENT_KILL, FaultKind.AGENT_PAUSE):
-            for site in occurrence.sites:
+            for site in sites:
                 self._hold(site, forgets=kind is not FaultKind.AGENT_PAUSE, on=on)
         elif kind is FaultKind.CONTROLLER_PARTITION:
-            self._cut[sites] += step
+            self._partition(occurrence, step)
         elif kind is FaultKind.CLOCK_JUMP:
-            self._world.prober.clock_ns[sites] += occurrence.fault.jump_ns * step
+            by_ns = step * occurrence.fault.jump_ns
+            self._world.prober.reflections.jump(sites, by_ns, self._world.now_ns)
         elif kind is FaultKind.LAN_DOWN:
-            self._lan(occurrence)
-        elif kind is FaultKind.DRAIN:
-            self._drain(occurrence, on=on)
-        elif kind is FaultKind.HALF_CONFIG:
-            policy = occurrence.fault.policy if on else None
-            self._world.checkers.configured(occurrence.sites, policy)
-            self._world.engine.configure(occurrence.sites, policy, self._world.now_ns)
-            self._world.carry_out()
-        elif kind_of(occurrence.fault).carrier and on:
-            self._carrier(occurrence)
+            for site in sites:
+                self._announce_lan(site)
 
     # ------------------------------------------------------------ stops and starts
 
@@ -115,16 +124,18 @@ class Agents:
         self._forgetful[site] |= forgets
         if on and self.running[site]:
             self.running[site] = False
-            stops = int(self._stops[site])
+            self._stopped_ns[site] = now
             world.agenda.at(
-                now + STALE_NS, Phase.WIRE, f"stale {site}", lambda: self._stale(site, stops)
+                now + STALE_NS, Phase.WIRE, f"stale {site}", lambda: self._stale(site, now)
             )
         elif not on and self._stops[site] == 0:
             self._start(site)
 
-    def _stale(self, site: int, stops: int) -> None:
-        if not self.running[site] and self._stops[site] >= stops:
+    def _stale(self, site: int, stopped_ns: int) -> None:
+        """The kernel has missed the heartbeats of an agent that has not run since."""
+        if not self.running[site] and self._stopped_ns[site] == stopped_ns:
             self._world.dataplane.set_agent(site, stale=True, now_ns=self._world.now_ns)
+            self._world.mind_latches()
 
     def _start(self, site: int) -> None:
         """An agent is back: it reads what its kernel did, then compares stamps."""
@@ -140,6 +151,8 @@ class Agents:
             world.engine.resume(site, now, silent=silent, latched=latched)
         self._forgetful[site] = False
         world.carry_out()
+        self._announce_lan(site)
+        self._plans.catch_up(site)
 
     def keep(self, site: int, moves: KernelMoves) -> None:
         """Keep what a kernel did while its agent was away."""
@@ -157,6 +170,10 @@ class Agents:
     def spread(self, announcement: Announcement) -> None:
         """Send an announcement to every other site that the controller reaches."""
         world, site = self._world, announcement.site
+        if announcement.reach is None:
+            # A repeat brings up to date who missed the content; it changes nothing for others.
+            announcement = self._said[site]
+        self._said[site] = announcement
         if self._cut[site]:
             return
         sites = np.flatnonzero(self._cut == 0)
@@ -173,40 +190,24 @@ class Agents:
         if len(reached):
             self._world.learn(reached, announcement)
 
-    # ------------------------------------------------------------ plans and interfaces
+    def _partition(self, occurrence: Occurrence, step: int) -> None:
+        world, sites = self._world, list(occurrence.sites)
+        self._cut[sites] += step
+        control = world.scenario.control
+        for site in sites if step < 0 else []:
+            world.agenda.at(
+                world.now_ns + control.delay_ns + control.jitter_ns, Phase.LEARN,
+                len(world.overlay.sites) + 1 + site, partial(self._plans.catch_up, site),
+            )  # fmt: skip
 
-    def _lan(self, occurrence: Occurrence) -> None:
-        world = self._world
-        for site in occurrence.sites:
-            if self.running[site]:
-                world.engine.set_lan(site, up=bool(self.lan_up[site]), now_ns=world.now_ns)
-        world.carry_out()
+    # ------------------------------------------------------------ interfaces
 
-    def _drain(self, occurrence: Occurrence, *, on: bool) -> None:
-        """Drain both ends of the tunnels of some attachments; the far ends hear of it later."""
-        overlay, world = self._world.overlay, self._world
-        mine = np.isin(overlay.src, occurrence.sites) & np.isin(
-            overlay.transport, occurrence.transports
-        )
-        rows = np.flatnonzero(mine)
-        self._drain_rows(rows, on=on)
-        far = overlay.reverse[rows].astype(np.int64)
-        delay = world.scenario.control.delay_ns + world.scenario.control.jitter_ns
-        world.agenda.at(
-            world.now_ns + delay, Phase.LEARN, len(overlay.sites),
-            lambda: self._drain_rows(far[self._cut[overlay.src[far]] == 0], on=on),
-        )  # fmt: skip
-
-    def _drain_rows(self, rows: I64, *, on: bool) -> None:
-        world, change = self._world, []
-        for row in rows.tolist():
-            before = self._drains.get(row, 0)
-            self._drains[row] = max(0, before + (1 if on else -1))
-            if (before == 0) == on:
-                change.append(row)
-        running = np.array([r for r in change if self.running[world.overlay.src[r]]], np.int64)
-        world.engine.drain(running, world.now_ns, on=on)
-        world.carry_out()
+    def _announce_lan(self, site: int) -> None:
+        """Let an agent that runs tell the others how its own side is, if that is news."""
+        world, up = self._world, bool(self.lan_up[site])
+        if self.running[site] and up != world.engine.lan_up[site]:
+            world.engine.set_lan(site, up=up, now_ns=world.now_ns)
+            world.carry_out()
 
     def _carrier(self, occurrence: Occurrence) -> None:
         """A dead access link is seen at once by the site whose interface it is."""

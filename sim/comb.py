@@ -2,7 +2,8 @@
 
 The teeth of the comb have a keyed phase. Each packet takes the tunnel that the
 dataplane would give it at its own instant, over at most two legs, and meets the
-wire there. Nothing is read back from parameters: what is reported was counted.
+wire there. (The site in between is asked for that same instant, a delay too early.)
+Nothing is read back from parameters: what is reported was counted.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.selection import Bools
 from patronus.engine.units import MS, NEVER
-from patronus.sim.exposures import Move
 from patronus.sim.luck import object_keys, words
+from patronus.sim.pointers import Pointers
 from patronus.sim.wire import Wire
 
 TOOTH_NS: Final = 10 * MS
@@ -63,8 +64,7 @@ class Comb:
         start_ns: int,
         end_ns: int,
         *,
-        used: I32,
-        moves: list[Move],
+        pointers: Pointers,
         lan_up: Bools,
     ) -> Teeth:
         """Send what is due in a slot.
@@ -74,8 +74,7 @@ class Comb:
             keys: their keys of luck.
             start_ns: of the slot.
             end_ns: of the slot, at most one wire window later.
-            used: the row of every entry when the slot began.
-            moves: what changed in the slot, in order of time.
+            pointers: what carried each entry when.
             lan_up: by site, whether its own side delivers.
         """
         phase = (keys % np.uint64(TOOTH_NS)).astype(np.int64)
@@ -86,8 +85,7 @@ class Comb:
         inside = (sent >= start_ns) & (sent < end_ns)
         word = words(np.broadcast_to(keys[:, None], sent.shape).ravel(), ordinal.ravel())
         word = word.reshape(sent.shape)
-        route = _Route(used, moves)
-        rows = route.rows(entries, sent)
+        rows = pointers.rows(entries, sent)
         number, destination = self._targets(entries)
         size = self._packet_bytes[number]
         arrived, copies = self._leg(rows, sent, word, size, inside)
@@ -97,7 +95,7 @@ class Comb:
         if onward.any():
             at = np.nonzero(onward)
             via = (ends[at] * self._space.destinations + destination[at[0]]) * self._space.classes
-            second = route.rows((via + number[at[0]])[:, None], sent[at][:, None])[:, 0]
+            second = pointers.at(via + number[at[0]], sent[at])
             # Transit has a budget of one: the second leg must be direct.
             far = np.where(second == NO_ROW, -1, self._overlay.dst[second])
             direct = self._overlay.is_home(far, destination[at[0]])
@@ -129,34 +127,3 @@ class Comb:
         )
         arrived[at], copies[at] = times, number
         return arrived, copies
-
-
-class _Route:
-    """Which row carried an entry at an instant of the slot."""
-
-    def __init__(self, used: I32, moves: list[Move]) -> None:
-        self._used = used
-        if moves:
-            self._entries = np.concatenate([m.entries for m in moves])
-            times = [np.full(len(m.entries), m.at_ns, dtype=np.int64) for m in moves]
-            self._times, rows = np.concatenate(times), np.concatenate([m.rows for m in moves])
-            order = np.lexsort((np.arange(len(rows)), self._times, self._entries))
-            self._entries, self._times = self._entries[order], self._times[order]
-            self._rows = rows[order]
-        else:
-            self._entries = np.zeros(0, dtype=np.int64)
-
-    def rows(self, entries: I64, at_ns: I64) -> I32:
-        """Return rows of shape ``at_ns``, whose first axis goes with ``entries``."""
-        flat = entries.ravel()
-        rows = np.broadcast_to(self._used[flat][:, None], at_ns.shape).copy()
-        if not len(self._entries):
-            return rows
-        low = np.searchsorted(self._entries, flat, side="left")
-        high = np.searchsorted(self._entries, flat, side="right")
-        for turn in range(int((high - low).max(initial=0))):
-            move = low + turn
-            has = np.flatnonzero(move < high)
-            since = at_ns[has] >= self._times[move[has]][:, None]
-            rows[has] = np.where(since, self._rows[move[has]][:, None], rows[has])
-        return rows

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from patronus.engine.arrays import distinct
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
@@ -85,6 +86,7 @@ class Ledger:
         self.switch_ns: I64 = np.zeros(0, dtype=np.int64)
         self.failover_ns: I64 = np.zeros(0, dtype=np.int64)
         self._waiting: I64 | None = None
+        self._waiting_entries: I64 | None = None
 
     def __len__(self) -> int:
         """Return the number of exposures."""
@@ -106,7 +108,7 @@ class Ledger:
         self.moved_by = put(self.moved_by, Kind.END)
         self.switch_ns = put(self.switch_ns, NEVER)
         self.failover_ns = put(self.failover_ns, NEVER)
-        self._waiting = None
+        self._waiting = self._waiting_entries = None
         return np.arange(first, first + count, dtype=np.int64)
 
     @property
@@ -116,6 +118,13 @@ class Ledger:
             open_ones = np.flatnonzero((self.switch_ns == NEVER) | (self.failover_ns == NEVER))
             self._waiting = open_ones[np.argsort(self.entry[open_ones], kind="stable")]
         return self._waiting
+
+    @property
+    def waiting_entries(self) -> I64:
+        """The entries of :attr:`waiting`, ascending, each once."""
+        if self._waiting_entries is None:
+            self._waiting_entries = distinct(self.entry[self.waiting])
+        return self._waiting_entries
 
     def settled_ns(self, exposures: I64) -> I64:
         """Return when nothing more can be learnt of exposures, ``NEVER`` while something can."""
@@ -131,18 +140,17 @@ class Ledger:
         alive, fine = truth(self.entry[found.exposure], found.row, found.at_ns)
         works = alive & (self.hard[found.exposure] | fine)
         works &= found.at_ns >= self.t0_ns[found.exposure]
-        self._mark(found, works & (found.kind != Kind.ACK), self.switch_ns, moved=True)
+        # An installed choice that works carries the packets, even where none had to move.
+        self._mark(found, works, self.switch_ns, moved=True)
         installed = (found.kind == Kind.ACK) | (found.kind == Kind.END)
         self._mark(found, works & installed, self.failover_ns, moved=False)
-        # An installed choice that works carries the packets, even where none had to move.
-        self._mark(found, works & installed, self.switch_ns, moved=True)
-        self._waiting = None
+        self._waiting = self._waiting_entries = None
 
     def _candidates(self, moves: Sequence[Move]) -> Candidates:
         """Pair every move with the exposures that wait for its entries."""
         waiting = self.waiting
         entry, parts = self.entry[waiting], []
-        for move in moves:
+        for move in sorted(moves, key=lambda m: m.at_ns):
             low = np.searchsorted(entry, move.entries, side="left")
             count = np.searchsorted(entry, move.entries, side="right") - low
             total = int(count.sum())

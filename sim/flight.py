@@ -1,5 +1,6 @@
 """Probes that were sent together, on their way out and back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -73,19 +74,13 @@ class Flight:
     mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Positions of the probes whose H bit is clear."""
 
-    def samples(self, rows: slice | I64, at: slice | I64, clock_ns: I64 | None) -> Samples:
-        """Return the samples at some positions, which stand for ``rows``.
-
-        Args:
-            rows: for the record.
-            at: positions in the flight.
-            clock_ns: how far each peer's clock is ahead of the sender's; None: nowhere.
-        """
+    def samples(self, rows: slice | I64, at: slice | I64) -> Samples:
+        """Return the samples at some positions, which stand for ``rows``; all clocks agree."""
         reflected = self.heard_at_ns[at]
         return Samples(
             rows,
             self.sent_ns[at],
-            reflected if clock_ns is None else reflected + clock_ns,
+            reflected,
             self.back_at_ns[at],
             np.full(len(reflected), self.ordinal, dtype=np.int64),
             self.heard_count[at],
@@ -93,7 +88,10 @@ class Flight:
 
 
 def merge(
-    flights: list[Flight], here: list[Bools], part: slice, clock_ns: I64 | None
+    flights: list[Flight],
+    here: list[Bools],
+    part: slice,
+    samples: Callable[[Flight, slice, slice], Samples],
 ) -> tuple[Samples, list[tuple[Flight, I64]]]:
     """Lay flights of all rows over each other, the oldest on top.
 
@@ -101,7 +99,7 @@ def merge(
         flights: oldest first.
         here: which rows' reflections count, by flight, for the rows of ``part``.
         part: a block of rows.
-        clock_ns: as in :meth:`Flight.samples`.
+        samples: gives those of a flight, as :meth:`Flight.samples`.
 
     Returns:
         Each row's first reflection, and (flight, rows) of the later ones in order.
@@ -109,13 +107,13 @@ def merge(
     used = [(f, h) for f, h in zip(flights, here, strict=True) if h.any()]
     if not used:
         used = [(flights[-1], here[-1])]
-    merged, taken = used[0][0].samples(part, part, clock_ns), used[0][1]
+    merged, taken = samples(used[0][0], part, part), used[0][1]
     again: list[tuple[Flight, I64]] = []
     for flight, now in used[1:]:
         both = np.flatnonzero(now & taken)
         if len(both):
             again.append((flight, both + part.start))
-        merged = merged.over(flight.samples(part, part, clock_ns), taken)
+        merged = merged.over(samples(flight, part, part), taken)
         taken = taken | now
     return merged if taken.all() else merged.keep(taken), again
 

@@ -16,6 +16,7 @@ from patronus.engine.selection import Bools
 from patronus.engine.units import PPM
 from patronus.engine.verdict import COMPLIANT, Figures, verdict
 from patronus.sim.exposures import Exposed
+from patronus.sim.pointers import Pointers
 from patronus.sim.tally import has_limits
 from patronus.sim.timeline import Occurrence
 
@@ -78,10 +79,12 @@ class Harm:
 
     # ------------------------------------------------------------ paths
 
-    def path_truth(self, entries: I64, rows: I64, at_ns: I64) -> tuple[Bools, Bools]:
+    def path_truth(
+        self, pointers: Pointers, entries: I64, rows: I64, at_ns: I64
+    ) -> tuple[Bools, Bools]:
         """Return whether paths deliver at least half, and whether they keep their class's SLA.
 
-        A path is an entry and its first tunnel; the rest is read off the tables.
+        A path is an entry and its first tunnel; the rest is read off the tables of the slot.
         """
         world, space = self._world, self._world.engine.space
         number, here = entries % space.classes, np.arange(len(entries))
@@ -95,7 +98,7 @@ class Harm:
         at = np.flatnonzero(onward)
         if len(at):
             second = (end[at] * space.destinations + destination[at]) * space.classes + number[at]
-            beyond = world.dataplane.used[second].astype(np.int64)
+            beyond = pointers.at(second, at_ns[at]).astype(np.int64)
             far_alive, far_fine = self.truth(np.maximum(beyond, 0), at_ns[at])
             alive[at] &= far_alive & (beyond != NO_ROW)
             keeps[at] &= far_fine[number[at], np.arange(len(at))]

@@ -12,7 +12,7 @@ import numpy as np
 from patronus.dataplane.protocol import KernelMoves
 from patronus.engine.arrays import distinct
 from patronus.engine.fingerprint import U64, name_key
-from patronus.engine.forwarding import ForwardingDelta
+from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER, SECOND
@@ -20,6 +20,7 @@ from patronus.sim.agenda import Phase
 from patronus.sim.comb import TOOTH_NS, Comb
 from patronus.sim.exposures import Exposed, Kind, Ledger, Move
 from patronus.sim.harm import Harm
+from patronus.sim.pointers import Pointers
 from patronus.sim.records import Records
 from patronus.sim.scenario import FaultKind
 from patronus.sim.tally import Tally, spoiling_teeth, teeth_between
@@ -98,16 +99,31 @@ class Measurement:
         self._world.checkers.kernel(moves)
         for at_ns in np.unique(moves.at_ns).tolist():
             now = moves.at_ns == at_ns
-            self._moves.append(Move(at_ns, Kind.KERNEL, moves.entries[now], moves.to_rows[now]))
+            self._note(Move(at_ns, Kind.KERNEL, moves.entries[now], moves.to_rows[now]))
 
     def programmed(self, delta: ForwardingDelta, moved: Bools) -> None:
         """The engine's choice is installed; some of it changed where packets go."""
         now = self._world.now_ns
         used = self._world.dataplane.used[delta.entries]
         if moved.any():
-            self._moves.append(Move(now, Kind.ENGINE, delta.entries[moved], used[moved]))
+            self._note(Move(now, Kind.ENGINE, delta.entries[moved], used[moved]))
             self._world.checkers.moved(now, delta.entries[moved], used[moved])
-        self._moves.append(Move(now, Kind.ACK, delta.entries, used))
+        self._note(Move(now, Kind.ACK, delta.entries, used))
+
+    def _note(self, move: Move) -> None:
+        """Keep a move, and what it means to waiting entries that lead through its site."""
+        self._moves.append(move)
+        world = self._world
+        sites = distinct(move.entries // world.engine.space.per_site)
+        sites = sites[np.isin(sites, world.overlay.transit)]
+        waiting = self.ledger.waiting_entries
+        if len(sites) and len(waiting):
+            first = world.dataplane.used[waiting]
+            waiting = waiting[(first != NO_ROW) & np.isin(world.overlay.dst[first], sites)]
+            second, onward = world.second_leg(waiting)
+            hit = waiting[onward & np.isin(second, move.entries)]
+            if len(hit):
+                self._moves.append(move._replace(entries=hit, rows=world.dataplane.used[hit]))
 
     def detected(self, row: int, at_ns: int, layer: str) -> None:
         """The engine took a tunnel for down, or raised an alarm."""
@@ -152,7 +168,7 @@ class Measurement:
 
     def wire_mends(self) -> None:
         """A fault has ended or a provider routes around it: the path in use may work again."""
-        entries = distinct(self.ledger.entry[self.ledger.waiting])
+        entries = self.ledger.waiting_entries
         if len(entries):
             used = self._world.dataplane.used[entries]
             self._moves.append(Move(self._world.now_ns, Kind.END, entries, used))
@@ -178,30 +194,24 @@ class Measurement:
 
     def end(self, start_ns: int, until_ns: int) -> None:
         """Settle exposures and count the packets of a slot."""
-        if self._started:
-            self.ledger.settle(self._moves + self._far_moves(), self.harm.path_truth)
-            self._send(start_ns, until_ns)
         # What moves between here and the next beginning belongs to the next slot.
-        self._moves = []
-        if until_ns % SECOND == 0 and self._started and until_ns > 0:
+        moves, self._moves = self._moves, []
+        if not self._started:
+            return
+        moved = [m for m in moves if m.kind in {Kind.KERNEL, Kind.ENGINE}]
+        pointers = Pointers(self._began_used, moved)
+        self.ledger.settle(moves, partial(self.harm.path_truth, pointers))
+        self._send(start_ns, until_ns, pointers)
+        if until_ns % SECOND == 0:
             self._close_second(until_ns)
 
-    def _far_moves(self) -> list[Move]:
-        """Return moves of waiting entries that a transit site has made further on."""
-        world = self._world
-        moves = [m for m in self._moves if m.kind is not Kind.END]
-        moved = np.concatenate([m.entries for m in moves]) if moves else self._active[:0]
-        between = np.isin(moved // world.engine.space.per_site, world.overlay.transit)
-        waiting = distinct(self.ledger.entry[self.ledger.waiting])
-        if not between.any() or not len(waiting):
-            return []
-        second, onward = world.second_leg(waiting)
-        waiting, second = waiting[onward], second[onward]
-        used = world.dataplane.used[waiting]
-        hits = [(m, np.isin(second, m.entries)) for m in moves]
-        return [Move(m.at_ns, m.kind, waiting[hit], used[hit]) for m, hit in hits if hit.any()]
+    def finish(self, end_ns: int) -> None:
+        """The run is over; the second that it ends in may not be whole."""
+        if self._started and end_ns > 0 and end_ns % SECOND:
+            self._close_second(end_ns)
+        self.tally.finish()
 
-    def _send(self, start_ns: int, until_ns: int) -> None:
+    def _send(self, start_ns: int, until_ns: int, pointers: Pointers) -> None:
         active = self._active
         entries, streams = self.ledger.entry[active], self._stream[active]
         everything = np.concatenate([self._flows, entries])
@@ -213,8 +223,7 @@ class Measurement:
             keys,
             start_ns,
             until_ns,
-            used=self._began_used,
-            moves=[m for m in self._moves if m.kind in {Kind.KERNEL, Kind.ENGINE}],
+            pointers=pointers,
             lan_up=self._world.agents.lan_up,
         )
         self._world.checkers.comb(keys, start_ns, until_ns, teeth)
@@ -222,7 +231,8 @@ class Measurement:
         flows = len(self._flows)
         teeth.inside[flows:] &= teeth.sent_ns[flows:] >= self.ledger.t0_ns[active][:, None]
         self.tally.count(np.concatenate([self._flow_streams, streams]), teeth)
-        self._active = active[self.ledger.settled_ns(active) > until_ns - SETTLE_NS]
+        if until_ns % WINDOW_NS == 0:
+            self._active = active[self.ledger.settled_ns(active) > until_ns - SETTLE_NS]
 
     # ------------------------------------------------------------ what exposures cost
 
@@ -262,7 +272,8 @@ class Measurement:
         second = self.tally.close_second(self._flow_streams)
         self._world.checkers.second(second)
         used = self._world.dataplane.used[self._flows]
-        self.records.seconds.append((until_ns - SECOND, used.copy(), second))
+        start_ns = (until_ns - 1) // SECOND * SECOND
+        self.records.seconds.append((start_ns, used.copy(), second))
         others = self._stream[self._stream >= 0]
         if len(others):
             self.tally.close_second(others)

@@ -12,8 +12,8 @@ here. For each slot the prober
    returns the exact edges of silence;
 3. hands the reflections that came back to the engine's estimators.
 
-In one direction of one tunnel probes do not overtake each other (queues are first
-in, first out), unless a reordering fault says so.
+In one direction of one tunnel probes do not overtake each other: queues are first
+in, first out, and a reordering fault holds back users' packets alone.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,9 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, SECOND
-from patronus.sim.flight import BLOCK, Counts, Flight, Samples, merge, places, within
+from patronus.sim.flight import BLOCK, Counts, Flight, Samples, places, within
 from patronus.sim.luck import binomial, object_keys, words
+from patronus.sim.reflections import Reflections, Slot
 from patronus.sim.wire import Wire
 
 T = TypeVar("T")
@@ -61,8 +62,6 @@ class Prober:
         self._overlay, self._wire, self._dataplane = overlay, wire, dataplane
         rows = overlay.rows
         self.silent: Bools = np.ones(rows, dtype=np.bool_)
-        self.clock_ns: I64 = np.zeros(len(overlay.sites), dtype=np.int64)
-        """How far each site's clock is off; it shows in one-way figures only."""
         self.data_rate_pps: I64 = np.zeros(rows, dtype=np.int64)
         """Data packets a second that the dataplanes count on each row; see :meth:`carry`."""
         self._counting: Bools = np.zeros(rows, dtype=np.bool_)
@@ -71,7 +70,6 @@ class Prober:
         self.lost = 0
         self._heard_count: I64 = np.zeros(rows, dtype=np.int64)
         self._data: I64 = np.zeros((rows, 2), dtype=np.int64)
-        self._reported: I64 = np.zeros((rows, 2), dtype=np.int64)
         self._last_heard_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
         self._last_back_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
         self._last_sent_ns: I64 = np.full(rows, NEVER, dtype=np.int64)
@@ -79,6 +77,7 @@ class Prober:
         phase = words(object_keys(seed, "phase", overlay.key), 0)
         self._groups = list(_groups(overlay, policy, phase))
         self._flights: list[Flight] = []
+        self.reflections = Reflections(overlay)
         self._pool: ThreadPoolExecutor | None = None
 
     def step(
@@ -86,7 +85,7 @@ class Prober:
         start_ns: int,
         end_ns: int,
         take: Callable[[Samples], T],
-        count: Callable[[Counts], None],
+        count: Callable[[Counts], T],
     ) -> tuple[Edges, list[T]]:
         """Go through a slot; hand over samples and counts.
 
@@ -95,18 +94,18 @@ class Prober:
             end_ns: of the slot.
             take: called with samples, for large overlays from two threads at once, but
                 never with one row in both.
-            count: called with the counts of data packets.
+            count: called likewise with the counts of data packets.
 
         Returns:
-            The edges in order of time, and what ``take`` returned, in order of rows.
+            The edges in order of time, and what ``take`` and ``count`` returned.
         """
         self._wire.begin(start_ns, end_ns)
         for group in self._groups:
             self._send(group, start_ns, end_ns)
         edges = self._stamp(start_ns, end_ns)
-        taken = self._report(start_ns, end_ns, take)
-        for flight in self._flights:
-            self._report_data(flight, start_ns, end_ns, count)
+        taken = self.reflections.hand_over(
+            Slot(self._flights, start_ns, end_ns), take, count, self._by_blocks
+        )
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
         return edges, taken
 
@@ -147,8 +146,11 @@ class Prober:
 
         def fly(at: slice) -> tuple[int, int]:
             part = _part_of(rows, at)
-            self._wire.round_trip(part, sent_ns[at], ordinal, there[at], back[at])
-            self._in_order(part, there[at], back[at])
+            word = self._wire.word(part, ordinal)
+            self._wire.outward(part, sent_ns[at], word, there[at])
+            _in_order(part, there[at], self._last_heard_ns)
+            self._wire.homeward(part, there[at], word, back[at])
+            _in_order(part, back[at], self._last_back_ns)
             self._heard_count[part] += there[at] != NEVER
             heard[at] = self._heard_count[part]
             last = max(_last(there[at]), _last(back[at]))
@@ -171,14 +173,6 @@ class Prober:
         )
         self._flights.append(flight)
         self._set_mute(flight)
-
-    def _in_order(self, rows: slice | I64, there: I64, back: I64) -> None:
-        """Let no probe overtake the one before it in its direction."""
-        for times, last in ((there, self._last_heard_ns), (back, self._last_back_ns)):
-            lost = times == NEVER
-            np.maximum(times, last[rows] + 1, out=times)
-            last[rows] = np.where(lost, last[rows], times)
-            times[lost] = NEVER
 
     def _count_data(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> tuple[I64, I64]:
         """Count the data packets that went before each probe, and draw how many were lost.
@@ -209,23 +203,8 @@ class Prober:
         self.data_rate_pps = rate_pps
         # A row that traffic has left still owes the report of its last packets: if it was
         # left because it went dark, that comes with the first reflection afterwards.
-        self._counting = (rate_pps > 0) | (self._data != self._reported).any(axis=1)
+        self._counting = (rate_pps > 0) | (self._data != self.reflections.reported).any(axis=1)
         self._busy = np.flatnonzero(self._counting).astype(np.int64)
-
-    def _report_data(
-        self, flight: Flight, start_ns: int, end_ns: int, count: Callable[[Counts], None]
-    ) -> None:
-        """Hand over the data counts that came back with a flight's reflections."""
-        if not len(flight.data_at):
-            return
-        back = flight.back_at_ns[flight.data_at]
-        here = (back >= start_ns) & (back < end_ns)
-        at = flight.data_at[here]
-        if len(at):
-            rows = at + flight.rows.start if isinstance(flight.rows, slice) else flight.rows[at]
-            new = flight.data[here] - self._reported[rows]
-            self._reported[rows] = flight.data[here]
-            count(Counts(rows, new[:, 0], new[:, 1], back[here]))
 
     def _set_mute(self, flight: Flight) -> None:
         """Find the probes that leave with a clear H bit: their senders hear nothing."""
@@ -311,6 +290,7 @@ class Prober:
             return None
         newest = np.full(self._overlay.rows, LONG_AGO, dtype=np.int64)
         for flight in some:
+            assert not isinstance(flight.rows, slice)
             _raise_to(newest, flight.rows, flight.back_at_ns, end_ns)
             _raise_to(newest, self._reverse(flight.rows), flight.heard_at_ns, end_ns)
         return newest
@@ -367,40 +347,6 @@ class Prober:
         inside = (at_ns >= start_ns) & (at_ns < end_ns)
         return row[inside], at_ns[inside], proof[inside].astype(np.bool_)
 
-    # ------------------------------------------------------------ reporting
-
-    def _report(self, start_ns: int, end_ns: int, take: Callable[[Samples], T]) -> list[T]:
-        """Hand over the reflections that came back in the slot, each row's in order.
-
-        Most rows have just one, from this flight or the one before: those of all whole
-        flights are laid over each other, so that the engine works on slices.
-        """
-        whole = [f for f in self._flights if isinstance(f.rows, slice)]
-
-        def report(part: slice) -> list[T]:
-            here = [within(f.back_at_ns[part], start_ns, end_ns) for f in whole]
-            merged, again = merge(whole, here, part, self._clock(part))
-            taken = [take(merged)]
-            return taken + [take(f.samples(at, at, self._clock(at))) for f, at in again]
-
-        found = self._by_blocks(self._overlay.rows, report) if whole else []
-        taken = [one for block in found for one in block]
-        for flight in self._flights:
-            if not isinstance(flight.rows, slice):
-                at = np.flatnonzero(within(flight.back_at_ns, start_ns, end_ns))
-                if len(at):
-                    rows = flight.rows[at]
-                    taken.append(take(flight.samples(rows, at, self._clock(rows))))
-        return taken
-
-    def _clock(self, rows: slice | I64) -> I64 | None:
-        """Return how far the clocks at the far ends are ahead of ours; None: nowhere."""
-        if not self.clock_ns.any():
-            return None
-        src, dst = self._overlay.src[rows], self._overlay.dst[rows]
-        ahead: I64 = self.clock_ns[dst] - self.clock_ns[src]
-        return ahead
-
 
 def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
     """Return the rows by probe interval, with each row's phase."""
@@ -428,6 +374,14 @@ def _rows_at(rows: slice | I64, at: I64) -> I64:
 def _last(times: I64) -> int:
     """Return the last of some times that are not ``NEVER``."""
     return int(np.max(times, where=times != NEVER, initial=LONG_AGO))
+
+
+def _in_order(rows: slice | I64, times: I64, last: I64) -> None:
+    """Let no probe overtake the one before it in its direction."""
+    lost = times == NEVER
+    np.maximum(times, last[rows] + 1, out=times)
+    last[rows] = np.where(lost, last[rows], times)
+    times[lost] = NEVER
 
 
 def _raise_to(newest: I64, rows: I64, times: I64, end_ns: int) -> None:

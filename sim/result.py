@@ -246,7 +246,7 @@ def summary(
         "network_sha256": world.underlay.fingerprint,
         "decisions_sha256": journal.decisions_sha256,
         "journal_sha256": journal.journal_sha256,
-        "simulated_s": (stop.at_ns + scenario.warmup_ns) / SECOND,
+        "simulated_s": (stop.at_ns - world.begin_ns) / SECOND,
         "wall_s": round(wall_s, 3),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "versions": _versions(),

@@ -122,6 +122,12 @@ class Tally:
         self._second[streams, :6] = 0
         return Second(streams, offered, delivered, copies - delivered, delay, jitter, mos, in_sla)
 
+    def finish(self) -> None:
+        """Judge the last teeth, after which nothing has come."""
+        for tooth in range(_AROUND, 2 * _AROUND):
+            around = self._tail[:, tooth - _AROUND :].astype(np.int64)
+            self.outage_ns += (2 * around.sum(axis=1) < around.shape[1]) * TOOTH_NS
+
     def _judge(self, number: I64, delay: I64, jitter: I64, loss: I64) -> tuple[I64, I64]:
         mos = np.full(len(number), -1, dtype=np.int64)
         in_sla = np.full(len(number), -1, dtype=np.int64)

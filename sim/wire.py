@@ -37,7 +37,7 @@ from patronus.sim.luck import (
     threshold,
     words,
 )
-from patronus.sim.topology.routes import segments
+from patronus.sim.topology.routes import segment_sum, segments
 from patronus.sim.underlay import Underlay
 
 WINDOW_NS: Final = 100 * MS
@@ -78,6 +78,8 @@ class Wire:
         self._burst_ppm = np.array(
             [b.loss_ppm if b else 0 for b in (*burst, None, None)], dtype=np.int64
         )
+        self._access_ns, self._segment_ns, self._bound_ns = self._longest_access_ns(), 0, 0
+        """Longest way over both access links, over a provider, and of all there ever were."""
         self._lay_routes()
         self._index_rows()
         links = len(underlay.links.names)
@@ -133,6 +135,9 @@ class Wire:
         filled = np.arange(width)[None, :] < lengths[:, None]
         matrix[filled] = table.links
         matrix[~table.reachable, 0] = -1
+        own = self.underlay.links
+        longest = segment_sum(table, own.delay_ns + own.jitter_ns)
+        self._segment_ns = max(self._segment_ns, int(longest.max(initial=0)))
         return matrix
 
     def _join_routes(self) -> None:
@@ -208,7 +213,7 @@ class Wire:
         """
         self.start_ns, self.end_ns = start_ns, end_ns
         self.rerouted = False
-        self.horizon_ns = horizon = end_ns + self._longest_ns()
+        self.horizon_ns = horizon = end_ns + self._longest_ns() + 1
         self._find_bursts(start_ns, horizon)
         changing = np.union1d(self.effects.changing(start_ns, horizon), self._burst_links)
         one_way = [self._muted(start_ns, horizon)]
@@ -224,14 +229,20 @@ class Wire:
         self.lively = lively
 
     def _longest_ns(self) -> int:
-        """Return a bound on one way's delay, what faults add included."""
-        links = self.underlay.links
-        worst = int(self.delay_ns.max(initial=0) + self.jitter_ns.max(initial=0))
-        if not worst:  # nothing folded yet
-            hop = int((links.delay_ns + links.jitter_ns).max(initial=0))
-            worst = hop * (self.route.shape[1] + 2)
+        """Return a bound on the delay of one way, for all packets that are under way.
+
+        It never falls: a packet may still wait behind one that met a longer route or queue.
+        """
         queues = int(self.congestion_delay_ns.max(initial=0)) * (self.route.shape[1] + 2)
-        return int(worst + queues + self.effects.longest_delay_ns)
+        now_ns = self._access_ns + self._segment_ns + queues + self.effects.longest_delay_ns
+        self._bound_ns = max(self._bound_ns, now_ns)
+        return self._bound_ns
+
+    def _longest_access_ns(self) -> int:
+        links = self.underlay.links
+        longest = links.delay_ns + links.jitter_ns
+        ends = (links_of[links_of >= 0] for links_of in (self.underlay.up, self.underlay.down))
+        return sum(int(longest[of].max(initial=0)) for of in ends)
 
     def _find_bursts(self, start_ns: int, end_ns: int) -> None:
         self._bad = self._bursts.bad(start_ns, end_ns)
@@ -276,14 +287,12 @@ class Wire:
 
     # ------------------------------------------------------------ probes
 
-    def round_trip(
-        self, rows: slice | I64, sent_ns: I64, ordinal: int, there: I64, back: I64
-    ) -> None:
-        """Write when a probe a row arrives at the peer, and when its reflection is back.
+    def word(self, rows: slice | I64, ordinal: int) -> U64:
+        """Return the luck of a probe a row; one word serves both ways."""
+        return words(self.words[rows], ordinal)
 
-        One word of luck a probe serves both ways; ``NEVER`` where it is lost.
-        """
-        word = words(self.words[rows], ordinal)
+    def outward(self, rows: slice | I64, sent_ns: I64, word: U64, there: I64) -> None:
+        """Write when a probe a row arrives at the peer, ``NEVER`` where it is lost."""
         np.add(noise_ns(noise_out(word), self.jitter_ns[rows]), self.delay_ns[rows], out=there)
         there += sent_ns
         lost = hit(loss_out(word), self.limit[rows])
@@ -294,16 +303,22 @@ class Wire:
             noise = noise_ns(noise_out(word[lively]), out.jitter_ns)
             there[lively] = sent_ns[lively] + out.delay_ns + noise
             lost[lively] = hit(loss_out(word[lively]), threshold(out.loss_ppm))
+        there[lost] = NEVER
+
+    def homeward(self, rows: slice | I64, there: I64, word: U64, back: I64) -> None:
+        """Write when the reflection of each probe is back, ``NEVER`` where it is lost."""
+        lost = there == NEVER
         np.add(noise_ns(noise_back(word), self.jitter_back_ns[rows]), there, out=back)
         back += self.delay_back_ns[rows]
         gone = hit(loss_back(word), self.limit_back[rows])
+        lively = np.flatnonzero(self._is_lively[rows] & ~lost)
         if len(lively):
+            row = lively + rows.start if isinstance(rows, slice) else rows[lively]
             home = self.passage(self.overlay.reverse[row].astype(np.int64), there[lively])
             noise = noise_ns(noise_back(word[lively]), home.jitter_ns)
             back[lively] = there[lively] + home.delay_ns + noise
             gone[lively] = hit(loss_back(word[lively]), threshold(home.loss_ppm))
         gone |= lost
-        there[lost] = NEVER
         back[gone] = NEVER
 
     def loss_ppm(self, rows: I64, at_ns: I64) -> I64:

@@ -25,21 +25,25 @@ from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools, select
 from patronus.engine.silence import Edges
 from patronus.engine.units import NEVER, US
+from patronus.engine.verdict import Figures
 from patronus.sim.agenda import Agenda, Phase
 from patronus.sim.agents import Agents
 from patronus.sim.checkers import Checkers
 from patronus.sim.fates import row_fates
 from patronus.sim.faults.compile import compile_faults
 from patronus.sim.faults.effects import effects
+from patronus.sim.faults.kinds import Target, kind_of
 from patronus.sim.faults.outages import hard_down, mutes
 from patronus.sim.flight import Counts, Samples
 from patronus.sim.gauges import Gauges
+from patronus.sim.interruption import Interruption
 from patronus.sim.load import Load
 from patronus.sim.luck import object_keys, words
 from patronus.sim.measurement import Measurement
 from patronus.sim.prober import Prober
 from patronus.sim.scenario import Scenario
 from patronus.sim.selection_policy import PolicySelector, SelectionPolicy
+from patronus.sim.timeline import Timeline
 from patronus.sim.topology import build
 from patronus.sim.traffic import demands
 from patronus.sim.wire import WINDOW_NS, Wire
@@ -109,7 +113,9 @@ class World:
             kernel_failover=policy.features.kernel_failover,
         )
         self.prober = Prober(overlay, policy, self.wire, self.dataplane, seed)
-        self.env = simpy.Environment(initial_time=-scenario.warmup_ns)
+        # A cold start is what is studied, so nothing comes before it.
+        self.begin_ns = 0 if scenario.cold else -scenario.warmup_ns
+        self.env = simpy.Environment(initial_time=self.begin_ns)
         self.agenda = Agenda(self.env)
         self.agents = Agents(self)
         self.demands = demands(scenario, self.network, seed)
@@ -119,7 +125,9 @@ class World:
         self.gauges = Gauges(self)
         self.converged = scenario.cold
         self._turn = self._turns()
-        self._alarms: list[tuple[int, I64]] = []
+        self._breaks = _breaks(self.timeline)
+        self._interruption = Interruption()
+        self._release_ns = NEVER
         self._outages = [
             hard_down(self.timeline, underlay.links, t) for t in range(len(overlay.transports))
         ]
@@ -134,30 +142,37 @@ class World:
         end_ns = min(until_ns, self.scenario.duration_ns)
         self.engine.recording = self.scenario.cold
         self.agents.schedule(self.timeline)
+        over = simpy.Event(self.env)
+
+        def finish() -> None:
+            over.succeed()
+
         self.agenda.at(self.now_ns, Phase.SLOT, 0, lambda: self._slot(end_ns, progress))
-        try:
-            # One step beyond, so that what falls on the end itself still happens.
-            self.env.run(until=end_ns + 1)
-        except KeyboardInterrupt:
-            return Stop(self.now_ns, interrupted=True)
-        return Stop(end_ns, interrupted=False)
+        self.agenda.at(end_ns, Phase.SLOT, 0, finish)
+        stop = Stop(end_ns, interrupted=False)
+        with self._interruption:
+            try:
+                self.env.run(until=over)
+            except KeyboardInterrupt:
+                stop = Stop(self.now_ns, interrupted=True)
+        self.measurement.finish(stop.at_ns)
+        return stop
 
     # ------------------------------------------------------------ slots
 
     def _slot(self, end_ns: int, progress: Callable[[int], None] | None) -> None:
         """Work out a slot ahead and put what follows from it on the agenda."""
         start = self.now_ns
-        until = min(start - start % WINDOW_NS + WINDOW_NS, start + self.slot_ns, end_ns)
+        grid = start - start % WINDOW_NS + WINDOW_NS
+        place = int(np.searchsorted(self._breaks, start, side="right"))
+        until = min(grid, start + self.slot_ns, end_ns, *self._breaks[place : place + 1].tolist())
         if progress is not None:
             progress(start)
+        self._interruption.check()
         self.measurement.begin(start, until)
-        edges, taken = self.prober.step(start, until, self._take, self._count)
-        for alarmed in taken:
-            self._plan_alarms(alarmed)
+        edges, alarms = self.prober.step(start, until, self._take, self._count)
         self._plan_edges(edges)
-        for at_ns, rows in self._alarms:
-            self.agenda.at(at_ns, Phase.ALARMS, int(rows[0]), partial(self._alarm, rows))
-        self._alarms = []
+        self._plan_alarms([alarmed for alarmed in alarms if len(alarmed.rows)])
         self.agenda.at(until, Phase.MEASURE, 0, lambda: self._measure(start, until))
         if until % WINDOW_NS == 0:
             self.agenda.at(until, Phase.EVALUATE, 0, self._evaluate)
@@ -179,9 +194,9 @@ class World:
         Nothing reads these rows before the next evaluation, so their exact times can be
         noted now instead of at a million separate instants.
         """
-        lost = np.zeros(self.overlay.rows, dtype=np.bool_)
-        lost[edges.row[edges.kind == _EXPIRE]] = True
-        fresh = ~lost[edges.row]
+        busy = self.dataplane.agent_stale[self.overlay.src]  # there latches fall by themselves
+        busy[edges.row[edges.kind == _EXPIRE]] = True
+        fresh = ~busy[edges.row]
         row, at_ns = edges.row[fresh], edges.at_ns[fresh]
         self.dataplane.since_ns[row] = at_ns
         mine = self.agents.running[self.overlay.src[row]]
@@ -203,15 +218,30 @@ class World:
             heard_count=samples.heard_count,
         )
 
-    def _count(self, counts: Counts) -> None:
+    def _count(self, counts: Counts) -> Alarmed:
         """Hand the peers' counts of data packets to the engine of sites whose agent runs."""
         mine = self.agents.running[self.overlay.src[counts.rows]]
         rows, sent, lost = counts.rows[mine], counts.sent[mine], counts.lost[mine]
-        self._plan_alarms(self.engine.count(rows, sent=sent, lost=lost, at_ns=counts.at_ns[mine]))
+        return self.engine.count(rows, sent=sent, lost=lost, at_ns=counts.at_ns[mine])
 
-    def _plan_alarms(self, alarmed: Alarmed) -> None:
-        for at_ns in np.unique(alarmed.at_ns).tolist():
-            self._alarms.append((at_ns, alarmed.rows[alarmed.at_ns == at_ns]))
+    def _plan_alarms(self, alarms: list[Alarmed]) -> None:
+        """Put the alarms of the slot on the agenda, those of one instant together.
+
+        Samples are taken ahead, so each alarm brings along what was known at its time.
+        """
+        if not alarms:
+            return
+        rows, at_ns = (np.concatenate([a[i] for a in alarms]) for i in range(2))
+        figures = np.concatenate([np.stack(a.figures) for a in alarms], axis=1)
+        order = np.lexsort((rows, at_ns))
+        again = (np.diff(at_ns[order]) == 0) & (np.diff(rows[order]) == 0)
+        order = order[~np.append(again, False)]  # of two alarms of a row the later knows more
+        cuts = np.flatnonzero(np.diff(at_ns[order])) + 1
+        for part in np.split(order, cuts):
+            known = Figures(*figures[:, part])
+            self.agenda.at(
+                int(at_ns[part[0]]), Phase.ALARMS, 0, partial(self._alarm, rows[part], known)
+            )
 
     # ------------------------------------------------------------ events
 
@@ -224,6 +254,7 @@ class World:
             self.kernel_moves(gone)
         if len(back):
             self.dataplane.confirm(back.tolist(), now)
+            self.mind_latches()
         mine = self.agents.running[self.overlay.src[rows]]
         if mine.any():
             self.engine.edges(rows[mine], kinds[mine], now)
@@ -241,10 +272,25 @@ class World:
         if not self.agents.running[site]:
             self.agents.keep(site, moves)
 
-    def _alarm(self, rows: I64) -> None:
-        mine = rows[self.agents.running[self.overlay.src[rows]]]
-        if len(mine):
-            self.engine.alarm(mine, self.now_ns)
+    def mind_latches(self) -> None:
+        """Look again when the next latch falls by itself."""
+        due_ns = max(self.dataplane.due_ns, self.now_ns)
+        if due_ns < self._release_ns:
+            self._release_ns = due_ns
+            self.agenda.at(due_ns, Phase.RELEASE, 0, self._release)
+
+    def _release(self) -> None:
+        self._release_ns = NEVER
+        self.dataplane.advance(self.now_ns)
+        for site in self.dataplane.sites_with_events():
+            self.note_moves(site)
+        self.mind_latches()
+
+    def _alarm(self, rows: I64, figures: Figures) -> None:
+        mine = self.agents.running[self.overlay.src[rows]]
+        if mine.any():
+            known = Figures(*(f[mine] for f in figures))
+            self.engine.alarm(rows[mine], self.now_ns, known)
             self.carry_out()
 
     def carry_out(self) -> None:
@@ -289,9 +335,6 @@ class World:
     def _evaluate(self) -> None:
         """The grid of 100 ms: routes and congestion change, sites take their turns."""
         now = self.now_ns
-        self.dataplane.advance(now)
-        for site in self.dataplane.sites_with_events():
-            self.note_moves(site)
         self._reroute(now)
         if self.load.changed(self.dataplane.used, now):
             self.checkers.fluid(self.demands.rate_bps, self.load.spread(self.prober, now))
@@ -344,3 +387,18 @@ class World:
         onward = (used != NO_ROW) & ~self.overlay.is_home(end, destination)
         second = (end * space.destinations + destination) * space.classes
         return second + entries % space.classes, onward
+
+
+def _breaks(timeline: Timeline) -> I64:
+    """Return the instants at which a slot must end, ascending.
+
+    What happens then changes what is worked out ahead: stamps, who takes samples, clocks,
+    LANs. Links' own faults do not, since the wire knows them beforehand.
+    """
+    times = {
+        at_ns
+        for o in timeline.occurrences
+        if kind_of(o.fault).carrier or kind_of(o.fault).target is Target.SITES
+        for at_ns in (o.start_ns, o.end_ns)
+    }
+    return np.array(sorted(times), dtype=np.int64)

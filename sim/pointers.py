@@ -1,0 +1,39 @@
+"""Which tunnel carried an entry at an instant of the slot that has just ended."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from patronus.engine.overlay import I32, I64
+from patronus.sim.exposures import Move
+
+
+class Pointers:
+    """The forwarding pointers in time: where they stood, and how they moved."""
+
+    def __init__(self, used: I32, moves: Sequence[Move]) -> None:
+        """Take the row of every entry when the slot began, and what moved in it."""
+        self._used = used
+        none = np.zeros(0, dtype=np.int64)
+        entries = np.concatenate([none, *(m.entries for m in moves)])
+        times = np.repeat([m.at_ns for m in moves], [len(m.entries) for m in moves])
+        rows = np.concatenate([none.astype(np.int32), *(m.rows for m in moves)])
+        order = np.lexsort((np.arange(len(rows)), times, entries))
+        self._entries, self._times = entries[order], times[order].astype(np.int64)
+        self._rows = rows[order]
+
+    def rows(self, entries: I64, at_ns: I64) -> I32:
+        """Return the rows of entries at instants; ``at_ns`` has a row for each entry."""
+        rows = np.broadcast_to(self._used[entries][:, None], at_ns.shape).copy()
+        low = np.searchsorted(self._entries, entries, side="left")
+        high = np.searchsorted(self._entries, entries, side="right")
+        for turn in range(int((high - low).max(initial=0))):
+            move = low + turn
+            has = np.flatnonzero(move < high)
+            since = at_ns[has] >= self._times[move[has]][:, None]
+            rows[has] = np.where(since, self._rows[move[has]][:, None], rows[has])
+        return rows
+
+    def at(self, entries: I64, at_ns: I64) -> I32:
+        """Return the row of each entry at its instant."""
+        return self.rows(entries, at_ns[:, None])[:, 0]

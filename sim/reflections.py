@@ -1,0 +1,161 @@
+"""What came back in a slot, handed over in the order in which each row received it.
+
+A reflection is a sample for the estimators; it may also report on data packets that were
+counted. Of one row the report comes after its reflection and before the next one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from patronus.engine.overlay import I64, Overlay
+from patronus.engine.selection import Bools
+from patronus.sim.flight import Counts, Flight, Samples, merge, within
+
+T = TypeVar("T")
+
+_NO_ROWS: Final = np.zeros(0, dtype=np.int64)
+
+
+class Slot(NamedTuple):
+    """The probes that are under way in a slot, oldest first."""
+
+    flights: list[Flight]
+    start_ns: int
+    end_ns: int
+
+
+class ByBlocks(Protocol):
+    """Works through ``range(count)`` in blocks, in any order; results come in theirs."""
+
+    def __call__(self, count: int, work: Callable[[slice], T], /) -> list[T]:
+        """Return what ``work`` returned for each block."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Jump:
+    """A step of some sites' clocks."""
+
+    at_ns: int
+    sites: Bools
+    """By site."""
+    by_ns: int
+
+
+class Reflections:
+    """Remembers clocks and what was reported before."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        self._overlay = overlay
+        self.clock_ns: I64 = np.zeros(len(overlay.sites), dtype=np.int64)
+        """How far each site's clock is off by now; it shows in one-way figures only."""
+        self._jumps: list[_Jump] = []
+        """The latest jumps, as long as probes stamped before them are under way."""
+        self.reported: I64 = np.zeros((overlay.rows, 2), dtype=np.int64)
+        """By row: data packets sent and lost, as told so far."""
+
+    def jump(self, sites: tuple[int, ...], by_ns: int, now_ns: int) -> None:
+        """Step the clocks of some sites, between two slots."""
+        hit = np.zeros(len(self.clock_ns), dtype=np.bool_)
+        hit[list(sites)] = True
+        self.clock_ns[hit] += by_ns
+        self._jumps.append(_Jump(now_ns, hit, by_ns))
+
+    def hand_over(
+        self,
+        slot: Slot,
+        take: Callable[[Samples], T],
+        count: Callable[[Counts], T],
+        by_blocks: ByBlocks,
+    ) -> list[T]:
+        """Give out samples and counts of a slot; return what was returned for them."""
+        self._forget(slot)
+        taken: list[T] = []
+        for whole, run in groupby(slot.flights, key=lambda f: isinstance(f.rows, slice)):
+            part = slot._replace(flights=list(run))
+            if whole:
+                taken += self._of_all_rows(part, take, count, by_blocks)
+            else:
+                taken += self._of_some_rows(part, take, count)
+        return taken
+
+    def _forget(self, slot: Slot) -> None:
+        """Drop jumps that no stamp under way is older than."""
+        if self._jumps:
+            first_ns = min((int(f.sent_ns.min()) for f in slot.flights), default=slot.start_ns)
+            self._jumps = [j for j in self._jumps if j.at_ns > first_ns]
+
+    def _of_some_rows(
+        self, slot: Slot, take: Callable[[Samples], T], count: Callable[[Counts], T]
+    ) -> list[T]:
+        taken: list[T] = []
+        for flight in slot.flights:
+            assert not isinstance(flight.rows, slice)
+            at = np.flatnonzero(within(flight.back_at_ns, slot.start_ns, slot.end_ns))
+            if len(at):
+                taken.append(take(self._samples(flight, flight.rows[at], at)))
+                taken += self._counts(flight, _came(flight, slot), count)
+        return taken
+
+    def _of_all_rows(
+        self,
+        slot: Slot,
+        take: Callable[[Samples], T],
+        count: Callable[[Counts], T],
+        by_blocks: ByBlocks,
+    ) -> list[T]:
+        """Report flights of all rows.
+
+        Most rows have just one reflection, from this flight or the one before: so the
+        flights are laid over each other, and the engine works on slices.
+        """
+        flights = slot.flights
+
+        def report(part: slice) -> list[T]:
+            here = [within(f.back_at_ns[part], slot.start_ns, slot.end_ns) for f in flights]
+            merged, again = merge(flights, here, part, self._samples)
+            taken = [take(merged)]
+            later = {id(flight): rows for flight, rows in again}
+            for flight in flights:
+                if len(flight.data_at):
+                    came = _came(flight, slot) & within(flight.data_at, part.start, part.stop)
+                    came &= ~np.isin(flight.data_at, later.get(id(flight), _NO_ROWS))
+                    taken += self._counts(flight, came, count)
+            for flight, rows in again:
+                taken.append(take(self._samples(flight, rows, rows)))
+                taken += self._counts(flight, np.isin(flight.data_at, rows), count)
+            return taken
+
+        found = by_blocks(self._overlay.rows, report)
+        return [one for block in found for one in block]
+
+    def _counts(self, flight: Flight, came: Bools, count: Callable[[Counts], T]) -> list[T]:
+        """Report the data counts that came with some reflections (by ``flight.data_at``)."""
+        at = flight.data_at[came]
+        if not len(at):
+            return []
+        rows = at + flight.rows.start if isinstance(flight.rows, slice) else flight.rows[at]
+        new = flight.data[came] - self.reported[rows]
+        self.reported[rows] = flight.data[came]
+        return [count(Counts(rows, new[:, 0], new[:, 1], flight.back_at_ns[at]))]
+
+    def _samples(self, flight: Flight, rows: slice | I64, at: slice | I64) -> Samples:
+        """Return the samples at some positions of a flight, which stand for ``rows``."""
+        samples = flight.samples(rows, at)
+        if not self._jumps and not self.clock_ns.any():
+            return samples
+        src, dst = self._overlay.src[rows], self._overlay.dst[rows]
+        reflected = samples.reflected_ns + self.clock_ns[dst] - self.clock_ns[src]
+        for jump in self._jumps:
+            # What was stamped before a jump shows the clock as it was.
+            reflected -= jump.by_ns * (jump.sites[dst] & (samples.reflected_ns < jump.at_ns))
+            reflected += jump.by_ns * (jump.sites[src] & (samples.sent_ns < jump.at_ns))
+        return replace(samples, reflected_ns=reflected)
+
+
+def _came(flight: Flight, slot: Slot) -> Bools:
+    """Tell which of a flight's data counts came back in a slot."""
+    return within(flight.back_at_ns[flight.data_at], slot.start_ns, slot.end_ns)
