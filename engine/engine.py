@@ -54,8 +54,8 @@ class Announcement:
     site: int
     counter: int
     """Grows by one with each new content."""
-    reach: Reach | None
-    """None: the content of ``counter`` is still true."""
+    reach: Reach
+    """Also when it is repeated: who was away has never heard it."""
 
 
 @dataclass(slots=True)
@@ -356,12 +356,10 @@ class Engine:
         """Let some sites receive an announcement; what is withdrawn is left at once."""
         site, slot = announcement.site, int(self.knowledge.slot[announcement.site])
         version = self._version(announcement)
-        if version is None:
-            return
         stale = self.knowledge.version[observers, slot] != version
         self.knowledge.repeat(observers[~stale], site, now_ns)
         learners = observers[stale]
-        if announcement.reach is None or not len(learners):
+        if not len(learners):
             return
         self._transit_moved[learners] = True
         for news in self.knowledge.learn(learners, site, version, now_ns):
@@ -369,13 +367,13 @@ class Engine:
             if len(news.lost):
                 self._withdrawn(news.observers, site, news.lost, now_ns)
 
-    def _version(self, announcement: Announcement) -> int | None:
-        """Return the stored version of a content; None when its content never came."""
+    def _version(self, announcement: Announcement) -> int:
+        """Return the number of a content, which is stored when it is new."""
         key = (announcement.site, announcement.counter)
-        if key not in self._versions and announcement.reach is not None:
+        if key not in self._versions:
             self._versions = {k: v for k, v in self._versions.items() if k[0] != key[0]}
             self._versions[key] = self.knowledge.store(announcement.reach)
-        return self._versions.get(key)
+        return self._versions[key]
 
     def _withdrawn(self, observers: I64, site: int, destinations: I64, now_ns: int) -> None:
         """Leave paths that end at, or lead through, a site for what it no longer offers."""
@@ -404,7 +402,7 @@ class Engine:
                 self._out.announcements.append(Announcement(site, counter + 1, reach))
             elif now_ns - said_ns >= self.policy.announcement_ns:
                 self._announced[site] = (counter, now_ns, before)
-                self._out.announcements.append(Announcement(site, counter, None))
+                self._out.announcements.append(Announcement(site, counter, before))
 
     def _reach(self, site: int) -> Reach:
         """Return what a site can truthfully say of each destination."""
