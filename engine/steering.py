@@ -120,7 +120,7 @@ class Steering:
         rows = self.candidates.direct[site]
         there, ends = np.arange(len(rows)), self.overlay.dst[rows].astype(np.int64)
         up = (rows >= 0) & (self._rows.state[rows] == State.UP) & ~self._rows.drained[rows]
-        up &= self._knowledge.announces(np.array(site), ends, there[:, None])
+        up &= self._knowledge.announces(np.array(site, dtype=np.int64), ends, there[:, None])
         metric = np.where(up, self._ranking.metric_published[rows], UNKNOWN_BADNESS_NS + 1)
         best = metric.argmin(axis=1)
         return np.where(up.any(axis=1), rows[there, best], NO_ROW).astype(np.int32)
