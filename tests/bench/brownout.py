@@ -5,8 +5,8 @@
 It prints each bar with what was measured, and figures that have no bar. Rows count 500
 packets a second in batches of 100 ms; losses are drawn binomially (floats are fine here).
 The optimal CUSUM knows both losses and has its threshold from the exact mean time between
-false alarms, one a day; it runs beside ours on the same draws. A whole run takes a quarter
-of an hour; ``--path-days 20`` gives an impression in one minute.
+false alarms, one a day. A whole run takes a quarter of an hour; ``--path-days 20`` gives an
+impression in two minutes.
 """
 
 import argparse

@@ -40,6 +40,15 @@ def test_both_kinds_become_usual() -> None:
     assert not brownout.alarmed(slice(None)).any()
 
 
+def test_an_outage_is_no_brownout() -> None:
+    """Counting anew ends the alarm for loss and keeps what is usual; delay is untouched."""
+    brownout = worsened()
+    usual = brownout.loss.usual_ppm(slice(None)).tolist()
+    brownout.count_anew(np.array([0, 1]))
+    assert brownout.alarmed(slice(None)).tolist() == [False, True, False]
+    assert brownout.loss.usual_ppm(slice(None)).tolist() == usual
+
+
 def test_rows_are_forgotten() -> None:
     """A forgotten row is as new; others keep what they know."""
     brownout, new = worsened(), Brownout(1)

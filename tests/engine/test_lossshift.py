@@ -28,6 +28,7 @@ STEP = st.one_of(
     st.tuples(st.just("all"), st.lists(BATCH, min_size=ROWS, max_size=ROWS)),
     st.tuples(st.just("again"), st.tuples(BATCH, st.integers(2, 40))),
     st.tuples(st.just("rotate"), st.sampled_from([1, 2, 3, 299, 300, 600])),
+    st.tuples(st.just("anew"), st.sampled_from([0b111, 0b101, 0b010])),
 )
 LIVES = st.lists(STEP, max_size=25)
 
@@ -39,6 +40,12 @@ def live(module: ModuleType, life: Life) -> None:
     for what, detail in life:
         if what == "rotate":
             rotate(test, tunnels, detail)
+        elif what == "anew":
+            chosen = [row for row in range(ROWS) if detail >> row & 1]
+            test.calm(np.array(chosen, dtype=np.int64) + 1)
+            for row in chosen:
+                tunnels[row].rest()
+            compare(test, tunnels)
         elif what == "again":
             for _ in range(detail[1]):
                 count(test, tunnels, [detail[0]] * ROWS, dense=True)
@@ -95,6 +102,7 @@ EXAMPLES = [
     [again(1, 1, 1), again(3, 1, 0)] * 14,
     [again(1, 1, 1), again(20, 1, 0), again(1, 50, 40)],  # three change points
     [BAD, again(60, 1, 0)],  # cleared by the 46th good packet
+    [again(4, 50, 3), ("anew", 0b101), again(4, 50, 3), BAD, ("anew", 0b011), GOOD, BAD],
     [BAD, again(3, 50, 3), again(40, 50, 1)],  # falls from 80 to 6, then to 2 % ...
     [BAD, again(3, 50, 3), GOOD],  # ... or to nothing
     [again(9, 10**5, 100), again(30, 10**5, 150)],  # the usual loss is forgotten slowly
@@ -140,6 +148,7 @@ def test_putting_off_changes_nothing(life: Life) -> None:
         ("lost + isqrt(lost) + 1", "lost + 1"),
         ("-(-missing // _TAKEN[kind, level])", "missing // _TAKEN[kind, level]"),
         ("counts >> (counts[0] >= MEMORY)", "counts"),
+        ("self._score[:, rows] = self._episode[:, rows] = 0\n        self._since", "self._since"),
     ],
 )
 def test_the_property_catches_mutants(old: str, new: str) -> None:

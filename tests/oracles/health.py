@@ -80,13 +80,18 @@ class Tunnel:
         if self.habit[0] > self.memory:
             self.habit = [n // 2 for n in self.habit]
 
+    def count_anew(self) -> None:
+        """Let the window begin here."""
+        self.buckets = [(0, 0)]
+
     def figures(self) -> tuple[int, ...]:
-        """Return srtt, jitter, updated, late, loss, proven loss, habit of loss and bursts."""
+        """Return srtt, jitter, updated, late, loss, its proof; habit: loss, bursts, proof."""
         recent = self.buckets[-self.window - 1 :]
         sent, lost = sum(b[0] for b in recent), sum(b[1] for b in recent)
         loss = lost * 1_000_000 // sent if sent else -1
         proven = max(0, lost - 2 * min(isqrt(lost), 4096)) * 1_000_000 // sent if sent else -1
         probes, gone, runs = self.habit
+        sure = max(0, runs - 2 * isqrt(runs)) * gone // max(runs, 1)
         return (
             -1 if self.srtt is None else self.srtt,
             -1 if self.jitter is None else floor_of(self.jitter),
@@ -96,4 +101,5 @@ class Tunnel:
             proven,
             gone * 1_000_000 // probes if probes > 0 else -1,
             gone * 1000 // runs if runs else 1000,
+            sure * 1_000_000 // probes if probes > 0 else -1,
         )
