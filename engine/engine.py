@@ -261,7 +261,13 @@ class Engine:
         self._commit(change, at_ns, reason)
         if len(stuck):
             pairs = distinct(stuck // self.space.classes)
+            self._admit(pairs, at_ns)
             self._reselect(pairs, at_ns, reason)
+
+    def _admit(self, pairs: I64, now_ns: int) -> None:
+        """Cut the hold of tunnels short where no other is left: better unproven than none."""
+        sites, destinations = np.divmod(pairs, self.space.destinations)
+        self._go_up(self.steering.held(sites, destinations, now_ns), now_ns)
 
     def _entries_on(self, rows: I64) -> I64:
         """Return the entries whose primary is one of some rows, ascending."""
@@ -333,12 +339,23 @@ class Engine:
         """Let tunnels that kept their proof for the hold carry traffic again."""
         waiting = rows[self.state[rows] == State.INIT]
         held = now_ns - self.init_ns[waiting] >= self.damper.hold_ns(waiting, now_ns)
-        ready = waiting[held]
-        if len(ready):
-            self.state[ready], _ = step_many(self.state[ready], Input.HOLD_ELAPSED)
-            self.damper.up(ready, now_ns)
-            self._out.unlatch.extend(ready.tolist())
-            self._mark(ready)
+        self._go_up(waiting[held], now_ns)
+        back = waiting[~held & (self.damper.flaps[waiting] > 0)]
+        for site in np.unique(self.overlay.src[back]).tolist():
+            self._admit(self._stranded(site), now_ns)
+
+    def _go_up(self, rows: I64, now_ns: int) -> None:
+        self.state[rows], _ = step_many(self.state[rows], Input.HOLD_ELAPSED)
+        self.damper.up(rows, now_ns)
+        self._out.unlatch.extend(rows.tolist())
+        self._mark(rows)
+
+    def _stranded(self, site: int) -> I64:
+        """Return the pairs of a site whose entries lead into a tunnel that is not up."""
+        own = self.space.of_site(site)
+        primary = self.steering.wanted.rows[own, 0]
+        dead = (primary != NO_ROW) & (self.state[primary] != State.UP)
+        return distinct((np.flatnonzero(dead) + own.start) // self.space.classes)
 
     def _adapt(self, rows: I64) -> None:
         """Let the detect time follow the loss that the tunnel normally has."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import distinct
 from patronus.engine.candidates import build_candidates
 from patronus.engine.configured import Configured
 from patronus.engine.fingerprint import U64, combine, name_key
@@ -124,6 +125,13 @@ class Steering:
         metric = np.where(up, self._ranking.metric_published[rows], UNKNOWN_BADNESS_NS + 1)
         best = metric.argmin(axis=1)
         return np.where(up.any(axis=1), rows[there, best], NO_ROW).astype(np.int32)
+
+    def held(self, sites: I64, destinations: I64, now_ns: int) -> I64:
+        """Return the tunnels in Init behind pairs that have no other, ascending."""
+        common = self._lay_out(sites, destinations, now_ns)
+        waiting = (common.rows >= 0) & (self._rows.state[common.rows] == State.INIT)
+        waiting &= ~common.usable.any(axis=1, keepdims=True)
+        return distinct(common.rows[waiting].astype(np.int64))
 
     # ------------------------------------------------------------ one part
 

@@ -1,7 +1,7 @@
 """Who is harmed by a fault: the wire's truth about paths, tables and LANs.
 
-Nothing here asks the engine what it believes, except which tunnels it counts as up
-when it is asked whether an entry had another path at all.
+Nothing here asks the engine what it believes, except which tunnels it hears when it is
+asked whether an entry had another path at all.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -169,7 +169,7 @@ class Harm:
         site, destination = np.divmod(pair, space.destinations)
         features = world.scenario.policy.features
         rows = columns.rows(site, destination, dst=world.overlay.dst, with_transit=features.transit)
-        up = world.engine.state == State.UP
+        up = world.engine.state >= State.INIT
         fine = (rows != NO_ROW) & up[rows] & ~hard[rows] & ~soft[number[:, None], rows]
         fine &= ~dead_lan[world.overlay.dst[rows]]
         for column in range(columns.direct.shape[2], rows.shape[1]):
