@@ -6,6 +6,7 @@ import numpy as np
 
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.overlay import I32, I64
+from patronus.engine.units import PPM
 from patronus.sim.congestion import Congestion, Routes, capacities, congest
 from patronus.sim.prober import Prober
 from patronus.sim.traffic import Demands
@@ -61,13 +62,22 @@ class Load:
             wire_loss_ppm=self._wire.link_loss_ppm(now_ns),
         )
         self._wire.congest(state.delay_ns, state.loss_ppm)
-        pps = self.demands.rate_bps // (_BITS * np.maximum(self.demands.packet_bytes, 1))
-        rate = np.zeros(self._wire.overlay.rows, dtype=np.int64)
-        for leg in self._rows.T:
-            there = leg != NO_ROW
-            np.add.at(rate, leg[there], pps[there])
-        prober.carry(np.minimum(rate, _COUNTED_PPS))
+        rate, too_large = self._packet_rates(now_ns)
+        prober.carry(np.minimum(rate, _COUNTED_PPS), PPM * too_large // np.maximum(rate, 1))
         return state
+
+    def _packet_rates(self, now_ns: int) -> tuple[I64, I64]:
+        """Return the packets a second of each row, and how many of them it cannot carry."""
+        size = self.demands.packet_bytes
+        pps = self.demands.rate_bps // (_BITS * np.maximum(size, 1))
+        rate = np.zeros((2, self._wire.overlay.rows), dtype=np.int64)
+        for leg in self._rows.T:
+            there = np.flatnonzero(leg != NO_ROW)
+            rows = leg[there].astype(np.int64)
+            mtu = self._wire.passage(rows, np.full(len(rows), now_ns, dtype=np.int64)).mtu
+            np.add.at(rate[0], rows, pps[there])
+            np.add.at(rate[1], rows, np.where(size[there] > mtu, pps[there], 0))
+        return rate[0], rate[1]
 
     def _routes(self) -> Routes:
         """Return the links of each flow over both legs."""

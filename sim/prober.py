@@ -30,7 +30,7 @@ from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
-from patronus.engine.units import LONG_AGO, NEVER, SECOND
+from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
 from patronus.sim.flight import BLOCK, Counts, Flight, Samples, places, within
 from patronus.sim.luck import binomial, object_keys, words
 from patronus.sim.reflections import Reflections, Slot
@@ -64,6 +64,7 @@ class Prober:
         self.silent: Bools = np.ones(rows, dtype=np.bool_)
         self.data_rate_pps: I64 = np.zeros(rows, dtype=np.int64)
         """Data packets a second that the dataplanes count on each row; see :meth:`carry`."""
+        self._too_large_ppm: I64 = np.zeros(rows, dtype=np.int64)
         self._counting: Bools = np.zeros(rows, dtype=np.bool_)
         self._busy: I64 = np.zeros(0, dtype=np.int64)
         self.sent = 0
@@ -193,14 +194,18 @@ class Prober:
         count = np.minimum(count, 4096)
         draw = words(self._data_words[row], ordinal)
         self._data[row, 0] += count
-        self._data[row, 1] += binomial(draw, count, self._wire.loss_ppm(row, now))
+        passed = (PPM - self._wire.loss_ppm(row, now)) * (PPM - self._too_large_ppm[row])
+        self._data[row, 1] += binomial(draw, count, PPM - passed // PPM)
         return at, self._data[row]
 
-    def carry(self, rate_pps: I64) -> None:
-        """Set how many data packets a second each row carries from now on."""
+    def carry(self, rate_pps: I64, too_large_ppm: I64) -> None:
+        """Set how many data packets a second each row carries from now on.
+
+        ``too_large_ppm`` is the share of them that its links' MTU lets vanish.
+        """
         newly = (self.data_rate_pps == 0) & (rate_pps > 0)
         self._last_sent_ns[newly] = NEVER
-        self.data_rate_pps = rate_pps
+        self.data_rate_pps, self._too_large_ppm = rate_pps, too_large_ppm
         # A row that traffic has left still owes the report of its last packets: if it was
         # left because it went dark, that comes with the first reflection afterwards.
         self._counting = (rate_pps > 0) | (self._data != self.reflections.reported).any(axis=1)
