@@ -299,6 +299,7 @@ class Engine:
         self._out.detections.extend((int(row), at_ns, "brownout") for row in rows)
         fell = rows[self.ranking.condemn(rows, figures)]
         if len(fell):
+            self.damper.flap(fell, at_ns, still_up=True)
             self._mark(fell)
             pairs = distinct(self._entries_on(fell) // self.space.classes)
             self._reselect(pairs, at_ns, Reason.BROWNOUT)
