@@ -5,14 +5,13 @@ The encoding is canonical (equal content, equal bytes) and bounded, little-endia
     magic "PA", format u8, LAN up u8, counter u64, version u64, sent_ns i64
     origin                              string: u8 length, UTF-8
     destinations, classes, targets      lists: u16 count, strings ascending, each once
-    usable u8                           [target]
-    rtt_ns i64, jitter_ns i64, loss_ppm i32, verdict u8     [target][class] each
+    usable u8, rtt_ns i64, jitter_ns i64, loss_ppm i32, verdict u8
+                                        [target][class] each
 
 Nothing here is secret or signed: the transport below authenticates.
 """
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -55,13 +54,14 @@ class Announcement:
     targets: tuple[str, ...]
     """Names of the sites or destinations that it has direct tunnels to, ascending."""
     usable: npt.NDArray[np.bool_]
-    """Shape (targets,): one of those tunnels is up."""
+    """Shape (targets, classes), like all that follow: it would send the class over one of
+    those tunnels, and that is up."""
     rtt_ns: I64
-    """Shape (targets, classes), like all that follow; -1 where unknown."""
+    """Of that tunnel; -1 where unknown."""
     jitter_ns: I64
     loss_ppm: I32
     verdict: npt.NDArray[np.int8]
-    """Codes of the SLA verdict."""
+    """Codes of the SLA verdict of that tunnel."""
 
 
 class _Column(NamedTuple):
@@ -70,17 +70,16 @@ class _Column(NamedTuple):
     field: str
     wire: str
     dtype: npt.DTypeLike
-    by_class: bool
     least: int
     most: int
 
 
 _COLUMNS: Final = (
-    _Column("usable", "<u1", np.bool_, by_class=False, least=0, most=1),
-    _Column("rtt_ns", "<i8", np.int64, by_class=True, least=-1, most=2**62),
-    _Column("jitter_ns", "<i8", np.int64, by_class=True, least=-1, most=2**62),
-    _Column("loss_ppm", "<i4", np.int32, by_class=True, least=-1, most=10**6),
-    _Column("verdict", "<u1", np.int8, by_class=True, least=0, most=2),
+    _Column("usable", "<u1", np.bool_, least=0, most=1),
+    _Column("rtt_ns", "<i8", np.int64, least=-1, most=2**62),
+    _Column("jitter_ns", "<i8", np.int64, least=-1, most=2**62),
+    _Column("loss_ppm", "<i4", np.int32, least=-1, most=10**6),
+    _Column("verdict", "<u1", np.int8, least=0, most=2),
 )
 
 
@@ -100,7 +99,7 @@ def encode(announcement: Announcement) -> bytes:
     parts += [_strings(names) for names in (a.destinations, a.classes, a.targets)]
     for column in _COLUMNS:
         values = getattr(a, column.field)
-        if values.shape != _shape(column, a.targets, a.classes):
+        if values.shape != (len(a.targets), len(a.classes)):
             raise AnnouncementError(f"{column.field} has shape {values.shape}")
         _check_range(column, values)
         parts.append(values.astype(column.wire).tobytes())
@@ -123,7 +122,8 @@ def decode(data: bytes) -> Announcement:
         raise AnnouncementError("not an announcement of this format")
     origin = reader.string()
     destinations, classes, targets = reader.strings(), reader.strings(), reader.strings()
-    figures = {c.field: reader.column(c, _shape(c, targets, classes)) for c in _COLUMNS}
+    shape = len(targets), len(classes)
+    figures = {c.field: reader.column(c, shape) for c in _COLUMNS}
     reader.end()
     return Announcement(
         origin=origin,
@@ -140,25 +140,6 @@ def decode(data: bytes) -> Announcement:
         loss_ppm=figures["loss_ppm"],
         verdict=figures["verdict"],
     )
-
-
-class Inbox:
-    """Keeps the newest announcement of each known origin; bounded by their number."""
-
-    __slots__ = ("latest",)
-
-    def __init__(self, origins: Iterable[str]) -> None:
-        self.latest: dict[str, Announcement | None] = dict.fromkeys(origins)
-
-    def accept(self, announcement: Announcement) -> bool:
-        """Keep an announcement of a known origin, unless it is a replay; tell which."""
-        if announcement.origin not in self.latest:
-            return False
-        last = self.latest[announcement.origin]
-        if last is not None and announcement.counter <= last.counter:
-            return False
-        self.latest[announcement.origin] = announcement
-        return True
 
 
 class _Reader:
@@ -186,10 +167,8 @@ class _Reader:
         return _ascending(tuple(self.string() for _ in range(count)))
 
     # The dtype depends on the column, which the type checker cannot follow.
-    def column(self, column: _Column, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        size = np.dtype(column.wire).itemsize
-        for length in shape:
-            size *= length
+    def column(self, column: _Column, shape: tuple[int, int]) -> npt.NDArray[Any]:
+        size = np.dtype(column.wire).itemsize * shape[0] * shape[1]
         values = np.frombuffer(self.take(size), dtype=column.wire).reshape(shape)
         _check_range(column, values)
         return values.astype(column.dtype)
@@ -197,10 +176,6 @@ class _Reader:
     def end(self) -> None:
         if self._at != len(self._data):
             raise AnnouncementError("goes on after its end")
-
-
-def _shape(column: _Column, targets: tuple[str, ...], classes: tuple[str, ...]) -> tuple[int, ...]:
-    return (len(targets), len(classes)) if column.by_class else (len(targets),)
 
 
 def _string(name: str) -> bytes:

@@ -9,10 +9,15 @@ from patronus.engine.policy import Policy
 
 
 class Configured:
-    """The policies in force; classes must have the same names in the same order."""
+    """The policies in force; classes must have the same names in the same order.
+
+    Liveness profiles, damping, announcements and the evaluation interval are those of the
+    common policy everywhere: the other one brings classes, costs, margins and features.
+    """
 
     def __init__(self, policy: Policy, sites: int) -> None:
         self.policies: list[Policy] = [policy]
+        """The common one first; then no more than there are sites."""
         self._of_site: I64 = np.zeros(sites, dtype=np.int64)
 
     def set(self, sites: Sequence[int], policy: Policy | None) -> None:
@@ -22,20 +27,30 @@ class Configured:
             ValueError: the other policy has other classes.
         """
         common = [c.name for c in self.policies[0].classes]
-        if policy is None:
-            self._of_site[list(sites)] = 0
-            return
-        if [c.name for c in policy.classes] != common:
+        if policy is not None and [c.name for c in policy.classes] != common:
             raise ValueError(f"a half-applied policy needs the same classes: {', '.join(common)}")
-        if policy not in self.policies:
-            self.policies.append(policy)
-        self._of_site[list(sites)] = self.policies.index(policy)
+        self._of_site[list(sites)] = 0 if policy is None else self._number(policy)
+        self._drop_unused()
 
-    def split(self, sites: I32 | I64) -> Iterator[tuple[int, I64]]:
-        """Yield (number of the policy, positions of the sites that run it)."""
+    def of(self, site: int) -> Policy:
+        """Return the policy that a site runs."""
+        return self.policies[int(self._of_site[site])]
+
+    def split(self, sites: I32 | I64) -> Iterator[tuple[Policy, slice | I64]]:
+        """Yield policies, each with the positions of the sites that run it."""
         if len(self.policies) == 1:
-            yield 0, np.arange(len(sites), dtype=np.int64)
+            yield self.policies[0], slice(None)
             return
         numbers = self._of_site[sites]
         for number in np.unique(numbers).tolist():
-            yield number, np.flatnonzero(numbers == number)
+            yield self.policies[number], np.flatnonzero(numbers == number)
+
+    def _number(self, policy: Policy) -> int:
+        if policy not in self.policies:
+            self.policies.append(policy)
+        return self.policies.index(policy)
+
+    def _drop_unused(self) -> None:
+        used = np.union1d(self._of_site, [0])
+        self.policies = [self.policies[n] for n in used.tolist()]
+        self._of_site = np.searchsorted(used, self._of_site).astype(np.int64)

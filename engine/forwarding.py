@@ -68,6 +68,10 @@ class EntrySpace:
         site, destination = divmod(rest, self.destinations)
         return EntryKey(site, destination, traffic_class)
 
+    def of_pairs(self, pairs: I64) -> I64:
+        """Return the entries of all classes of some pairs, numbered site * destinations + dest."""
+        return (pairs[:, None] * self.classes + np.arange(self.classes)).ravel()
+
     def of_site(self, site: int) -> slice:
         """Return the slice of one site's entries."""
         assert 0 <= site < self.sites

@@ -3,124 +3,163 @@
 Only some sites matter to others beyond their own tunnels: transit sites (whom do
 they reach directly, and how well?) and sites that announce a destination which
 others announce too. These are the *announcers*. The content of an announcement
-is stored once as a version; an observer holds the number of the version that it
-received last, so two observers can know different things about one site.
+is stored once; an observer holds the number of the content that it received last,
+so two observers can know different things about one site.
+
+What was said is believed until something else is heard, but for transit it must
+also be *fresh*: after some lost announcements (:meth:`Knowledge.age`) a site in
+between counts as unknown until it is heard again.
 """
 
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from patronus.engine.announcement import Announcement
+from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.policy import Policy
+from patronus.engine.reach import Interpreter, Reach, nothing
+from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO
 
-Bools = npt.NDArray[np.bool_]
+Array = TypeVar("Array", bound=npt.NDArray[Any])
+
+_NOTHING: Final = 0
+"""The content that is held of those who have not been heard."""
 
 _FIRST_CAPACITY: Final = 16
 
-
-@dataclass(frozen=True, eq=False)
-class Reach:
-    """What one announcer says; every array has one element a destination."""
-
-    announces: Bools
-    """It announces the destination itself (its LAN side is up)."""
-    usable: Bools
-    """It reaches the destination over a direct tunnel that is up."""
-    rtt_ns: I64
-    jitter_ns: I64
-    loss_ppm: I64
-    """Of that tunnel; -1 where unknown."""
-
-    def same(self, other: "Reach") -> bool:
-        """Return whether two contents say the same."""
-        mine = (self.announces, self.usable, self.rtt_ns, self.jitter_ns, self.loss_ppm)
-        theirs = (other.announces, other.usable, other.rtt_ns, other.jitter_ns, other.loss_ppm)
-        return all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+_BEYOND_ALL: Final = 2**61
+"""In place of an unknown figure where the worst is asked for."""
 
 
 class News(NamedTuple):
-    """What an announcement says that some observers did not know."""
+    """What an announcement says that some observers did not know, besides figures."""
 
     observers: I64
-    lost: I64
-    """Destinations that it no longer announces or reaches."""
-    changed: I64
-    """Those, and the ones that it announces or reaches anew."""
+    lost: Bools
+    """Shape (destinations, classes): what the site offered them and offers no more."""
+    changed: Bools
+    """Shape (destinations,): it offers something else there."""
 
 
 class Knowledge:
-    """Versions of what announcers said, and who has received which."""
+    """Contents of what announcers said, and who has received which."""
 
-    def __init__(self, overlay: Overlay) -> None:
+    def __init__(self, overlay: Overlay, policy: Policy, interpreter: Interpreter) -> None:
+        self._site, self._interpreter = overlay.site_index, interpreter
         shared = {s for d in overlay.destinations if len(d.sites) > 1 for s in d.sites}
         self.announcers = tuple(sorted(shared | set(overlay.transit)))
-        sites, destinations = len(overlay.sites), len(overlay.destinations)
+        sites = len(overlay.sites)
+        destinations, classes = len(overlay.destinations), len(policy.classes)
         self.slot: I32 = np.full(sites, -1, dtype=np.int32)
         """Position among the announcers by site, -1 for the others."""
         self.slot[list(self.announcers)] = np.arange(len(self.announcers))
         width = len(self.announcers) + 1  # the last column stands for those who say nothing
-        self.version = np.full((sites, width), -1, dtype=np.int32)
-        """Shape (observers, announcers): the version received last, -1 for none."""
-        self.heard_ns = np.full((sites, width), LONG_AGO, dtype=np.int64)
+        self.held: I32 = np.full((sites, width), _NOTHING, dtype=np.int32)
+        """Shape (observers, announcers): the content received last."""
+        self.heard_ns: I64 = np.full((sites, width), LONG_AGO, dtype=np.int64)
+        """When anything was received last, ``LONG_AGO`` for never."""
+        self.fresh: Bools = np.zeros((sites, width), dtype=np.bool_)
+        self._counter = np.zeros((sites, width), dtype=np.uint64)
+        self._number: dict[tuple[int, int], int] = {}
         self._free: list[int] = []
-        self._announces = np.zeros((0, destinations), dtype=np.bool_)
-        self._usable = np.zeros((0, destinations), dtype=np.bool_)
-        self._figures = np.zeros((0, destinations, 3), dtype=np.int64)
+        self._announces: Bools = np.zeros((0, destinations), dtype=np.bool_)
+        self._usable: Bools = np.zeros((0, destinations, classes), dtype=np.bool_)
+        self._figures: I64 = np.zeros((0, destinations, classes, 3), dtype=np.int64)
+        self._verdict: I8 = np.zeros((0, destinations, classes), dtype=np.int8)
+        self._worst: I64 = np.zeros((0, classes, 3), dtype=np.int64)
         self._grow(_FIRST_CAPACITY)
+        # Before anything is heard a site is believed to announce what is configured.
+        self._write(self._free.pop(), nothing(destinations, classes))
+        self._announces[_NOTHING] = True
+
+    # ------------------------------------------------------------ contents
 
     def _grow(self, more: int) -> None:
-        old, destinations = self._usable.shape
+        old = len(self._usable)
         self._free.extend(range(old + more - 1, old - 1, -1))
-        self._announces = np.concatenate([self._announces, np.zeros((more, destinations), bool)])
-        self._usable = np.concatenate([self._usable, np.zeros((more, destinations), bool)])
-        figures = np.zeros((more, destinations, 3), dtype=np.int64)
-        self._figures = np.concatenate([self._figures, figures])
+        self._announces = _longer(self._announces, more)
+        self._usable = _longer(self._usable, more)
+        self._figures = _longer(self._figures, more)
+        self._verdict = _longer(self._verdict, more)
+        self._worst = _longer(self._worst, more)
 
-    def store(self, reach: Reach) -> int:
-        """Keep a content and return its version number; forgets what nobody holds."""
-        if not self._free:
-            used = set(np.unique(self.version).tolist())
-            self._free = [v for v in range(len(self._usable) - 1, -1, -1) if v not in used]
-            if len(self._free) < len(self._usable) // 2:
-                self._grow(len(self._usable))
-        version = self._free.pop()
-        self._announces[version] = reach.announces
-        self._usable[version] = reach.usable
-        self._figures[version] = np.stack([reach.rtt_ns, reach.jitter_ns, reach.loss_ppm], axis=1)
-        return version
+    def _write(self, number: int, reach: Reach) -> None:
+        figures = np.stack([reach.rtt_ns, reach.jitter_ns, reach.loss_ppm], axis=-1)
+        self._announces[number], self._usable[number] = reach.announces, reach.usable
+        self._figures[number], self._verdict[number] = figures, reach.verdict
+        told = np.where(figures < 0, _BEYOND_ALL, figures)
+        self._worst[number] = np.where(reach.usable[:, :, None], told, 0).max(axis=0, initial=0)
 
-    def learn(self, observers: I64, announcer: int, version: int, now_ns: int) -> list[News]:
-        """Let some sites receive a version of an announcer (a site number).
+    def _stored(self, site: int, announcement: Announcement) -> int:
+        """Return the number of an announcement's content."""
+        key = site, announcement.version
+        if key not in self._number:
+            if not self._free:
+                self._collect()
+            self._number[key] = self._free.pop()
+            self._write(self._number[key], self._interpreter.reach(announcement))
+        return self._number[key]
+
+    def _collect(self) -> None:
+        """Forget the contents that nobody holds; make room where too few are left."""
+        used = {_NOTHING, *np.unique(self.held).tolist()}
+        self._number = {key: number for key, number in self._number.items() if number in used}
+        self._free = [n for n in range(len(self._usable) - 1, -1, -1) if n not in used]
+        if len(self._free) < len(self._usable) // 2:
+            self._grow(len(self._usable))
+
+    # ------------------------------------------------------------ who has received what
+
+    def receive(self, observers: I64, announcement: Announcement, now_ns: int) -> list[News]:
+        """Let some sites receive an announcement; replays and strangers are ignored.
 
         Returns:
-            What is new to them besides figures, one element for each version that was known
-            before.
+            What is new to them, one element for each content that was held before.
         """
-        slot = int(self.slot[announcer])
-        before = self.version[observers, slot]
-        news = []
-        for old in np.unique(before).tolist():
-            was = (
-                (self._announces[old], self._usable[old])
-                if old >= 0
-                else (True, np.zeros_like(self._usable[version]))
-            )
-            now = self._announces[version], self._usable[version]
-            lost = (was[0] & ~now[0]) | (was[1] & ~now[1])
-            changed = (was[0] != now[0]) | (was[1] != now[1])
-            news.append(
-                News(observers[before == old], np.flatnonzero(lost), np.flatnonzero(changed))
-            )
-        self.version[observers, slot] = version
+        site = self._site.get(announcement.origin, -1)
+        slot, counter = int(self.slot[site]), np.uint64(announcement.counter)
+        if site < 0 or slot < 0:
+            return []
+        new = self.heard_ns[observers, slot] == LONG_AGO
+        observers = observers[new | (counter > self._counter[observers, slot])]
+        before, was_fresh = self.held[observers, slot], self.fresh[observers, slot]
+        number = self._stored(site, announcement)
+        self._counter[observers, slot] = counter
         self.heard_ns[observers, slot] = now_ns
-        return news
+        self.fresh[observers, slot] = True
+        self.held[observers, slot] = number
+        known = 2 * before.astype(np.int64) + was_fresh
+        return [
+            self._news(observers[known == each], each, number)
+            for each in np.unique(known).tolist()
+            if each != 2 * number + 1
+        ]
 
-    def repeat(self, observers: I64, announcer: int, now_ns: int) -> None:
-        """Let some sites hear an announcer say again what they know."""
-        self.heard_ns[observers, self.slot[announcer]] = now_ns
+    def _news(self, observers: I64, known: int, number: int) -> News:
+        """Compare a content with what was known: twice the old one, 1 more if it was fresh."""
+        old, fresh = divmod(known, 2)
+        was, now = self._usable[old] & bool(fresh), self._usable[number]
+        had, has = self._announces[old], self._announces[number]
+        lost = (was & ~now) | (had & ~has)[:, None]
+        return News(observers, lost, (was != now).any(axis=1) | (had != has))
+
+    def age(self, observers: I64, since_ns: int) -> I64:
+        """Let what was heard before a time go stale; return the observers of whom some did."""
+        stale = self.fresh[observers] & (self.heard_ns[observers] < since_ns)
+        self.fresh[observers] &= ~stale
+        return observers[stale.any(axis=1)]
+
+    def forget(self, observer: int) -> None:
+        """Make a site know nothing of the others again."""
+        self.held[observer] = _NOTHING
+        self.heard_ns[observer] = LONG_AGO
+        self.fresh[observer] = False
+
+    # ------------------------------------------------------------ what they believe
 
     def announces(self, observers: I64, sites: I64, destinations: I64) -> Bools:
         """Return whether each observer believes that a site announces a destination.
@@ -128,21 +167,34 @@ class Knowledge:
         A site whose announcement never came is believed: its tunnel is configured, and
         only a received withdrawal speaks against it. Arrays broadcast.
         """
-        slot = self.slot[sites]
-        version = self.version[observers, slot]
-        believed: Bools = (version < 0) | self._announces[version, destinations]
+        believed: Bools = self._announces[self.held[observers, self.slot[sites]], destinations]
         return believed
 
     def reaches(
-        self, observers: I64, sites: I64, destinations: I64, *, since_ns: int
-    ) -> tuple[Bools, I64]:
+        self, observers: I64, sites: I32 | I64, destinations: I64, *, number: int
+    ) -> tuple[Bools, I64, I8]:
         """Return whether each observer knows a site to reach a destination directly.
 
-        Announcements heard before ``since_ns`` are stale and count as unknown. The second
-        value has a last axis of (rtt_ns, jitter_ns, loss_ppm).
+        The site must have said so for the class of that number, and be fresh. Arrays
+        broadcast; the second value has a last axis of (rtt_ns, jitter_ns, loss_ppm), the
+        third is the verdict in force there.
         """
         slot = self.slot[sites]
-        version = self.version[observers, slot]
-        fresh = (version >= 0) & (self.heard_ns[observers, slot] >= since_ns)
-        known: Bools = fresh & self._usable[version, destinations]
-        return known, self._figures[version, destinations]
+        held = self.held[observers, slot]
+        known: Bools = self.fresh[observers, slot] & self._usable[held, destinations, number]
+        figures = self._figures[held, destinations, number]
+        return known, figures, self._verdict[held, destinations, number]
+
+    def worst(self, observers: I64, sites: I32 | I64, *, number: int) -> I64:
+        """Return the worst figures of any destination that a site says it reaches.
+
+        Shape (n, 3); an unknown one counts as worse than all known ones.
+        """
+        worst: I64 = self._worst[self.held[observers, self.slot[sites]], number]
+        return worst
+
+
+def _longer(array: Array, more: int) -> Array:
+    longer: Any = np.concatenate([array, np.zeros((more, *array.shape[1:]), dtype=array.dtype)])
+    kept: Array = longer
+    return kept

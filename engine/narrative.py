@@ -1,19 +1,21 @@
 """Decisions in words: which path was left for which, why, and by which numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
+from patronus.engine.change import Cause, Change
+from patronus.engine.configured import Configured
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.journal import Decision, Reason
-from patronus.engine.liveness import I8, State
+from patronus.engine.liveness import State
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.ranking import Ranking
 from patronus.engine.selection import Bools
-from patronus.engine.steering import Change
+from patronus.engine.tunnels import Tunnels
 
 ANY: Final = -1
 """In place of a destination: several ones."""
@@ -38,10 +40,17 @@ class Narrator:
     """Turns changes of the wanted table into journal records."""
 
     def __init__(
-        self, overlay: Overlay, policy: Policy, *, state: I8, drained: Bools, ranking: Ranking
+        self,
+        overlay: Overlay,
+        policy: Policy,
+        *,
+        configured: Configured,
+        tunnels: Tunnels,
+        ranking: Ranking,
     ) -> None:
-        self._overlay, self._policy = overlay, policy
-        self._state, self._drained, self._ranking = state, drained, ranking
+        self._overlay, self._configured = overlay, configured
+        self._classes = tuple(c.name for c in policy.classes)
+        self._tunnels, self._ranking = tunnels, ranking
         self._space = EntrySpace(len(overlay.sites), len(overlay.destinations), len(policy.classes))
         self._name = lru_cache(maxsize=65_536)(
             lambda row, destination: path_name(overlay, row, destination)
@@ -57,27 +66,28 @@ class Narrator:
         Args:
             change: what moved.
             now_ns: when.
-            given: the cause when something was left at once; None when an evaluation
-                re-ranked, then the cause is read off the two paths.
+            given: the cause when something was left at once; None to read it off the two
+                paths.
         """
-        for entry, before, after, count in zip(*self._together(change), strict=True):
+        for entry, before, after, cause, count in zip(*self._together(change), strict=True):
             site, destination, number = self._space.key(entry)
-            numbers = self._numbers(before, after, number)
+            policy = self._configured.of(site)
+            numbers = self._numbers(before, after, number, policy)
             if count > 1:
                 numbers = (*numbers, ("destinations", count))
             yield Decision(
                 t_ns=now_ns,
                 site=self._overlay.sites[site],
                 destination="*" if count > 1 else self._overlay.destinations[destination].name,
-                traffic_class=self._policy.classes[number].name,
+                traffic_class=self._classes[number],
                 from_path=self._name(before, ANY if count > 1 else destination),
                 to_path=self._name(after, ANY if count > 1 else destination),
-                reason=given or self._reason(before, after, number),
+                reason=given or self._reason(entry, before, after, Cause(cause)),
                 numbers=numbers,
             )
 
-    def _together(self, change: Change) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Return (first entry, row before, row after, number of entries) of each decision."""
+    def _together(self, change: Change) -> Iterable[list[int]]:
+        """Return columns: first entry, row before and after, cause, number of entries."""
         entries, space = change.entries, self._space
         before, after = change.before.astype(np.int64), change.after.astype(np.int64)
         destination = entries // space.classes % space.destinations
@@ -85,7 +95,7 @@ class Narrator:
         # Entries that move alone have a group of their own.
         site = entries // space.per_site
         alone = np.where(through, -1, np.arange(len(entries)))
-        keys = np.stack([alone, site, entries % space.classes, before, after])
+        keys = np.stack([alone, site, entries % space.classes, before, after, change.cause])
         order = np.lexsort(keys)
         new = np.any(np.diff(keys[:, order], axis=1, prepend=-2) != 0, axis=0)
         first = np.flatnonzero(new)
@@ -94,31 +104,41 @@ class Narrator:
         leader = order[first]
         rank = np.argsort(leader, kind="stable")
         leader, count = leader[rank], count[rank]
-        columns = (entries[leader], before[leader], after[leader], count)
-        return tuple(c.tolist() for c in columns)
+        columns = (entries[leader], before[leader], after[leader], change.cause[leader], count)
+        return [column.tolist() for column in columns]
 
     def _through(self, rows: I64, destinations: I64) -> Bools:
         """Tell which rows lead to a site in between (or nowhere)."""
         end = np.where(rows == NO_ROW, -1, self._overlay.dst[rows]).astype(np.int64)
         return ~self._overlay.is_home(end, destinations)
 
-    def _reason(self, before: int, after: int, number: int) -> Reason:
+    def _reason(self, entry: int, before: int, after: int, cause: Cause) -> Reason:
         if before == NO_ROW:
             return Reason.START
         if after == NO_ROW:
             return Reason.NO_PATH
-        if self._state[before] != State.UP:
-            return Reason.LIVENESS_DOWN
-        if self._drained[before] != self._drained[after]:
-            return Reason.DRAINED if self._drained[before] else Reason.UNDRAINED
-        verdict = self._ranking.verdict[number]
-        if verdict[before] > verdict[after]:
+        drained = self._tunnels.drained
+        if cause is Cause.LOST:
+            return self._loss(entry, before)
+        if drained[before] != drained[after]:
+            return Reason.DRAINED if drained[before] else Reason.UNDRAINED
+        if cause is Cause.VIOLATED:
             return Reason.SLA_VIOLATED
-        return Reason.RETURNED if self._preferred(before, after, number) else Reason.BETTER_PATH
+        preferred = self._preferred(entry, before, after)
+        return Reason.RETURNED if preferred else Reason.BETTER_PATH
 
-    def _preferred(self, before: int, after: int, number: int) -> bool:
+    def _loss(self, entry: int, row: int) -> Reason:
+        """Return why a path cannot be used any more."""
+        if self._tunnels.state[row] != State.UP:
+            return Reason.LIVENESS_DOWN
+        destination = self._overlay.destinations[self._space.key(entry).destination]
+        home = self._overlay.dst[row] in destination.sites
+        return Reason.WITHDRAWN if home else Reason.TRANSIT_LOST
+
+    def _preferred(self, entry: int, before: int, after: int) -> bool:
         """Tell whether the new transport is one that the class prefers to the old one."""
-        prefer = self._policy.classes[number].sla.prefer
+        site, _, number = self._space.key(entry)
+        prefer = self._configured.of(site).classes[number].sla.prefer
         transport, names = self._overlay.transport, self._overlay.transports
         place = [
             prefer.index(name) if name in prefer else len(prefer)
@@ -126,12 +146,14 @@ class Narrator:
         ]
         return place[1] < place[0]
 
-    def _numbers(self, before: int, after: int, number: int) -> tuple[tuple[str, int], ...]:
+    def _numbers(
+        self, before: int, after: int, number: int, policy: Policy
+    ) -> tuple[tuple[str, int], ...]:
         told: list[tuple[str, int]] = [
-            ("margin_ns", self._policy.margin_ns), ("margin_ppm", self._policy.margin_ppm),
+            ("margin_ns", policy.margin_ns), ("margin_ppm", policy.margin_ppm),
         ]  # fmt: skip
         for prefix, row in (("from", before), ("to", after)):
             if row != NO_ROW:
                 told += self._ranking.numbers(prefix, row, number)
-                told.append((f"{prefix}_state", int(self._state[row])))
+                told.append((f"{prefix}_state", int(self._tunnels.state[row])))
         return tuple(told)

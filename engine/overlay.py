@@ -66,6 +66,12 @@ class Overlay:
         """Position of each site by name."""
         return {name: i for i, name in enumerate(self.sites)}
 
+    def rows_of(self, sites: I64) -> I64:
+        """Return the rows whose source is one of some sites (ascending, each once)."""
+        start = self.site_start
+        parts = [np.arange(start[s], start[s + 1], dtype=np.int64) for s in sites.tolist()]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+
     def direct(self, site: int, other: int) -> range:
         """Return the rows from one site straight to another."""
         lo, hi = int(self.site_start[site]), int(self.site_start[site + 1])

@@ -151,6 +151,15 @@ class Policy:
     """Unchanged announcements are repeated this often."""
     features: Features = Features()
 
+    @property
+    def patience_ns(self) -> int:
+        """An announcement older than this is too old to send traffic through its site.
+
+        Three may be lost, and the next is under way. They are made at evaluations.
+        """
+        turns = -(-self.announcement_ns // self.evaluation_ns)
+        return (3 * turns + 1) * self.evaluation_ns
+
     def profile(self, transport: str) -> LivenessProfile:
         """Return the liveness profile of a transport."""
         return self.liveness.get(transport, PROFILES["wan"])

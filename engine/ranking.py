@@ -12,15 +12,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.brownout import Brownout
 from patronus.engine.configured import Configured
-from patronus.engine.health import Health
-from patronus.engine.multiplier import adapt
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.units import PPM
 from patronus.engine.verdict import (
     COMPLIANT,
+    UNKNOWN,
     UNKNOWN_BADNESS_NS,
     VIOLATING,
     Figures,
@@ -32,6 +30,9 @@ Bools = npt.NDArray[np.bool_]
 I8 = npt.NDArray[np.int8]
 
 _GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
+
+_RUNS_MAX: Final = 32_000
+"""A hold of more evaluations than this counts as one of this many."""
 
 
 class Judged(NamedTuple):
@@ -52,8 +53,8 @@ class Ranking:
         rows, classes = overlay.rows, len(policy.classes)
         self._overlay, self._policy, self._configured = overlay, policy, configured
         self.told: I64 = np.full((3, rows), -1, dtype=np.int64)
-        """Round trip, jitter and loss as last announced, by row."""
-        self.verdict: I8 = np.full((classes, rows), 1, dtype=np.int8)
+        """Round trip, jitter and loss as of the published metric, by row."""
+        self.verdict: I8 = np.full((classes, rows), UNKNOWN, dtype=np.int8)
         """In force; see ``patronus.engine.verdict``."""
         self._better_runs = np.zeros((classes, rows), dtype=np.int16)
         self.metric_now: I64 = np.full(rows, UNKNOWN_BADNESS_NS, dtype=np.int64)
@@ -70,33 +71,37 @@ class Ranking:
         """
         moved = self._measure(rows, figures)
         changed, fell = np.zeros((2, len(rows)), dtype=np.bool_)
-        runs_needed = np.maximum(hold_ns // self._policy.evaluation_ns, 1)
-        for number in range(len(self._policy.classes)):
+        runs_needed = np.clip(hold_ns // self._policy.evaluation_ns, 1, _RUNS_MAX)
+        for number in range(len(self.verdict)):
             other, worse = self._judge(number, rows, figures, runs_needed)
             changed |= other
             fell |= worse
         return Judged(changed, moved, fell)
 
     def condemn(self, rows: I64, figures: Figures) -> Bools:
-        """Take over worse verdicts only, at once (after an alarm); return what changed."""
-        changed = np.zeros(len(rows), dtype=np.bool_)
-        for number in range(len(self._policy.classes)):
-            raw = self._raw(number, rows, figures)
-            worse = raw > self.verdict[number, rows]
-            self.verdict[number, rows[worse]] = raw[worse]
-            self._better_runs[number, rows[worse]] = 0
-            changed |= worse
-        return changed
+        """Take over that SLAs are broken, at once (after an alarm), and nothing else.
+
+        Returns:
+            Shape (classes, rows): what has come to break its SLA.
+        """
+        fell = np.zeros((len(self.verdict), len(rows)), dtype=np.bool_)
+        for number in range(len(self.verdict)):
+            new = self._raw(number, rows, figures) == VIOLATING
+            new &= self.verdict[number, rows] != VIOLATING
+            fell[number] = new
+            self.verdict[number, rows[new]] = VIOLATING
+            self._better_runs[number, rows[new]] = 0
+        return fell
 
     def rejudge(self, rows: I64, figures: Figures) -> None:
         """Take the verdicts of the moment as they are: the limits have changed."""
-        for number in range(len(self._policy.classes)):
+        for number in range(len(self.verdict)):
             self.verdict[number, rows] = self._raw(number, rows, figures)
             self._better_runs[number, rows] = 0
 
     def forget(self, rows: I64) -> None:
         """Start again from nothing known (the agent lost its memory)."""
-        self.verdict[:, rows] = 1
+        self.verdict[:, rows] = UNKNOWN
         self._better_runs[:, rows] = 0
         for metric in (self.metric_now, self.metric_smooth, self.metric_published):
             metric[rows] = UNKNOWN_BADNESS_NS
@@ -113,51 +118,44 @@ class Ranking:
         runs = np.where(better, self._better_runs[number, rows] + 1, 0)
         proven = better & ((runs >= runs_needed) | (before != VIOLATING))
         changed: Bools = worse | proven
-        violates: Bools = worse & (raw == VIOLATING)
-        self._better_runs[number, rows] = np.where(changed, 0, np.minimum(runs, 32_000))
+        self._better_runs[number, rows] = np.where(changed, 0, np.minimum(runs, _RUNS_MAX))
         self.verdict[number, rows] = np.where(changed, raw, before)
-        return changed, violates
+        return changed, worse & (raw == VIOLATING)
 
     def _raw(self, number: int, rows: I64, figures: Figures) -> I8:
         """Return the verdicts of the moment, each by the policy of the row's own site."""
         raw = np.full(len(rows), COMPLIANT, dtype=np.int8)
-        if self._policy.features.sla:
-            for variant, at in self._configured.split(self._overlay.src[rows]):
-                sla = self._configured.policies[variant].classes[number].sla
-                raw[at] = verdict(Figures(*(f[at] for f in figures)), sla)
+        for policy, at in self._configured.split(self._overlay.src[rows]):
+            if policy.features.sla:
+                raw[at] = verdict(Figures(*(f[at] for f in figures)), policy.classes[number].sla)
         return raw
 
     def _measure(self, rows: I64, figures: Figures) -> Bools:
-        now = np.minimum(badness_ns(figures), UNKNOWN_BADNESS_NS)
+        now = badness_ns(figures)
         smooth = self.metric_smooth[rows]
         fresh = (smooth == UNKNOWN_BADNESS_NS) | (now == UNKNOWN_BADNESS_NS)
         smooth = np.where(fresh, now, smooth + ((now - smooth) >> _GAIN_SHIFT))
         self.metric_now[rows], self.metric_smooth[rows] = now, smooth
         published = self.metric_published[rows]
-        policy = self._policy
-        band = np.maximum(policy.margin_ns, published * policy.margin_ppm // PPM) // 2
-        moved: Bools = np.abs(smooth - published) > band
+        moved: Bools = np.abs(smooth - published) > self._band_ns(rows, published)
+        # Beginning and ceasing to be known is always news, however wide the band.
+        moved |= (smooth == UNKNOWN_BADNESS_NS) != (published == UNKNOWN_BADNESS_NS)
         self.metric_published[rows] = np.where(moved, smooth, published)
         self.told[:, rows[moved]] = np.stack(figures)[:, moved]
         return moved
 
+    def _band_ns(self, rows: I64, published: I64) -> I64:
+        """Return how far the smoothed metric may be from the published one: half a margin."""
+        band = np.zeros(len(rows), dtype=np.int64)
+        for policy, at in self._configured.split(self._overlay.src[rows]):
+            if policy.features.hysteresis:
+                share = published[at] * policy.margin_ppm // PPM
+                band[at] = np.maximum(policy.margin_ns, share) // 2
+        return band
+
     def told_figures(self, rows: I32 | I64) -> Figures:
         """Return the figures that go with the published metric, in the shape of ``rows``."""
         return Figures(*self.told[:, rows])
-
-    def detect_times(self, health: Health, rows: I64) -> I64:
-        """Return the detect times that the usual loss of some rows calls for."""
-        names, policy = self._overlay.transports, self._policy
-        interval = np.array([policy.profile(t).interval_ns for t in names], dtype=np.int64)
-        configured = np.array([policy.profile(t).multiplier for t in names], dtype=np.int64)
-        transport, habit = self._overlay.transport[rows], health.habit(rows)
-        multiplier = adapt(
-            configured[transport],
-            interval_ns=interval[transport],
-            loss_ppm=habit.proven_ppm,
-            burst_milli=habit.burst_milli,
-        )
-        return multiplier * interval[transport]
 
     def numbers(self, prefix: str, row: int, number: int) -> list[tuple[str, int]]:
         """Return what decided about one row and class, for the journal."""
@@ -170,25 +168,6 @@ class Ranking:
             (f"{prefix}_jitter_ns", jitter),
             (f"{prefix}_loss_ppm", loss),
         ]
-
-
-def figures_of(
-    health: Health, brownout: Brownout, rows: I64, now_ns: int | I64, policy: Policy
-) -> Figures:
-    """Return what is known of some rows; what is older than ``stale_ns`` is unknown.
-
-    Loss is what the counts of the window prove, and after a brownout alarm at least
-    what was lost since the change.
-    """
-    stale = now_ns - health.updated_ns[rows] > policy.stale_ns
-    loss = health.loss_floor_ppm(rows)
-    if policy.features.brownout:
-        loss = np.maximum(loss, brownout.estimate_ppm(rows))
-    return Figures(
-        rtt_ns=np.where(stale, -1, health.srtt_ns[rows]),
-        jitter_ns=np.where(stale, -1, health.jitter_ns(rows)),
-        loss_ppm=np.where(stale, -1, loss),
-    )
 
 
 def join_figures(first: Figures, second: Figures) -> Figures:

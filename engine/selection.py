@@ -5,8 +5,8 @@ SLA verdict, the announcing site's place, transit, preference and cost; lower is
 better), its smoothed metric, and a fixed fingerprint. The path in use keeps its
 place against a rival of the same grade unless the rival is no worse now and
 better on the smoothed metric by a margin (the two-metric rule of babeld's route
-selection, RFC 8966 section 3.6). Backups are taken in rank order, first those
-that share no fate with what was already taken.
+selection, RFC 8966 section 3.6). Backups are taken in rank order, last resorts
+after all others, and first those that share no fate with what was already taken.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,10 @@ from patronus.engine.units import NEVER, PPM
 
 Bools = npt.NDArray[np.bool_]
 
-_LAST: Final = np.uint64(2**64 - 1)
+LAST_RESORT: Final = 1 << 58
+"""Candidates of this grade or a greater one are taken when nothing else is left."""
+
+_NO_TIE: Final = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,7 @@ class Field:
     metric_now: I64
     metric_smooth: I64
     tie: U64
+    """Below 2^63; different for each usable candidate of a pair, whatever its column."""
     lane: I32
     """The local transport: two candidates on one lane share the access link."""
     fates: U64
@@ -50,9 +54,9 @@ class Choice:
     columns: I64
     """Shape (pairs, 3): primary, first backup, second backup."""
     shared_fate: Bools
-    """The first backup exists but shares a fate with the primary, or none exists."""
-    kept: Bools
-    """The path in use was kept although another one ranks before it."""
+    """There is a primary, and no backup or one that shares a fate with it."""
+    waiting: Bools
+    """A rival is better by the margin and only worse at present: ask again."""
 
 
 class Selector(Protocol):
@@ -67,47 +71,47 @@ def select(field: Field, current: I32, *, margin_ns: int, margin_ppm: int) -> Ch
     first = _best(field, field.usable)
     here = (field.rows == current[:, None]) & field.usable & (current[:, None] >= 0)
     incumbent = np.where(here.any(axis=1), here.argmax(axis=1), -1)
-    kept = _keeps(field, incumbent, first, margin_ns=margin_ns, margin_ppm=margin_ppm)
+    kept, waiting = _keeps(field, incumbent, first, margin_ns=margin_ns, margin_ppm=margin_ppm)
     primary = np.where(kept, incumbent, first)
     apart = _apart(field, primary)
-    others = field.usable & ~_is_column(field, primary)
-    backup, shared = _prefer(field, others & apart, others)
-    others &= ~_is_column(field, backup)
-    second, _ = _prefer(field, others & apart & _apart(field, backup), others)
+    left = field.usable & ~_is_column(field, primary)
+    backup, disjoint = _next(field, left, apart)
+    left &= ~_is_column(field, backup)
+    second, _ = _next(field, left, apart & _apart(field, backup))
     columns = np.stack([primary, backup, second], axis=1)
-    return Choice(columns, shared | (backup < 0), kept)
+    return Choice(columns, (primary >= 0) & ~disjoint, waiting)
 
 
 def _best(field: Field, mask: Bools) -> I64:
     """Return the best column under a mask for each pair, -1 where the mask is empty."""
-    if mask.shape[1] == 0:
-        return np.full(len(mask), -1, dtype=np.int64)
     left = mask.copy()
     for key in (field.grade, field.metric_smooth):
         masked = np.where(left, key, NEVER)
         left &= masked == masked.min(axis=1, keepdims=True)
-    column = np.where(left, field.tie, _LAST).argmin(axis=1)
+    column = np.where(left, field.tie, _NO_TIE).argmin(axis=1)
     return np.where(mask.any(axis=1), column, -1)
 
 
-def _prefer(field: Field, wish: Bools, otherwise: Bools) -> tuple[I64, Bools]:
-    """Return the best column of ``wish``, else of ``otherwise``, and where it was the latter."""
-    wished = _best(field, wish)
-    fallback = np.where(wished < 0, _best(field, otherwise), -1)
-    return np.where(wished >= 0, wished, fallback), (wished < 0) & (fallback >= 0)
+def _next(field: Field, left: Bools, apart: Bools) -> tuple[I64, Bools]:
+    """Return the best backup of those left, and where it is one of those apart."""
+    ready = left & (field.grade < LAST_RESORT)
+    pool = np.where(ready.any(axis=1, keepdims=True), ready, left)
+    wished = _best(field, pool & apart)
+    return np.where(wished >= 0, wished, _best(field, pool)), wished >= 0
 
 
-def _keeps(field: Field, incumbent: I64, rival: I64, *, margin_ns: int, margin_ppm: int) -> Bools:
-    """Return where the incumbent stays although the rival ranks first."""
+def _keeps(
+    field: Field, incumbent: I64, rival: I64, *, margin_ns: int, margin_ppm: int
+) -> tuple[Bools, Bools]:
+    """Return where the incumbent stays although the rival ranks first, and where for now only."""
     pairs = np.arange(len(incumbent))
-    contested = (incumbent >= 0) & (rival >= 0) & (incumbent != rival)
-    same_grade = field.grade[pairs, incumbent] == field.grade[pairs, rival]
+    contested = (incumbent >= 0) & (incumbent != rival)
+    contested &= field.grade[pairs, incumbent] == field.grade[pairs, rival]
     smooth = field.metric_smooth[pairs, incumbent]
     margin = np.maximum(margin_ns, smooth * margin_ppm // PPM)
     better = field.metric_smooth[pairs, rival] + margin < smooth
     no_worse = field.metric_now[pairs, rival] <= field.metric_now[pairs, incumbent]
-    keeps: Bools = contested & same_grade & ~(better & no_worse)
-    return keeps
+    return contested & ~(better & no_worse), contested & better & ~no_worse
 
 
 def _is_column(field: Field, column: I64) -> Bools:
@@ -122,4 +126,4 @@ def _apart(field: Field, column: I64) -> Bools:
     common = (field.fates & field.fates[pairs, column][:, None, :]).any(axis=2)
     apart: Bools = (field.lane != lane[:, None]) & ~common
     apart &= (field.end != end[:, None]) | (field.end < 0)
-    return apart | (column < 0)[:, None]
+    return apart

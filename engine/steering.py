@@ -1,64 +1,40 @@
-"""From what is known to the wanted forwarding table, for some pairs at a time.
+"""From what is known to the wanted forwarding table, for some entries at a time.
 
-A pair is (site, destination). For each pair the candidates are laid out side by
-side, graded for each class, and :mod:`selection` picks a primary and backups.
-Only this file writes primaries and backups of the wanted table.
+For each pair (site, destination) the candidates are laid out side by side
+(:mod:`prospects`), and for each class :mod:`selection` picks a primary and backups.
+Only this file writes the wanted table.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from patronus.engine.arrays import distinct
-from patronus.engine.candidates import build_candidates
+from patronus.engine.change import Cause, Change, join, moved
 from patronus.engine.configured import Configured
-from patronus.engine.fingerprint import U64, combine, name_key
-from patronus.engine.forwarding import NO_ROW, EntrySpace, ForwardingTable
-from patronus.engine.knowledge import Knowledge
+from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
 from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
-from patronus.engine.preference import (
-    DETOUR,
-    DRAINED,
-    PLACE,
-    TRANSIT,
-    VERDICT,
-    ClassColumns,
-    drawn_metric,
-)
-from patronus.engine.ranking import Ranking, join_figures
-from patronus.engine.selection import Bools, Field, Selector, select
-from patronus.engine.verdict import (
-    UNKNOWN,
-    UNKNOWN_BADNESS_NS,
-    VIOLATING,
-    Figures,
-    badness_ns,
-    verdict,
-)
+from patronus.engine.preference import ClassColumns
+from patronus.engine.prospects import Pairs, Prospects
+from patronus.engine.selection import LAST_RESORT, Bools, Field, Selector, select
+from patronus.engine.tunnels import Tunnels
+from patronus.engine.verdict import COMPLIANT, VIOLATING
 
 _PAIRS_AT_ONCE: Final = 32_768
 
-
-@dataclass(frozen=True, eq=False)
-class Change:
-    """Entries whose primary has changed."""
-
-    entries: I64
-    before: I32
-    after: I32
+_FIRST: Final = -1
+"""A grade before all that are given."""
 
 
-@dataclass(frozen=True, eq=False)
-class RowState:
-    """The arrays of the engine that steering reads; one element a row."""
+class Reselected(NamedTuple):
+    """What choosing anew came to."""
 
-    state: I8
-    drained: Bools
-    fates: U64
-    """Shape (rows, words)."""
+    change: Change
+    waiting: I64
+    """Pairs with a rival that is better by the margin and only worse at present."""
 
 
 class Steering:
@@ -70,32 +46,71 @@ class Steering:
         policy: Policy,
         *,
         configured: Configured,
-        rows: RowState,
-        ranking: Ranking,
-        knowledge: Knowledge,
+        tunnels: Tunnels,
+        prospects: Prospects,
         selector: Selector = select,
     ) -> None:
-        self.overlay, self.policy = overlay, policy
-        self._select = selector
-        self._configured = configured
-        self.candidates = build_candidates(overlay)
+        self.overlay = overlay
         self.space = EntrySpace(len(overlay.sites), len(overlay.destinations), len(policy.classes))
         self.wanted = ForwardingTable(self.space.entries)
-        self._rows, self._ranking, self._knowledge = rows, ranking, knowledge
-        names = [name_key("destination", d.name) for d in overlay.destinations]
-        self._only_one = np.array([len(d.sites) == 1 for d in overlay.destinations], dtype=np.bool_)
-        self._destination_key: U64 = np.array(names, dtype=np.uint64)
+        self.tier: I8 = np.zeros(self.space.entries, dtype=np.int8)
+        """Verdict of each entry's primary, the whole way, when it was looked at last."""
+        self.prospects, self.candidates = prospects, prospects.candidates
+        self._configured, self._tunnels = configured, tunnels
+        self._selector = selector
         self._columns: dict[tuple[int, int], ClassColumns] = {}
-        self._carries: Bools = np.zeros(len(overlay.sites), dtype=np.bool_)
-        self._carries[list(overlay.transit)] = True
 
-    def reselect(self, sites: I64, destinations: I64, now_ns: int) -> Change:
-        """Choose anew for some pairs and all classes; write the wanted table."""
-        changes: list[Change] = []
-        for variant, mine in self._configured.split(sites):
-            for part in np.array_split(mine, -(-len(mine) // _PAIRS_AT_ONCE)):
-                changes += self._part(variant, sites[part], destinations[part], now_ns)
-        return join_changes(changes)
+    def forget_policies(self) -> None:
+        """Some policy may have gone out of use."""
+        self._columns.clear()
+
+    def reselect(self, entries: I64, *, keep: bool = False) -> Reselected:
+        """Choose anew for some entries (ascending, each once); write the wanted table.
+
+        Args:
+            entries: which.
+            keep: primaries that can still be used stay, only backups are chosen.
+        """
+        parts: list[Reselected] = []
+        for policy, pairs, asked in self._parts(entries):
+            parts += self._part(pairs, policy, asked, keep=keep)
+        waiting = [np.zeros(0, dtype=np.int64), *(r.waiting for r in parts)]
+        change = join([r.change for r in parts])
+        return Reselected(change, distinct(np.concatenate(waiting)))
+
+    def _parts(self, entries: I64) -> Iterator[tuple[Policy, I64, Bools]]:
+        """Cut entries into pairs of one policy, not too many at once, and the classes asked for."""
+        pair, number = np.divmod(entries, self.space.classes)
+        pairs = distinct(pair)
+        asked = np.zeros((len(pairs), self.space.classes), dtype=np.bool_)
+        asked[np.searchsorted(pairs, pair), number] = True
+        if len(pairs) and self.overlay.rows:
+            for policy, at in self._configured.split(pairs // self.space.destinations):
+                mine, wish = pairs[at], asked[at]
+                for start in range(0, len(mine), _PAIRS_AT_ONCE):
+                    part = slice(start, start + _PAIRS_AT_ONCE)
+                    yield policy, mine[part], wish[part]
+
+    def stranded(self, sites: I64) -> I64:
+        """Return the entries of some sites that lead into a tunnel that is not up, ascending."""
+        entries = (sites[:, None] * self.space.per_site + np.arange(self.space.per_site)).ravel()
+        primary = self.wanted.rows[entries, 0]
+        dead = (primary != NO_ROW) & (self._tunnels.state[primary] != State.UP)
+        stranded: I64 = entries[dead]
+        return stranded
+
+    def unproven(self, entries: I64) -> I64:
+        """Return the tunnels in Init that would serve entries which nothing else can, ascending."""
+        found = [np.zeros(0, dtype=np.int64)]
+        for policy, pairs, asked in self._parts(entries):
+            sites, destinations = np.divmod(pairs, self.space.destinations)
+            laid = self.prospects.pairs(sites, destinations, policy, State.INIT)
+            for number, here in enumerate(asked.T):
+                field, _ = self.prospects.field(self._class(policy, number), laid)
+                up = self._tunnels.state[field.rows] == State.UP
+                lost = here & ~(field.usable & up).any(axis=1)
+                found.append(field.rows[field.usable & lost[:, None]].astype(np.int64))
+        return distinct(np.concatenate(found))
 
     def promote(self, entries: I64) -> tuple[Change, I64]:
         """Move entries to their first backup that is up; no candidate is looked at.
@@ -104,199 +119,157 @@ class Steering:
             What changed, and the entries without such a backup (left as they were).
         """
         rows = self.wanted.rows[entries]
-        ready = (rows[:, 1:] != NO_ROW) & (self._rows.state[rows[:, 1:]] == State.UP)
-        ready &= ~self._rows.drained[rows[:, 1:]]
+        ready = (rows[:, 1:] != NO_ROW) & (self._tunnels.state[rows[:, 1:]] == State.UP)
+        ready &= ~self._tunnels.drained[rows[:, 1:]]
         found = ready.any(axis=1)
         at, choice = entries[found], ready[found].argmax(axis=1)
         before, after = rows[found, 0], rows[found, 1 + choice]
-        rest = np.where(choice == 0, rows[found, 2], NO_ROW)
+        rest = np.where(choice == 0, rows[found, 2], NO_ROW).astype(np.int32)
         self.wanted.rows[at] = np.stack([after, rest, np.full_like(rest, NO_ROW)], axis=1)
-        return Change(at, before, after), entries[~found]
+        self.wanted.shared_fate[at] = ~self._apart(at, after, rest)
+        return moved(at, before, after, Cause.LOST), entries[~found]
 
-    def best_direct(self, site: int) -> I32:
-        """Return the best tunnel that is up from a site to each destination, ``NO_ROW`` if none.
+    def on(self, rows: I64) -> I64:
+        """Return the entries that hold some of these rows in any place, ascending."""
+        source, found = self.overlay.src[rows], [np.zeros(0, dtype=np.int64)]
+        for site in distinct(source.astype(np.int64)).tolist():
+            own, mine = self.space.of_site(site), rows[source == site]
+            held = self.wanted.rows[own]
+            hit = held == mine[0] if len(mine) == 1 else np.isin(held, mine)
+            found.append(np.flatnonzero(hit.any(axis=1)) + own.start)
+        return np.concatenate(found)
 
-        A tunnel to a site that has withdrawn the destination leads nowhere.
+    def hold(self, entries: I64, rows: I64, bad: Bools) -> Bools:
+        """Tell in which places entries hold rows that are bad for them; shape (entries, 3).
+
+        ``rows`` ascend; ``bad`` has shape (classes, rows).
         """
-        rows = self.candidates.direct[site]
-        there, ends = np.arange(len(rows)), self.overlay.dst[rows].astype(np.int64)
-        up = (rows >= 0) & (self._rows.state[rows] == State.UP) & ~self._rows.drained[rows]
-        up &= self._knowledge.announces(np.array(site, dtype=np.int64), ends, there[:, None])
-        metric = np.where(up, self._ranking.metric_published[rows], UNKNOWN_BADNESS_NS + 1)
-        best = metric.argmin(axis=1)
-        return np.where(up.any(axis=1), rows[there, best], NO_ROW).astype(np.int32)
+        held = self.wanted.rows[entries]
+        if not len(rows):
+            return np.zeros(held.shape, dtype=np.bool_)
+        place = np.minimum(np.searchsorted(rows, held), len(rows) - 1)
+        number = (entries % self.space.classes)[:, None]
+        found: Bools = (rows[place] == held) & bad[number, place]
+        return found
 
-    def held(self, sites: I64, destinations: I64, now_ns: int) -> I64:
-        """Return the tunnels in Init behind pairs that have no other, ascending."""
-        common = self._lay_out(sites, destinations, now_ns)
-        waiting = (common.rows >= 0) & (self._rows.state[common.rows] == State.INIT)
-        waiting &= ~common.usable.any(axis=1, keepdims=True)
-        return distinct(common.rows[waiting].astype(np.int64))
+    def hold_through(self, site: int, observers: I64, lost: Bools) -> tuple[I64, Bools]:
+        """Return entries that end at, or lead through, a site for what it no longer offers.
+
+        ``lost`` has shape (destinations, classes); the second value is that of :meth:`hold`.
+        """
+        own = observers[:, None] * self.space.per_site + np.flatnonzero(lost)
+        entries = own.ravel()
+        rows = self.wanted.rows[entries]
+        held = (rows != NO_ROW) & (self.overlay.dst[rows] == site)
+        hit = held.any(axis=1)
+        return entries[hit], held[hit]
+
+    def through(self, sites: I64) -> I64:
+        """Return the pairs of some sites whose primary of some class leads through another."""
+        entries = (sites[:, None] * self.space.per_site + np.arange(self.space.per_site)).ravel()
+        return distinct(entries[self.leads_through(entries)] // self.space.classes)
+
+    def leads_through(self, entries: I64) -> Bools:
+        """Tell which entries' primaries lead through another site."""
+        primary = self.wanted.rows[entries, 0]
+        end = np.where(primary == NO_ROW, -1, self.overlay.dst[primary]).astype(np.int64)
+        destination = entries // self.space.classes % self.space.destinations
+        through: Bools = (primary != NO_ROW) & ~self.overlay.is_home(end, destination)
+        return through
 
     # ------------------------------------------------------------ one part
 
-    def _part(self, variant: int, sites: I64, destinations: I64, now_ns: int) -> list[Change]:
-        """Choose for pairs whose sites run one policy."""
-        common = self._lay_out(sites, destinations, now_ns)
-        return [
-            self._choose(self._class(variant, number), sites, destinations, common)
-            for number in range(len(self.policy.classes))
-        ]
+    def _part(self, pairs: I64, policy: Policy, asked: Bools, *, keep: bool) -> list[Reselected]:
+        """Choose for some pairs, as far as asked; ``asked`` has shape (pairs, classes)."""
+        sites, destinations = np.divmod(pairs, self.space.destinations)
+        laid, parts = self.prospects.pairs(sites, destinations, policy), []
+        for number, here in enumerate(asked.T):
+            if here.any():
+                some = laid if here.all() else laid.at(here)
+                parts.append(self._choose(self._class(policy, number), some, keep=keep))
+        return parts
 
-    def _class(self, variant: int, number: int) -> ClassColumns:
-        """Return what one policy says of a class, laid out by transport."""
-        key = (variant, number)
+    def _class(self, policy: Policy, number: int) -> ClassColumns:
+        """Return what a policy says of a class; the columns keep the policy, so its id holds."""
+        key = id(policy), number
         if key not in self._columns:
-            policy = self._configured.policies[variant]
             self._columns[key] = ClassColumns(self.overlay, policy, number)
         return self._columns[key]
 
-    def _lay_out(self, sites: I64, destinations: I64, now_ns: int) -> "_Common":
-        """Lay the candidates of some pairs side by side, as far as classes agree."""
-        overlay, ranking = self.overlay, self._ranking
-        with_transit = self.policy.features.transit
-        rows = self.candidates.rows(sites, destinations, dst=overlay.dst, with_transit=with_transit)
-        direct = self.candidates.direct.shape[2]
-        there = rows >= 0
-        usable = there & (self._rows.state[rows] == State.UP)
-        ends = overlay.dst[rows].astype(np.int64)
-        here, to = sites[:, None], destinations[:, None]
-        usable[:, :direct] &= self._knowledge.announces(here, ends[:, :direct], to)
-        now = np.where(there, ranking.metric_now[rows], UNKNOWN_BADNESS_NS)
-        smooth = np.where(there, ranking.metric_published[rows], UNKNOWN_BADNESS_NS)
-        figures = Figures(*np.zeros((3, len(sites), rows.shape[1] - direct), dtype=np.int64))
-        if rows.shape[1] > direct:
-            known, told = self._knowledge.reaches(
-                here, ends[:, direct:], to, since_ns=now_ns - self._patience_ns
-            )
-            usable[:, direct:] &= known
-            rest = Figures(*np.moveaxis(told, 2, 0))
-            figures = join_figures(ranking.told_figures(rows[:, direct:]), rest)
-            beyond = badness_ns(rest)
-            now[:, direct:] = np.minimum(now[:, direct:] + beyond, UNKNOWN_BADNESS_NS)
-            smooth[:, direct:] = np.minimum(smooth[:, direct:] + beyond, UNKNOWN_BADNESS_NS)
-        tie = combine(overlay.key[rows], self._destination_key[destinations][:, None])
-        only = self._only_one[destinations][:, None] & (np.arange(rows.shape[1]) < direct)
-        end = np.where(only, -1, ends).astype(np.int32)
-        order = self.candidates.order[destinations]
-        return _Common(rows, usable, now, smooth, tie, figures, order, end)
-
-    @property
-    def _patience_ns(self) -> int:
-        # Three announcements may be lost before what was said is too old to act on.
-        return 3 * self.policy.announcement_ns + self.policy.evaluation_ns
-
-    def _choose(
-        self, columns: ClassColumns, sites: I64, destinations: I64, common: "_Common"
-    ) -> Change:
+    def _choose(self, columns: ClassColumns, pairs: Pairs, *, keep: bool) -> Reselected:
         """Choose for one class and write the wanted table."""
-        pairs = sites * self.space.destinations + destinations
-        entries = pairs * self.space.classes + columns.number
-        field, tier = self._grade(columns, sites, destinations, common)
+        policy = columns.policy
+        pair = pairs.sites[:, 0] * self.space.destinations + pairs.destinations[:, 0]
+        entries = pair * self.space.classes + columns.number
+        field, tier = self.prospects.field(columns, pairs)
         before = self.wanted.rows[entries, 0]
-        current = _incumbent(columns, before, field, tier)
-        hysteresis = self.policy.features.hysteresis
-        choice = self._select(
+        here = (field.rows == before[:, None]) & field.usable
+        field.grade[here & self._rests(columns, field, tier, keep=keep)] = _FIRST
+        # A study's own selection is asked at evaluations; what must stay is ours to keep.
+        choice = (select if keep else self._selector)(
             field,
-            current,
-            margin_ns=self.policy.margin_ns if hysteresis else 0,
-            margin_ppm=self.policy.margin_ppm if hysteresis else 0,
+            before,
+            margin_ns=policy.margin_ns if policy.features.hysteresis else 0,
+            margin_ppm=policy.margin_ppm if policy.features.hysteresis else 0,
         )
-        pair = np.arange(len(sites))[:, None]
-        rows = np.where(choice.columns >= 0, field.rows[pair, choice.columns], NO_ROW)
-        drop = np.full(len(sites), columns.drops)
-        if not self.policy.features.backups:
+        place = np.arange(len(entries))[:, None]
+        rows = np.where(choice.columns >= 0, field.rows[place, choice.columns], NO_ROW)
+        after = self._write(entries, rows, choice.shared_fate, columns)
+        chosen = choice.columns[:, 0]
+        self.tier[entries] = np.where(chosen >= 0, tier[place[:, 0], chosen], VIOLATING)
+        new = after != before
+        cause = _causes(here, tier, self.tier[entries])
+        change = Change(entries[new], before[new], after[new], cause[new])
+        return Reselected(change, pair[choice.waiting])
+
+    def _rests(self, columns: ClassColumns, field: Field, tier: I8, *, keep: bool) -> Bools:
+        """Return which candidates stay if they are in use, whatever else there is."""
+        if keep:
+            return np.ones(field.rows.shape, dtype=np.bool_)
+        if not columns.stays:
+            return np.zeros(field.rows.shape, dtype=np.bool_)
+        ready = field.grade < LAST_RESORT
+        complies = np.any(field.usable & ready & (tier == COMPLIANT), axis=1, keepdims=True)
+        rests: Bools = ready & ~complies
+        return rests
+
+    def _write(self, entries: I64, rows: I32, shared_fate: Bools, columns: ClassColumns) -> I32:
+        """Write choices to the wanted table; return the primaries in force."""
+        if not columns.policy.features.backups:
             rows[:, 1:] = NO_ROW
-        # With nothing usable the last primary stays (fail static), unless the class drops.
-        nothing = (rows[:, 0] == NO_ROW) & ~drop
-        rows[nothing, 0] = before[nothing]
+        if not columns.drops:
+            # With nothing usable the last primary stays: fail static.
+            nothing = rows[:, 0] == NO_ROW
+            rows[nothing, 0] = self.wanted.rows[entries[nothing], 0]
+            shared_fate[nothing] = rows[nothing, 0] != NO_ROW
         self.wanted.rows[entries] = rows
-        self.wanted.drop[entries] = drop
-        self.wanted.shared_fate[entries] = choice.shared_fate
-        moved = rows[:, 0] != before
-        return Change(entries[moved], before[moved], rows[moved, 0].astype(np.int32))
+        self.wanted.drop[entries] = columns.drops
+        self.wanted.shared_fate[entries] = shared_fate
+        primaries: I32 = rows[:, 0].astype(np.int32)
+        return primaries
 
-    def _grade(
-        self, columns: ClassColumns, sites: I64, destinations: I64, common: "_Common"
-    ) -> tuple[Field, I64]:
-        """Return the field of one class, and each candidate's verdict."""
-        rows, direct = common.rows, common.order.shape[1]
-        lane = self.overlay.transport[rows]
-        usable = common.usable & columns.allowed[lane]
-        tier = self._ranking.verdict[columns.number, rows].astype(np.int64)
-        if rows.shape[1] > direct and self.policy.features.sla:
-            flat = Figures(*(f.ravel() for f in common.figures))
-            beyond = verdict(flat, columns.sla).reshape(common.figures.rtt_ns.shape)
-            tier[:, direct:] = np.maximum(tier[:, direct:], beyond)
-        if columns.drops:
-            usable &= tier < VIOLATING
-        grade = tier * VERDICT + self._rows.drained[rows] * DRAINED
-        # Among those that break the SLA only how bad they are counts.
-        ranked = columns.rank[lane]
-        ranked[:, :direct] += common.order * PLACE
-        ranked[:, direct:] += TRANSIT
-        grade += np.where(tier < VIOLATING, ranked, 0)
-        grade[:, direct:] += self._carries[sites][:, None] * DETOUR
-        metric = common.smooth
-        if columns.weights is not None:
-            pair_key = combine(self._site_keys[sites], self._destination_key[destinations])
-            metric = drawn_metric(usable, grade, columns.weights[lane], pair_key)
-        return (
-            Field(
-                rows=rows,
-                usable=usable,
-                grade=grade,
-                metric_now=metric if columns.weights is not None else common.now,
-                metric_smooth=metric,
-                tie=common.tie,
-                lane=lane,
-                fates=self._rows.fates[rows],
-                end=common.end,
-            ),
-            tier,
-        )
-
-    @property
-    def _site_keys(self) -> U64:
-        return self._destination_key[: len(self.overlay.sites)]
+    def _apart(self, entries: I64, rows: I32, others: I32) -> Bools:
+        """Return where two tunnels of an entry share neither lane, group nor far end."""
+        lane, fates, dst = self.overlay.transport, self._tunnels.fates, self.overlay.dst
+        apart: Bools = (others != NO_ROW) & (lane[rows] != lane[others])
+        apart &= ~(fates[rows] & fates[others]).any(axis=1)
+        destination = entries // self.space.classes % self.space.destinations
+        apart &= (dst[rows] != dst[others]) | self.prospects.only_end(rows, destination)
+        return apart
 
 
-def _incumbent(columns: ClassColumns, before: I32, field: Field, tier: I64) -> I32:
-    """Return the row that may keep its place; where a class stays, make it the best."""
-    if columns.weights is not None:
-        return np.full_like(before, NO_ROW)
-    if columns.stays:
-        here = (field.rows == before[:, None]) & field.usable & (field.grade < DETOUR)
-        complies = np.any(field.usable & (tier <= UNKNOWN), axis=1, keepdims=True)
-        field.grade[here & ~complies] = 0
-    return before
+def _causes(here: Bools, tier: I8, after: I8) -> I8:
+    """Say why each entry would leave the candidate in use."""
+    before = np.where(here, tier, np.int8(0)).max(axis=1, initial=0)
+    cause = np.where((before == VIOLATING) & (after < VIOLATING), Cause.VIOLATED, Cause.RANK)
+    return np.where(here.any(axis=1), cause, Cause.LOST).astype(np.int8)
 
 
-@dataclass(frozen=True, eq=False)
-class _Common:
-    """What the classes share; arrays of shape (pairs, columns), direct ones first."""
-
-    rows: I32
-    usable: Bools
-    now: I64
-    smooth: I64
-    tie: U64
-    figures: Figures
-    """Of the whole way over transit columns: own tunnel and announced rest."""
-    order: I64
-    end: I32
-
-
-def join_changes(changes: list[Change]) -> Change:
-    """Return several changes of different entries as one, in order of entries."""
-    if not changes:
-        return Change(
-            np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
-        )
-    entries = np.concatenate([c.entries for c in changes])
-    order = np.argsort(entries, kind="stable")
-    return Change(
-        entries[order],
-        np.concatenate([c.before for c in changes])[order],
-        np.concatenate([c.after for c in changes])[order],
-    )
+def merge(parts: Sequence[tuple[I64, Bools]]) -> tuple[I64, Bools]:
+    """Return entries and the places in which they hold something, each entry once."""
+    none = np.zeros(0, dtype=np.int64), np.zeros((0, CANDIDATES), dtype=np.bool_)
+    entries, held = (np.concatenate(columns) for columns in zip(none, *parts, strict=True))
+    once = distinct(entries)
+    all_held = np.zeros((len(once), CANDIDATES), dtype=np.bool_)
+    np.logical_or.at(all_held, np.searchsorted(once, entries), held)
+    return once, all_held

@@ -12,7 +12,8 @@ import numpy as np
 
 from patronus.dataplane.protocol import KernelMoves
 from patronus.engine import silence
-from patronus.engine.engine import Announcement
+from patronus.engine.announcement import Announcement
+from patronus.engine.engine import Received
 from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER, SECOND
@@ -46,8 +47,8 @@ class Agents:
         self._cut = np.zeros(sites, dtype=np.int64)
         self._lan_down = np.zeros(sites, dtype=np.int64)
         self._stopped_ns: I64 = np.full(sites, NEVER, dtype=np.int64)
-        self._said: dict[int, Announcement] = {}
-        """The last new content of each announcer."""
+        self._post: dict[int, list[Received]] = {}
+        """Announcements under way by their time of arrival."""
         self._plans = Plans(world)
         self._kept: dict[int, list[KernelMoves]] = {}
         self.delay_ns: I64 = self._delays()
@@ -144,11 +145,11 @@ class Agents:
         world.dataplane.set_agent(site, stale=False, now_ns=now)
         for moves in self._kept.pop(site, []):
             world.engine.kernel_moved(moves.entries, moves.from_rows, moves.to_rows, now)
-        silent, latched = world.dataplane.since_ns == NEVER, world.dataplane.latched
+        since_ns, latched = world.dataplane.since_ns, world.dataplane.latched
         if self._forgetful[site]:
-            world.engine.restart(site, now, silent=silent, latched=latched)
+            world.engine.restart(site, now, since_ns=since_ns, latched=latched)
         else:
-            world.engine.resume(site, now, silent=silent, latched=latched)
+            world.engine.resume(site, now, since_ns=since_ns, latched=latched)
         self._forgetful[site] = False
         world.carry_out()
         self._announce_lan(site)
@@ -169,26 +170,23 @@ class Agents:
 
     def spread(self, announcement: Announcement) -> None:
         """Send an announcement to every other site that the controller reaches."""
-        world, site = self._world, announcement.site
-        if announcement.reach is None:
-            # A repeat brings up to date who missed the content; it changes nothing for others.
-            announcement = self._said[site]
-        self._said[site] = announcement
+        world = self._world
+        site = world.overlay.site_index[announcement.origin]
         if self._cut[site]:
             return
         sites = np.flatnonzero(self._cut == 0)
         others = sites[sites != site]
         for delay_ns in np.unique(self.delay_ns[others]).tolist():
             observers = others[self.delay_ns[others] == delay_ns]
-            world.agenda.at(
-                world.now_ns + delay_ns, Phase.LEARN, site,
-                partial(self._deliver, observers, announcement),
-            )  # fmt: skip
+            at_ns = world.now_ns + delay_ns
+            if at_ns not in self._post:
+                self._post[at_ns] = []
+                world.agenda.at(at_ns, Phase.LEARN, 0, partial(self._deliver, at_ns))
+            self._post[at_ns].append((observers, announcement))
 
-    def _deliver(self, observers: I64, announcement: Announcement) -> None:
-        reached = observers[self._cut[observers] == 0]
-        if len(reached):
-            self._world.learn(reached, announcement)
+    def _deliver(self, at_ns: int) -> None:
+        """Hand over all that arrives at one instant."""
+        self._world.learn([(o[self._cut[o] == 0], a) for o, a in self._post.pop(at_ns)])
 
     def _partition(self, occurrence: Occurrence, step: int) -> None:
         world, sites = self._world, list(occurrence.sites)

@@ -146,7 +146,6 @@ class Alternatives:
         rows = self._engine.steering.candidates.rows(
             np.array([site]),
             np.array([destination]),
-            dst=self._overlay.dst,
             with_transit=self._policy.features.transit,
         )[0]
         there: I64 = rows[rows != NO_ROW].astype(np.int64)
@@ -160,12 +159,11 @@ class Alternatives:
         if end in self._overlay.destinations[destination].sites:
             return _Way(row, end, home=True, reached=True, figures=own, tier=tier)
         policy = self._policy
-        since = now - 3 * policy.announcement_ns - policy.evaluation_ns
         here, via, to = (np.array([x]) for x in (site, end, destination))
-        known, rest = engine.knowledge.reaches(here, via, to, since_ns=since)
+        known, rest, beyond = engine.knowledge.reaches(here, via, to, number=number)
         whole = join_figures(own, Figures(*rest.T))
         if policy.features.sla:
-            tier = max(tier, int(verdict(whole, policy.classes[number].sla)[0]))
+            tier = max(tier, int(beyond[0]), int(verdict(whole, policy.classes[number].sla)[0]))
         return _Way(row, end, home=False, reached=bool(known[0]), figures=whole, tier=tier)
 
     def _refusal(self, way: _Way, site: int, destination: int, number: int) -> str:

@@ -168,7 +168,7 @@ class Harm:
         pair, number = np.divmod(entries, space.classes)
         site, destination = np.divmod(pair, space.destinations)
         features = world.scenario.policy.features
-        rows = columns.rows(site, destination, dst=world.overlay.dst, with_transit=features.transit)
+        rows = columns.rows(site, destination, with_transit=features.transit)
         up = world.engine.state >= State.INIT
         fine = (rows != NO_ROW) & up[rows] & ~hard[rows] & ~soft[number[:, None], rows]
         fine &= ~dead_lan[world.overlay.dst[rows]]

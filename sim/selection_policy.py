@@ -101,4 +101,4 @@ class PolicySelector:
 
 def _part(grade: I64, pair: int, column: int) -> int:
     """Return the SLA verdict that a grade holds."""
-    return int(grade[pair, column]) // VERDICT % 4
+    return max(0, int(grade[pair, column])) // VERDICT % 4

@@ -8,7 +8,7 @@ turn it is re-rank their paths. The engine is the one that runs in production; i
 is told only what its sites could know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,10 +17,11 @@ import numpy as np
 import simpy
 
 from patronus.dataplane.memory import MemoryDataplane
-from patronus.engine.engine import Alarmed, Announcement, Engine
+from patronus.engine.engine import Engine, Received
 from patronus.engine.fingerprint import U64, name_key
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.liveness import I8, Input
+from patronus.engine.meters import Alarmed
 from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools, select
 from patronus.engine.silence import Edges
@@ -319,12 +320,11 @@ class World:
         self.engine.programmed(delta)
         self.measurement.programmed(delta, moved)
 
-    def learn(self, observers: I64, announcement: Announcement) -> None:
-        """An announcement arrives at some sites."""
-        mine = observers[self.agents.running[observers]]
-        if len(mine):
-            self.engine.learn(mine, announcement, self.now_ns)
-            self.carry_out()
+    def learn(self, received: Sequence[Received]) -> None:
+        """Announcements arrive at some sites."""
+        running = self.agents.running
+        self.engine.learn([(sites[running[sites]], a) for sites, a in received], self.now_ns)
+        self.carry_out()
 
     # ------------------------------------------------------------ the end of a slot
 

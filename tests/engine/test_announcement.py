@@ -14,7 +14,6 @@ from patronus.engine.announcement import (
     BYTES_MAX,
     Announcement,
     AnnouncementError,
-    Inbox,
     decode,
     encode,
 )
@@ -26,6 +25,7 @@ NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60
 )
 LISTS = st.lists(NAME, max_size=4, unique=True).map(lambda names: tuple(sorted(names)))
 CELLS = st.tuples(
+    st.booleans(),
     st.one_of(st.just(-1), st.integers(-1, 2**62)),
     st.integers(-1, 2**62),
     st.integers(-1, 10**6),
@@ -42,10 +42,9 @@ Parts = tuple[
     tuple[bool, int, int, int],
     str,
     tuple[tuple[str, ...], ...],
-    list[bool],
-    list[list[tuple[int, int, int, int]]],
+    list[list[tuple[bool, int, int, int, int]]],
 ]
-"""Header, origin, the three lists, usable by target, figures by target and class."""
+"""Header, origin, the three lists, and by target and class: usable, figures, verdict."""
 
 
 @st.composite
@@ -53,30 +52,28 @@ def announcements(draw: st.DrawFn) -> Parts:
     lists = draw(LISTS), draw(LISTS), draw(LISTS)
     _, classes, targets = lists
     row = st.lists(CELLS, min_size=len(classes), max_size=len(classes))
-    n = len(targets)
-    usable = draw(st.lists(st.booleans(), min_size=n, max_size=n))
-    figures = draw(st.lists(row, min_size=n, max_size=n))
-    return draw(HEADERS), draw(NAME), lists, usable, figures
+    cells = draw(st.lists(row, min_size=len(targets), max_size=len(targets)))
+    return draw(HEADERS), draw(NAME), lists, cells
 
 
 def build(kernel: ModuleType, parts: Parts) -> Announcement:
-    (lan_up, counter, version, sent_ns), origin, lists, usable, figures = parts
+    (lan_up, counter, version, sent_ns), origin, lists, cells = parts
     shape = len(lists[2]), len(lists[1])
-    columns = np.array(figures, dtype=np.int64).reshape(*shape, 4)
+    columns = np.array(cells, dtype=np.int64).reshape(*shape, 5)
     built: Announcement = kernel.Announcement(
         origin, counter, version, sent_ns, lan_up, *lists,
-        usable=np.array(usable, dtype=np.bool_),
-        rtt_ns=columns[:, :, 0], jitter_ns=columns[:, :, 1],
-        loss_ppm=columns[:, :, 2].astype(np.int32), verdict=columns[:, :, 3].astype(np.int8),
+        usable=columns[:, :, 0].astype(np.bool_),
+        rtt_ns=columns[:, :, 1], jitter_ns=columns[:, :, 2],
+        loss_ppm=columns[:, :, 3].astype(np.int32), verdict=columns[:, :, 4].astype(np.int8),
     )  # fmt: skip
     return built
 
 
 def parts_of(a: Announcement) -> Parts:
-    columns = np.stack([a.rtt_ns, a.jitter_ns, a.loss_ppm, a.verdict], axis=-1)
-    figures = [[tuple(cell) for cell in row] for row in columns.tolist()]
+    columns = np.stack([a.usable, a.rtt_ns, a.jitter_ns, a.loss_ppm, a.verdict], axis=-1)
+    cells = [[(up == 1, *figures) for up, *figures in row] for row in columns.tolist()]
     header = a.lan_up, a.counter, a.version, a.sent_ns
-    return header, a.origin, (a.destinations, a.classes, a.targets), a.usable.tolist(), figures
+    return header, a.origin, (a.destinations, a.classes, a.targets), cells
 
 
 def holds(kernel: ModuleType, parts: Parts) -> None:
@@ -97,7 +94,7 @@ def test_bytes_are_as_documented_and_read_back(parts: Parts) -> None:
         ('"<2sBBQQq"', '">2sBBQQq"'),
         ("if any(a >= b for a, b in pairwise(names))", "if any(a > b for a, b in names)"),
         ('_Column("loss_ppm", "<i4"', '_Column("loss_ppm", "<i8"'),
-        ("(len(targets), len(classes)) if", "(len(classes), len(targets)) if"),
+        ("shape = len(targets), len(classes)", "shape = len(classes), len(targets)"),
         ("return bytes([len(raw)]) + raw", "return bytes([len(name)]) + raw"),
         ("lan_up=lan_up == 1", "lan_up=True"),
     ],
@@ -140,9 +137,8 @@ def test_damaged_announcements_are_refused_or_canonical(parts: Parts, data: st.D
     canonical(bytes(good))
 
 
-EMPTY: Parts = ((True, 1, 1, 0), "a", (("p",), ("voice",), ("b", "c")), [True, False], [])
-CELL = (-1, -1, -1, 0)
-GOOD = build(announcement, (*EMPTY[:4], [[CELL], [CELL]]))
+UP, DOWN = (True, -1, -1, -1, 0), (False, -1, -1, -1, 0)
+GOOD = build(announcement, ((True, 1, 1, 0), "a", (("p",), ("voice",), ("b", "c")), [[UP], [DOWN]]))
 
 
 def array(*values: Any, dtype: Any = np.int64) -> Any:
@@ -164,8 +160,9 @@ def array(*values: Any, dtype: Any = np.int64) -> Any:
         {"targets": ("b",)},
         {"classes": ()},
         {"destinations": tuple(f"{i:05}" for i in range(65_536))},
-        {"usable": array(0, 2)},
-        {"usable": array(1.0, 0.0, dtype=np.float64)},
+        {"usable": array([0], [2])},
+        {"usable": array([1.0], [0.0], dtype=np.float64)},
+        {"usable": array(1, 0)},
         {"rtt_ns": array([-2], [0])},
         {"jitter_ns": array([2**62 + 1], [0])},
         {"loss_ppm": array([10**6 + 1], [0])},
@@ -214,17 +211,3 @@ def test_an_announcement_that_is_too_long_is_not_sent() -> None:
     names = tuple(f"{i:0200}" for i in range(50_000))
     with pytest.raises(AnnouncementError, match="longer than"):
         encode(replace(GOOD, destinations=names))
-
-
-@given(st.lists(st.tuples(st.sampled_from("abx"), st.integers(0, 5))))
-def test_an_inbox_takes_only_what_is_newer(sent: list[tuple[str, int]]) -> None:
-    """Replays, overtaken announcements and strangers are ignored; the highest counter stays."""
-    inbox = Inbox(["a", "b"])
-    best: dict[str, int] = {}
-    for origin, counter in sent:
-        fresh = origin != "x" and counter > best.get(origin, -1)
-        assert inbox.accept(replace(GOOD, origin=origin, counter=counter)) == fresh
-        if fresh:
-            best[origin] = counter
-    kept = {o: a.counter for o, a in inbox.latest.items() if a is not None}
-    assert kept == best

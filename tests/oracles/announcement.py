@@ -20,15 +20,13 @@ def encoded(
     header: tuple[bool, int, int, int],
     origin: str,
     lists: Sequence[Sequence[str]],
-    usable: Sequence[bool],
-    figures: Sequence[Sequence[tuple[int, int, int, int]]],
+    cells: Sequence[Sequence[tuple[bool, int, int, int, int]]],
 ) -> bytes:
     """Return the bytes; ``header`` is LAN up, counter, version, sent_ns."""
     lan_up, *numbers = header
     data = b"PA\x01" + _number(int(lan_up), 1)
     data += b"".join(_number(value, 8) for value in numbers)
     data += _name(origin) + b"".join(_names(names) for names in lists)
-    data += bytes(1 if up else 0 for up in usable)
-    for column, size in enumerate((8, 8, 4, 1)):
-        data += b"".join(_number(cell[column], size) for row in figures for cell in row)
+    for column, size in enumerate((1, 8, 8, 4, 1)):
+        data += b"".join(_number(int(cell[column]), size) for row in cells for cell in row)
     return data

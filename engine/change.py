@@ -1,0 +1,51 @@
+"""Moves of primaries, as columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from patronus.engine.liveness import I8
+from patronus.engine.overlay import I32, I64
+
+
+class Cause(IntEnum):
+    """What steering knows of why an entry moved, beyond what it was asked for."""
+
+    RANK = 0
+    """Both paths can be used; the new one ranks first."""
+    LOST = 1
+    """The old path cannot be used any more."""
+    VIOLATED = 2
+    """The old path breaks the SLA and the new one, as far as is known, does not."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Change:
+    """Entries whose primary has changed; arrays of one element an entry."""
+
+    entries: I64
+    """Each once."""
+    before: I32
+    after: I32
+    cause: I8
+    """Values of :class:`Cause`."""
+
+
+def moved(entries: I64, before: I32, after: I32, cause: Cause) -> Change:
+    """Return a change all of whose entries have one cause."""
+    return Change(entries, before, after, np.full(len(entries), cause, dtype=np.int8))
+
+
+def join(changes: Sequence[Change]) -> Change:
+    """Return changes of different entries as one, in order of entries."""
+    none = np.zeros(0, dtype=np.int32)
+    parts = (moved(none.astype(np.int64), none, none, Cause.RANK), *changes)
+    entries = np.concatenate([c.entries for c in parts])
+    order = np.argsort(entries, kind="stable")
+    before, after, cause = (
+        np.concatenate(columns)[order]
+        for columns in zip(*((c.before, c.after, c.cause) for c in parts), strict=True)
+    )
+    return Change(entries[order], before, after, cause)

@@ -1,0 +1,124 @@
+"""What is measured on the tunnels: health, and the tests for brownouts, side by side."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from patronus.engine.arrays import Rows, bounds, distinct
+from patronus.engine.brownout import Brownout
+from patronus.engine.health import Habit, Health
+from patronus.engine.overlay import I64
+from patronus.engine.policy import Policy
+from patronus.engine.verdict import Figures
+
+
+class Alarmed(NamedTuple):
+    """Rows whose loss or delay has changed for the worse, ascending."""
+
+    rows: I64
+    at_ns: I64
+    """When the proof arrived."""
+    figures: Figures
+    """What was known of them at that time."""
+
+
+class Meters:
+    """Measurements of many rows."""
+
+    def __init__(self, rows: int, policy: Policy) -> None:
+        """Create meters that have seen nothing."""
+        self.health = Health(rows, policy.loss_window)
+        self.brownout = Brownout(rows)
+        self._rows, self._policy = rows, policy
+
+    def observe(
+        self,
+        rows: Rows,
+        *,
+        sent_ns: I64,
+        reflected_ns: I64,
+        arrived_ns: I64,
+        sequence: I64,
+        heard_count: I64,
+    ) -> Alarmed:
+        """Take at most one reflected probe a row; return the rows that raised an alarm.
+
+        Args:
+            rows: the rows meant; every array has one element for each.
+            sent_ns: by our clock, as ``arrived_ns`` (``NEVER``: no reflection came).
+            reflected_ns: by the peer's clock.
+            arrived_ns: of the reflection.
+            sequence: of the probe.
+            heard_count: probes of this row that the peer had heard by then.
+        """
+        sample = self.health.observe(
+            rows,
+            sent_ns=sent_ns,
+            reflected_ns=reflected_ns,
+            arrived_ns=arrived_ns,
+            sequence=sequence,
+            heard_count=heard_count,
+        )
+        loss = self.brownout.observe_loss(rows, sent=sample.sent, lost=sample.lost)
+        delay = self.brownout.observe_delay(
+            rows, rtt_ns=sample.rtt_ns, jitter_ns=self.health.jitter_ns(rows)
+        )
+        alarmed = distinct(np.concatenate([loss.alarmed, delay.alarmed]))
+        if isinstance(rows, slice):
+            place = alarmed - bounds(rows, self._rows)[0]
+        else:
+            place = np.searchsorted(rows, alarmed)
+        return self._alarmed(alarmed, arrived_ns[place])
+
+    def count(self, rows: I64, *, sent: I64, lost: I64, at_ns: I64) -> Alarmed:
+        """Take the peers' counts of data packets on some rows (ascending), as :meth:`observe`.
+
+        Args:
+            rows: the rows meant; every array has one element for each.
+            sent: since the last report.
+            lost: of those.
+            at_ns: when the report arrived.
+        """
+        self.health.count(rows, sent=sent, lost=lost)
+        alarmed = self.brownout.observe_loss(rows, sent=sent, lost=lost).alarmed
+        return self._alarmed(alarmed, at_ns[np.searchsorted(rows, alarmed)])
+
+    def _alarmed(self, rows: I64, at_ns: I64) -> Alarmed:
+        # The figures of this instant: before the driver hands over the alarm, later
+        # samples of its batch may have been taken.
+        return Alarmed(rows, at_ns, self.figures(rows, at_ns))
+
+    def figures(self, rows: I64, now_ns: I64 | int) -> Figures:
+        """Return what is known of some rows now, or at one time for each.
+
+        What is older than ``stale_ns`` is unknown. Loss is what the counts of the window
+        prove, and after a brownout alarm at least what was lost since the change.
+        """
+        stale = now_ns - self.health.updated_ns[rows] > self._policy.stale_ns
+        loss = self.health.loss_floor_ppm(rows)
+        if self._policy.features.brownout:
+            loss = np.maximum(loss, self.brownout.estimate_ppm(rows))
+        return Figures(
+            rtt_ns=np.where(stale, -1, self.health.srtt_ns[rows]),
+            jitter_ns=np.where(stale, -1, self.health.jitter_ns(rows)),
+            loss_ppm=np.where(stale, -1, loss),
+        )
+
+    def habit(self, rows: I64) -> Habit:
+        """Return how probes of some rows usually get lost."""
+        return self.health.habit(rows)
+
+    def count_anew(self, rows: I64) -> None:
+        """Forget what was lost before rows were heard again: that was silence, not loss."""
+        self.health.count_anew(rows)
+        self.brownout.count_anew(rows)
+
+    def rotate(self, rows: I64) -> None:
+        """Let an evaluation interval of some rows pass."""
+        self.health.rotate(rows)
+        self.brownout.rotate(rows)
+
+    def forget(self, rows: I64) -> None:
+        """Make rows unknown again."""
+        self.health.forget(rows)
+        self.brownout.forget(rows)

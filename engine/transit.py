@@ -1,0 +1,83 @@
+"""Ways through other sites that have come to break an SLA.
+
+The verdict of such a way is that of the sum of two tunnels. It may fall while those of
+both stand, whenever one of the two or what is told of the other moves, and there may be
+thousands of ways over each tunnel. So first it is asked of each tunnel whether even the
+worst destination behind it complies; where it does, as nearly always, none is looked at.
+"""
+
+import numpy as np
+
+from patronus.engine.arrays import distinct
+from patronus.engine.configured import Configured
+from patronus.engine.forwarding import NO_ROW
+from patronus.engine.knowledge import Knowledge
+from patronus.engine.liveness import I8
+from patronus.engine.overlay import I32, I64
+from patronus.engine.policy import Policy, SlaClass
+from patronus.engine.ranking import Ranking, join_figures
+from patronus.engine.steering import Steering
+from patronus.engine.verdict import COMPLIANT, Figures, verdict
+
+
+class TransitWatch:
+    """Looks at the ways in use through other sites."""
+
+    def __init__(
+        self,
+        steering: Steering,
+        *,
+        configured: Configured,
+        ranking: Ranking,
+        knowledge: Knowledge,
+    ) -> None:
+        self._steering, self._configured = steering, configured
+        self._ranking, self._knowledge = ranking, knowledge
+        self._overlay, self._columns = steering.overlay, steering.candidates.transit
+
+    def fallen(self, sites: I64) -> I64:
+        """Return the pairs of some sites whose way is worse than when it was looked at last."""
+        found = [np.zeros(0, dtype=np.int64)]
+        for policy, at in self._configured.split(sites):
+            if policy.features.sla and policy.features.transit:
+                found += [self._of_class(sites[at], policy, n) for n in range(len(policy.classes))]
+        return distinct(np.concatenate(found) // self._steering.space.classes)
+
+    def _of_class(self, sites: I64, policy: Policy, number: int) -> I64:
+        """Return the entries of one class that are worse."""
+        space, sla = self._steering.space, policy.classes[number].sla
+        suspect = np.zeros(self._overlay.rows, dtype=np.bool_)
+        suspect[self._suspects(sites, sla, number)] = True
+        if not suspect.any():
+            return np.zeros(0, dtype=np.int64)
+        pairs = sites[:, None] * space.destinations + np.arange(space.destinations)
+        entries = pairs.ravel() * space.classes + number
+        entries = entries[self._steering.leads_through(entries)]
+        entries = entries[suspect[self._steering.wanted.rows[entries, 0]]]
+        worse: I64 = entries[self._tier(entries, sla, number) > self._steering.tier[entries]]
+        return worse
+
+    def _suspects(self, sites: I64, sla: SlaClass, number: int) -> I32:
+        """Return the tunnels of some sites behind which some destination may not comply."""
+        rows = self._columns[sites]
+        end = self._overlay.dst[rows]
+        worst = self._knowledge.worst(sites[:, None], end, number=number)
+        bad = (rows != NO_ROW) & (self._sum(rows, worst, sla) > COMPLIANT)
+        suspects: I32 = rows[bad]
+        return suspects
+
+    def _tier(self, entries: I64, sla: SlaClass, number: int) -> I8:
+        """Return the verdicts of the ways in use."""
+        space = self._steering.space
+        site, destination = np.divmod(entries // space.classes, space.destinations)
+        rows = self._steering.wanted.rows[entries, 0]
+        end = self._overlay.dst[rows]
+        _, told, beyond = self._knowledge.reaches(site, end, destination, number=number)
+        own = self._ranking.verdict[number, rows]
+        tier: I8 = np.maximum(np.maximum(own, beyond), self._sum(rows, told, sla))
+        return tier
+
+    def _sum(self, rows: I32, told: I64, sla: SlaClass) -> I8:
+        """Return the verdict of tunnels and what is told of the rest; its last axis is figures."""
+        whole = join_figures(self._ranking.told_figures(rows), Figures(*np.moveaxis(told, -1, 0)))
+        return verdict(Figures(*(f.ravel() for f in whole)), sla).reshape(rows.shape)
