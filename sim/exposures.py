@@ -54,7 +54,9 @@ class Exposed(NamedTuple):
     row: I32
     """The tunnel in use before."""
     hard: Bools
-    """It loses everything; otherwise it breaks the SLA."""
+    """It delivers less than half; otherwise it breaks the SLA."""
+    lost: Bools
+    """It delivers nothing at all."""
 
 
 class Candidates(NamedTuple):
@@ -81,6 +83,7 @@ class Ledger:
         self.row_before: I64 = np.zeros(0, dtype=np.int64)
         self.row_after: I64 = np.zeros(0, dtype=np.int64)
         self.hard: Bools = np.zeros(0, dtype=np.bool_)
+        self.lost: Bools = np.zeros(0, dtype=np.bool_)
         self.moved_by: I64 = np.zeros(0, dtype=np.int64)
         """Kind that switched it; ``END`` also while nothing has."""
         self.switch_ns: I64 = np.zeros(0, dtype=np.int64)
@@ -105,6 +108,7 @@ class Ledger:
         self.row_before = np.concatenate([self.row_before, exposed.row.astype(np.int64)])
         self.row_after = put(self.row_after, -1)
         self.hard = np.concatenate([self.hard, exposed.hard])
+        self.lost = np.concatenate([self.lost, exposed.lost])
         self.moved_by = put(self.moved_by, Kind.END)
         self.switch_ns = put(self.switch_ns, NEVER)
         self.failover_ns = put(self.failover_ns, NEVER)

@@ -1,22 +1,23 @@
 """Who is harmed by a fault: the wire's truth about paths, tables and LANs.
 
-Nothing here asks the engine what it believes, except which tunnels it hears when it is
-asked whether an entry had another path at all.
+Nothing here asks the engine what it believes, not even whether an entry had another
+path at all: a path that works counts, also when nobody knows or dares to use it yet.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from patronus.engine.arrays import distinct
 from patronus.engine.forwarding import NO_ROW
-from patronus.engine.liveness import State
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import PPM
 from patronus.engine.verdict import COMPLIANT, Figures, verdict
 from patronus.sim.exposures import Exposed
+from patronus.sim.outlook import Outlook
 from patronus.sim.pointers import Pointers
+from patronus.sim.scenario import FaultKind
 from patronus.sim.tally import has_limits
 from patronus.sim.timeline import Occurrence
 
@@ -31,11 +32,29 @@ successive ones (``luck.noise_ns``)."""
 _AT_ONCE: Final = 65_536
 
 
+class State(NamedTuple):
+    """What some tunnels do for each class; arrays of shape (classes, tunnels)."""
+
+    alive: Bools
+    """At least half is delivered."""
+    fine: Bools
+    """The SLA is kept."""
+    lost: Bools
+    """Nothing is delivered."""
+    both: Bools
+    """Both ways deliver at least half, so that the ends can know it."""
+
+
 class Harm:
     """Judges paths by what packets would meet on them."""
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
+    def __init__(self, world: "World", packet_bytes: I64) -> None:
+        """Prepare; ``packet_bytes`` is the usual size by class."""
+        self._world, self._packet_bytes = world, packet_bytes
+        self._outlook = Outlook(world.wire, world.timeline, world.seed)
+        policy, names = world.scenario.policy, world.overlay.transports
+        allowed = [[t not in c.sla.forbid for t in names] for c in policy.classes]
+        self._allowed: Bools = np.array(allowed, dtype=np.bool_)
         self.unavoidable = 0
         """Entries that a fault harmed and that had no other path, counted once a fault."""
 
@@ -50,32 +69,29 @@ class Harm:
             found.append(wire.rows_of(np.array(occurrence.links, dtype=np.int64)))
         return distinct(np.concatenate(found))
 
-    def truth(self, rows: I64, at_ns: I64) -> tuple[Bools, Bools]:
-        """Return whether tunnels deliver at least half, and by class whether they keep the SLA.
-
-        Rows and times may repeat; shapes are (n,) and (classes, n).
-        """
-        times, when = np.unique(at_ns, return_inverse=True)
-        pairs, place = np.unique(rows * len(times) + when, return_inverse=True)
-        alive, fine = self._truth(pairs // len(times), times[pairs % len(times)])
-        return alive[place], fine[:, place]
-
-    def _truth(self, rows: I64, at_ns: I64) -> tuple[Bools, Bools]:
-        wire, policy = self._world.wire, self._world.scenario.policy
-        out = wire.passage(rows, at_ns)
-        home = wire.passage(self._world.overlay.reverse[rows].astype(np.int64), at_ns)
+    def state(self, rows: I64, at_ns: int | I64) -> State:
+        """Return what tunnels do at instants of the wire's window, or just before it."""
+        times = np.broadcast_to(np.asarray(at_ns, dtype=np.int64), len(rows))
+        out = self._outlook.way(rows, times)
+        home = self._outlook.way(self._world.overlay.reverse[rows].astype(np.int64), times)
         noise = (out.jitter_ns + home.jitter_ns) * NOISE_MEAN_MILLI // 1000
         figures = Figures(
             out.delay_ns + home.delay_ns + noise,
             out.jitter_ns * NOISE_STEP_MILLI // 1000,
             out.loss_ppm,
         )
-        alive: Bools = out.loss_ppm < PPM // 2
-        fine = [
-            (verdict(figures, c.sla) == COMPLIANT) if has_limits(c.sla) else alive
-            for c in policy.classes
+        fits = out.mtu >= self._packet_bytes[:, None]
+        alive = fits & (out.loss_ppm < PPM // 2)
+        keeps = [
+            (verdict(figures, c.sla) == COMPLIANT) | (not has_limits(c.sla))
+            for c in self._world.scenario.policy.classes
         ]
-        return alive, np.array(fine, dtype=np.bool_)
+        return State(
+            alive,
+            alive & np.array(keeps, dtype=np.bool_),
+            ~fits | (out.loss_ppm >= PPM),
+            alive & (home.loss_ppm < PPM // 2),
+        )
 
     # ------------------------------------------------------------ paths
 
@@ -87,10 +103,9 @@ class Harm:
         A path is an entry and its first tunnel; the rest is read off the tables of the slot.
         """
         world, space = self._world, self._world.engine.space
-        number, here = entries % space.classes, np.arange(len(entries))
+        number = entries % space.classes
         there = rows != NO_ROW
-        alive, fine = self.truth(np.maximum(rows, 0), at_ns)
-        keeps = fine[number, here]
+        alive, fine = self._at(number, np.maximum(rows, 0), at_ns)
         end = np.where(there, world.overlay.dst[rows], -1).astype(np.int64)
         destination = (entries // space.classes) % space.destinations
         onward = there & ~world.overlay.is_home(end, destination)
@@ -99,84 +114,121 @@ class Harm:
         if len(at):
             second = (end[at] * space.destinations + destination[at]) * space.classes + number[at]
             beyond = pointers.at(second, at_ns[at]).astype(np.int64)
-            far_alive, far_fine = self.truth(np.maximum(beyond, 0), at_ns[at])
+            far_alive, far_fine = self._at(number[at], np.maximum(beyond, 0), at_ns[at])
             alive[at] &= far_alive & (beyond != NO_ROW)
-            keeps[at] &= far_fine[number[at], np.arange(len(at))]
+            fine[at] &= far_fine
             end[at] = world.overlay.dst[beyond]
             # Transit has a budget of one: what a transit site would send on is dropped.
             alive[at] &= world.overlay.is_home(end[at], destination[at])
         alive &= world.agents.lan_up[end]
-        return alive, keeps
+        return alive, fine
+
+    def _at(self, number: I64, rows: I64, at_ns: I64) -> tuple[Bools, Bools]:
+        """Return whether tunnels are alive and fine for one class each; they may repeat."""
+        times, when = np.unique(at_ns, return_inverse=True)
+        pairs, place = np.unique(rows * len(times) + when, return_inverse=True)
+        state = self.state(pairs // len(times), times[pairs % len(times)])
+        return state.alive[number, place], state.fine[number, place]
 
     # ------------------------------------------------------------ exposures
 
-    def exposed(self, occurrence: Occurrence, harmed: I64) -> Exposed:
-        """Return the entries that a fault that begins now harms, and that could be saved."""
-        world, now = self._world, self._world.now_ns
-        space, used = world.engine.space, world.dataplane.used
-        hard, soft = self._bad_rows(harmed, now)
-        met = hard | soft.any(axis=0)
-        dead_lan = ~world.agents.lan_up
-        suspects = np.flatnonzero(self._touched(used, met, dead_lan)).astype(np.int64)
-        row = used[suspects].astype(np.int64)
-        second, onward = world.second_leg(suspects)
-        beyond = np.where(onward, used[np.where(onward, second, 0)], NO_ROW).astype(np.int64)
-        end = world.overlay.dst[np.where(onward, beyond, row)]
-        far = onward & (beyond != NO_ROW)
-        number = suspects % space.classes
-        black = hard[row] | (far & hard[beyond]) | dead_lan[end]
-        bad = black | soft[number, row] | (far & soft[number, beyond])
-        entries, row, black = suspects[bad], row[bad], black[bad]
-        other = self._has_other(entries, hard, soft, dead_lan)
-        self.unavoidable += int(np.count_nonzero(~other))
-        return Exposed(entries[other], row[other].astype(np.int32), black[other])
+    def exposed(self, occurrence: Occurrence, harmed: I64, before: State) -> Exposed:
+        """Return the entries that a fault that has just begun harms, and that could be saved.
 
-    def _touched(self, used: I32, met: Bools, dead_lan: Bools) -> Bools:
+        Args:
+            occurrence: the fault.
+            harmed: the rows whose packets meet it.
+            before: what they did without it. What was bad already is not its doing.
+        """
+        world, space = self._world, self._world.engine.space
+        dead, bad, lost = self._worse(harmed, before)
+        dark = np.zeros(len(world.overlay.sites), dtype=np.bool_)
+        if occurrence.fault.kind is FaultKind.LAN_DOWN:
+            dark[list(occurrence.sites)] = True
+        used = world.dataplane.used
+        worse: Bools = np.logical_or.reduce(dead | bad, axis=0)
+        suspects = np.flatnonzero(self._touched(used, worse, dark))
+        number, row = suspects % space.classes, used[suspects].astype(np.int64)
+        second, onward = world.second_leg(suspects.astype(np.int64))
+        beyond = np.where(onward, used[np.where(onward, second, 0)], NO_ROW).astype(np.int64)
+        far = onward & (beyond != NO_ROW)
+        end = world.overlay.dst[np.where(onward, beyond, row)]
+
+        def met(rows: Bools) -> Bools:
+            found: Bools = rows[number, row] | (far & rows[number, beyond])
+            return found
+
+        hard = met(dead) | dark[end]
+        hit = np.flatnonzero(hard | met(bad))
+        other = self._has_other(suspects[hit].astype(np.int64), hard[hit])
+        self.unavoidable += int(np.count_nonzero(~other))
+        hit = hit[other]
+        return Exposed(
+            suspects[hit].astype(np.int64),
+            row[hit].astype(np.int32),
+            hard[hit],
+            (met(lost) | dark[end])[hit],
+        )
+
+    def _worse(self, harmed: I64, before: State) -> tuple[Bools, Bools, Bools]:
+        """Return by (class, row) what has died, what breaks the SLA anew, what loses all now."""
+        rows, classes = self._world.overlay.rows, self._world.engine.space.classes
+        dead, bad, lost = np.zeros((3, classes, rows), dtype=np.bool_)
+        if len(harmed):
+            now = self.state(harmed, self._world.now_ns)
+            dead[:, harmed] = before.alive & ~now.alive
+            bad[:, harmed] = before.fine & ~now.fine
+            lost[:, harmed] = now.lost
+        return dead, bad, lost
+
+    def _touched(self, used: I32, met: Bools, dark: Bools) -> Bools:
         """Tell which entries may be harmed: by their first tunnel, or somewhere behind it."""
         there = used != NO_ROW
         hit: Bools = there & met[used]
         overlay = self._world.overlay
-        if len(overlay.transit) or dead_lan.any():
-            # Sites from which some tunnel is met, or whose LAN is dead, may be in between.
-            risky = dead_lan.copy()
+        if len(overlay.transit) or dark.any():
+            # Sites from which some tunnel is met, or whose LAN is dark, may be in between.
+            risky = dark.copy()
             risky[overlay.src[met]] = True
             hit |= there & risky[overlay.dst[used]]
         return hit
 
-    def _bad_rows(self, harmed: I64, now_ns: int) -> tuple[Bools, Bools]:
-        """Return by row what is dead now, and by (class, row) what breaks the SLA."""
-        rows, classes = self._world.overlay.rows, self._world.engine.space.classes
-        hard = np.zeros(rows, dtype=np.bool_)
-        soft = np.zeros((classes, rows), dtype=np.bool_)
-        if len(harmed):
-            alive, fine = self._truth(harmed, np.full(len(harmed), now_ns, dtype=np.int64))
-            hard[harmed] = ~alive
-            soft[:, harmed] = ~fine
-        return hard, soft
-
-    def _has_other(self, entries: I64, hard: Bools, soft: Bools, dead_lan: Bools) -> Bools:
-        """Tell which entries have a path at all that the fault does not harm."""
+    def _has_other(self, entries: I64, hard: Bools) -> Bools:
+        """Tell which entries have a path at all that works now, whoever knows it."""
         parts = [
-            self._other(entries[at : at + _AT_ONCE], hard, soft, dead_lan)
+            self._other(entries[at : at + _AT_ONCE], hard[at : at + _AT_ONCE])
             for at in range(0, len(entries), _AT_ONCE)
         ]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
 
-    def _other(self, entries: I64, hard: Bools, soft: Bools, dead_lan: Bools) -> Bools:
+    def _other(self, entries: I64, hard: Bools) -> Bools:
         world = self._world
         space, columns = world.engine.space, world.engine.steering.candidates
         pair, number = np.divmod(entries, space.classes)
         site, destination = np.divmod(pair, space.destinations)
-        features = world.scenario.policy.features
-        rows = columns.rows(site, destination, with_transit=features.transit)
-        up = world.engine.state >= State.INIT
-        fine = (rows != NO_ROW) & up[rows] & ~hard[rows] & ~soft[number[:, None], rows]
-        fine &= ~dead_lan[world.overlay.dst[rows]]
-        for column in range(columns.direct.shape[2], rows.shape[1]):
-            via = world.overlay.dst[rows[:, column]].astype(np.int64)
-            onward = columns.direct[via, destination]
-            good = (onward != NO_ROW) & up[onward] & ~hard[onward]
-            good &= ~dead_lan[world.overlay.dst[onward]]
-            fine[:, column] &= np.any(good & ~soft[number[:, None], onward], axis=1)
-        found: Bools = fine.any(axis=1)
+        transit = world.scenario.policy.features.transit
+        dst, direct = world.overlay.dst, columns.direct.shape[2]
+        rows = columns.rows(site, destination, with_transit=transit)
+        onward = columns.direct[dst[rows[:, direct:]], destination[:, None]]
+        works = self._works(number, hard, rows, onward)
+        first, second = works[:, : rows.shape[1]], works[:, rows.shape[1] :]
+        ends = world.agents.lan_up
+        found: Bools = np.logical_or.reduce(first[:, :direct] & ends[dst[rows[:, :direct]]], axis=1)
+        second = second.reshape(onward.shape) & ends[dst[onward]]
+        through: Bools = np.logical_or.reduce(first[:, direct:] & second.any(axis=2), axis=1)
+        found |= through
         return found
+
+    def _works(self, number: I64, hard: Bools, *rows: I32) -> Bools:
+        """Tell which tunnels a class may use and would be saved by; flat, side by side."""
+        flat = np.concatenate([r.reshape(len(number), -1) for r in rows], axis=1).astype(np.int64)
+        every = distinct(flat.ravel())
+        every = every[every >= 0]
+        if not len(every):
+            return np.zeros(flat.shape, dtype=np.bool_)
+        state = self.state(every, self._world.now_ns)
+        place = np.minimum(np.searchsorted(every, flat), len(every) - 1)
+        lane, here = self._world.overlay.transport[flat], number[:, None]
+        works: Bools = (flat >= 0) & state.both[here, place] & self._allowed[here, lane]
+        works &= hard[:, None] | state.fine[here, place]
+        return works

@@ -15,11 +15,12 @@ from patronus.engine.fingerprint import U64, name_key
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
-from patronus.engine.units import NEVER, SECOND
+from patronus.engine.units import SECOND
 from patronus.sim.agenda import Phase
 from patronus.sim.comb import TOOTH_NS, Comb
 from patronus.sim.exposures import Exposed, Kind, Ledger, Move
-from patronus.sim.harm import Harm
+from patronus.sim.faults.kinds import kind_of
+from patronus.sim.harm import Harm, State
 from patronus.sim.pointers import Pointers
 from patronus.sim.records import Records
 from patronus.sim.scenario import FaultKind
@@ -65,7 +66,7 @@ class Measurement:
         self._harmed: dict[str, I64] = {}
         self.occurrences: list[Occurrence] = []
         self._watched: I64 = np.zeros(0, dtype=np.int64)
-        self.harm = Harm(world)
+        self.harm = Harm(world, sizes)
         self._started = world.scenario.cold
 
     def _keys_of(self, entries: I64) -> U64:
@@ -128,18 +129,23 @@ class Measurement:
     def detected(self, row: int, at_ns: int, layer: str) -> None:
         """The engine took a tunnel for down, or raised an alarm."""
         if self._started:
-            self.records.detections.append((row, at_ns, layer, self._blame(row, at_ns)))
+            self.records.detections.append((row, at_ns, layer, self._blame(row, at_ns, layer)))
 
-    def _blame(self, row: int, at_ns: int) -> Occurrence | None:
-        """Return the youngest fault that was on the tunnel's links (either way) just before."""
+    def _blame(self, row: int, at_ns: int, layer: str) -> Occurrence | None:
+        """Return the fault behind a detection, None for a false alarm.
+
+        It is the youngest that was on the tunnel's links (either way) just before. Silence
+        is rather blamed on one that lets nothing through; and on a congested tunnel the
+        youngest fault is to blame wherever it is, since it moved the traffic that is too much.
+        """
         grace = int(self._world.dataplane.detect_ns[row]) + 2 * SECOND
-        for occurrence in reversed(self.occurrences):
-            rows = self._harmed[occurrence.name]
-            place = int(np.searchsorted(rows, row))
-            hit = place < len(rows) and int(rows[place]) == row
-            if hit and (occurrence.end_ns == NEVER or at_ns <= occurrence.end_ns + grace):
-                return occurrence
-        return None
+        recent = [o for o in reversed(self.occurrences) if at_ns - grace <= o.end_ns]
+        mine = [o for o in recent if _holds(self._harmed[o.name], row)]
+        if layer == "liveness":
+            mine.sort(key=lambda o: not kind_of(o.fault).black)
+        if not mine and recent and self._world.wire.overloaded(row):
+            return recent[0]
+        return mine[0] if mine else None
 
     # ------------------------------------------------------------ faults
 
@@ -154,7 +160,7 @@ class Measurement:
         kind, now = occurrence.fault.kind, self._world.now_ns
         if now < 0 or not (len(harmed) or kind is FaultKind.LAN_DOWN):
             return
-        expose = partial(self._expose, occurrence, harmed)
+        expose = partial(self._expose, occurrence, harmed, self.harm.state(harmed, now - 1))
         if kind is FaultKind.RATE:
             # Queues follow on the grid of congestion; before that nobody is harmed.
             turn = -(-now // WINDOW_NS) * WINDOW_NS
@@ -162,9 +168,9 @@ class Measurement:
         else:
             expose()
 
-    def _expose(self, occurrence: Occurrence, harmed: I64) -> None:
+    def _expose(self, occurrence: Occurrence, harmed: I64, before: State) -> None:
         number = self.occurrences.index(occurrence)
-        self._open(number, occurrence, self.harm.exposed(occurrence, harmed))
+        self._open(number, occurrence, self.harm.exposed(occurrence, harmed, before))
 
     def wire_mends(self) -> None:
         """A fault has ended or a provider routes around it: the path in use may work again."""
@@ -182,7 +188,7 @@ class Measurement:
     def _open(self, number: int, occurrence: Occurrence, exposed: Exposed) -> None:
         """Open exposures; those that lose packets by chance get a comb of their own."""
         numbers = self.ledger.open(number, occurrence.start_ns, exposed)
-        chancy = np.flatnonzero(~exposed.hard)
+        chancy = np.flatnonzero(~exposed.lost)
         keys = self._keys_of(exposed.entry[chancy])
         chancy = chancy[np.sort(np.argsort(keys, kind="stable")[:_COMBED])]
         streams = self.tally.add(exposed.entry[chancy] % self._world.engine.space.classes)
@@ -247,7 +253,7 @@ class Measurement:
         streams = self._stream[counted]
         outage[counted] = self.tally.outage_ns[streams]
         degraded[counted] = self.tally.degraded_ns[streams]
-        unknown = ~self.ledger.hard & ~counted
+        unknown = ~self.ledger.lost & ~counted
         outage[unknown] = degraded[unknown] = -1
         return outage, degraded
 
@@ -284,6 +290,12 @@ class Measurement:
         engine, rows = self._world.engine, self._watched
         figures = engine.figures(rows, now_ns)
         self.records.health.append((now_ns, rows, engine.state[rows].copy(), figures))
+
+
+def _holds(rows: I64, row: int) -> bool:
+    """Tell whether a sorted array holds a row."""
+    place = int(np.searchsorted(rows, row))
+    return place < len(rows) and int(rows[place]) == row
 
 
 def _names(world: "World") -> tuple[U64, U64, U64]:

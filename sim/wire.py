@@ -24,6 +24,7 @@ from patronus.engine.units import MS, NEVER, PPM
 from patronus.sim.bursts import Bursts
 from patronus.sim.faults.effects import LinkEffects
 from patronus.sim.faults.outages import Mutes
+from patronus.sim.inverse import Inverse
 from patronus.sim.luck import (
     LOSS_BITS,
     Bools,
@@ -285,6 +286,12 @@ class Wire:
             self._link_survive[:-2] = self._link_survive[:-2] * (PPM - loss_ppm) // PPM
             self._refold(self.rows_of(changed))
 
+    def overloaded(self, row: int) -> bool:
+        """Tell whether a link under a tunnel drops packets for want of capacity."""
+        links = self.links_of(np.array([row], dtype=np.int64))[0]
+        real = links[(links >= 0) & (links != self.neutral)]
+        return bool(self.congestion_loss_ppm[real].any())
+
     # ------------------------------------------------------------ probes
 
     def word(self, rows: slice | I64, ordinal: int) -> U64:
@@ -373,7 +380,7 @@ class Wire:
             at = np.flatnonzero(self._special[link])
             if len(at):
                 self._harm(way, at, link[at], at_ns[at])
-        survive[self._mute_at(rows, at_ns)] = 0
+        survive[self.mute_at(rows, at_ns)] = 0
         np.subtract(PPM, survive, out=survive)
         return way
 
@@ -398,7 +405,7 @@ class Wire:
             chance[at] += more - chance[at] * more // PPM
         way.reorder_ns[at] += state.reorder_ns
 
-    def _mute_at(self, rows: I64, at_ns: I64) -> Bools:
+    def mute_at(self, rows: I64, at_ns: I64) -> Bools:
         """Return which packets meet a tunnel that changes its keys."""
         hit = np.zeros(len(rows), dtype=np.bool_)
         mute = self._mutes
@@ -432,18 +439,3 @@ class Wire:
         last = np.searchsorted(known, link * span + (at_ns - self.start_ns), side="right") - 1
         inside = (last >= 0) & (bad.link[last] == link) & (at_ns < bad.until_ns[last])
         return np.where(inside, self._burst_ppm[link], 0)
-
-
-class Inverse:
-    """Positions by value: ``of(values)`` gives where an array holds any of them."""
-
-    def __init__(self, values: I32) -> None:
-        self._order = np.argsort(values, kind="stable").astype(np.int32)
-        self._sorted = values[self._order]
-
-    def of(self, values: I64) -> I64:
-        """Return the positions of all given values, unsorted."""
-        low = np.searchsorted(self._sorted, values, side="left")
-        high = np.searchsorted(self._sorted, values, side="right")
-        parts = [self._order[a:b] for a, b in zip(low, high, strict=True)]
-        return np.concatenate(parts, dtype=np.int64) if parts else np.zeros(0, dtype=np.int64)

@@ -169,9 +169,7 @@ class PlainWire:
             chance: its 20 bits that decide on loss.
             cell: its 12 bits that choose the noise.
         """
-        if route is None or any(
-            r == row and a <= leaves_ns < b for r, a, b in self.mute
-        ):
+        if route is None or any(r == row and a <= leaves_ns < b for r, a, b in self.mute):
             return NEVER
         own, survive, delay, jitter = self.underlay.links, PPM, 0, 0
         for link in route:
@@ -234,6 +232,11 @@ class PlainWorld:
             if occurrence.fault.kind in VISIBLE:
                 self.env.process(self._carrier(occurrence))
 
+    @property
+    def now_ns(self) -> int:
+        """The time; SimPy would take fractions of it, too."""
+        return int(self.env.now)
+
     def run(self, until_ns: int) -> None:
         """Let everything happen that happens before a time."""
         self.env.run(until=until_ns)
@@ -249,20 +252,20 @@ class PlainWorld:
         """Send a probe once an interval, at the tunnel's own phase."""
         interval = self.profile[row].interval_ns
         phase = _mixed(self.phases[row], 0) % interval
-        ordinal = -((phase - self.env.now) // interval)
+        ordinal = -((phase - self.now_ns) // interval)
         while True:
-            yield self.env.timeout(ordinal * interval + phase - self.env.now)
+            yield self.env.timeout(ordinal * interval + phase - self.now_ns)
             self._send(row, ordinal)
             ordinal += 1
 
     def _at(self, t_ns: int, action: Callable[[], None]) -> None:
         """Do something at a time, as one event."""
-        event = self.env.timeout(max(t_ns - self.env.now, 0))
+        event = self.env.timeout(max(t_ns - self.now_ns, 0))
         event.callbacks.append(lambda _: action())
 
     def _send(self, row: int, ordinal: int) -> None:
         """One probe: out, reflected, home."""
-        word, sent_ns, reverse = _mixed(self.keys[row], ordinal), self.env.now, self._reverse(row)
+        word, sent_ns, reverse = _mixed(self.keys[row], ordinal), self.now_ns, self._reverse(row)
         self._look(row)
         hears_peer = hears(self.tunnel[row], sent_ns)
         out = self.wire.links(row, sent_ns)
@@ -288,11 +291,11 @@ class PlainWorld:
         # Reflections carry our own numbers; they do not disturb those of the peer's probes.
         mine = self.tunnel[row]
         reflection = Packet(mine.sequence, hears=False, reflection=True)
-        self._becomes(row, arrive(mine, reflection, self.env.now))
+        self._becomes(row, arrive(mine, reflection, self.now_ns))
 
     def _leg(self, row: int, way: int, route: list[int] | None, *, chance: int, cell: int) -> int:
         """Send a packet now; it does not overtake the one before it."""
-        at_ns = self.wire.leg(row, self.env.now, route, chance=chance, cell=cell)
+        at_ns = self.wire.leg(row, self.now_ns, route, chance=chance, cell=cell)
         if at_ns != NEVER:
             last = self.last[self._reverse(row) if way else row]
             at_ns = last[way] = max(at_ns, last[way] + 1)
@@ -300,8 +303,8 @@ class PlainWorld:
 
     def _carrier(self, occurrence: Occurrence) -> Generator[simpy.Event, None, None]:
         """An interface goes down: what was proven over it is void."""
-        yield self.env.timeout(occurrence.start_ns - self.env.now)
-        overlay, under, now_ns = self.network.overlay, self.network.underlay, self.env.now
+        yield self.env.timeout(occurrence.start_ns - self.now_ns)
+        overlay, under, now_ns = self.network.overlay, self.network.underlay, self.now_ns
         for row in self.rows:
             if int(under.up[overlay.src[row], overlay.transport[row]]) in occurrence.links:
                 tunnel = self.tunnel[row]
@@ -325,11 +328,11 @@ class PlainWorld:
 
     def _look(self, row: int) -> None:
         """Whoever looks at a tunnel lets it expire first, if it is time."""
-        self._becomes(row, expire(self.tunnel[row], self.env.now))
+        self._becomes(row, expire(self.tunnel[row], self.now_ns))
 
     def _becomes(self, row: int, after: Tunnel) -> None:
         """Take over a tunnel's record; note edges, and come back when it would expire."""
-        before, now_ns = self.tunnel[row], self.env.now
+        before, now_ns = self.tunnel[row], self.now_ns
         self.tunnel[row] = after
         if before.since_ns not in {NEVER, after.since_ns}:
             self.edges.append(Edge(now_ns, row, silent=True))

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from patronus.engine.overlay import I64
-from patronus.engine.policy import Features
-from patronus.engine.units import MS, NEVER, SECOND
+from patronus.engine.units import MS, SECOND
 from patronus.sim.flight import Flight
 from patronus.sim.scenario import Scenario
 from patronus.sim.world import World
@@ -55,7 +54,8 @@ def watch(world: World) -> Watched:
 
     def setting(rows: I64, detect_ns: I64, now_ns: int) -> None:
         set_detect(rows, detect_ns, now_ns)
-        seen.detect += [(now_ns, r, d) for r, d in zip(rows.tolist(), detect_ns.tolist())]
+        columns = rows.tolist(), detect_ns.tolist()
+        seen.detect += [(now_ns, row, ns) for row, ns in zip(*columns, strict=True)]
 
     prober.step = stepping  # type: ignore[method-assign]  # the world calls what it finds
     prober._launch = launching  # type: ignore[method-assign]  # likewise
@@ -105,5 +105,5 @@ def compare(scenario: Scenario, seed: int = 1) -> tuple[Watched, PlainWorld]:
 def test_plain_world(storm: str) -> None:
     """Fates, stamps and edges equal those of one process a tunnel and one event a packet."""
     scenario = calm(*STORMS[storm], sites=4, traffic=False, duration_ns=3 * SECOND)
-    seen, plain = compare(replace(scenario, warmup_ns=SECOND))
+    seen, _ = compare(replace(scenario, warmup_ns=SECOND))
     assert any(e.silent and e.at_ns > 0 for e in seen.edges)
