@@ -358,6 +358,19 @@ class Wire:
         arrived[lost], copies[lost] = NEVER, 0
         return arrived, copies
 
+    def damaged(self, rows: I64, sent_ns: I64, word: U64) -> Bools:
+        """Tell which packets reach the receiver, but damaged: they fail authentication.
+
+        :meth:`deliver` counts them among the lost, as their users do.
+        """
+        way, intact = self.passage(rows, sent_ns), np.full(len(rows), PPM, dtype=np.int64)
+        for link in self.links_of(rows).T:
+            intact = intact * (PPM - self.effects.at(link, sent_ns).corrupt_ppm) // PPM
+        reach = np.minimum((PPM - way.loss_ppm) * PPM // np.maximum(intact, 1), PPM)
+        reach[intact == 0] = PPM
+        field = loss_out(word)
+        return hit(field, threshold(way.loss_ppm)) & ~hit(field, threshold(PPM - reach))
+
     # ------------------------------------------------------------ looking up
 
     def passage(self, rows: I64, at_ns: I64) -> Passage:

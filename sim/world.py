@@ -206,6 +206,7 @@ class World:
 
     def _take(self, samples: Samples) -> Alarmed:
         """Hand reflections to the engine of sites whose agent runs; return its alarms."""
+        self.gauges.sample(samples)
         arrived = samples.arrived_ns
         if not self.agents.all_running:
             deaf = ~self.agents.running[self.overlay.src[samples.rows]]
@@ -323,7 +324,9 @@ class World:
     def learn(self, received: Sequence[Received]) -> None:
         """Announcements arrive at some sites."""
         running = self.agents.running
-        self.engine.learn([(sites[running[sites]], a) for sites, a in received], self.now_ns)
+        heard = [(sites[running[sites]], a) for sites, a in received]
+        self.gauges.heard(heard)
+        self.engine.learn(heard, self.now_ns)
         self.carry_out()
 
     # ------------------------------------------------------------ the end of a slot
@@ -331,6 +334,7 @@ class World:
     def _measure(self, start_ns: int, until_ns: int) -> None:
         self.measurement.end(start_ns, until_ns)
         self.checkers.end(until_ns)
+        self.gauges.end(start_ns, until_ns)
 
     def _evaluate(self) -> None:
         """The grid of 100 ms: routes and congestion change, sites take their turns."""

@@ -1,0 +1,1 @@
+"""Measuring faults at the receiver; :mod:`patronus.sim.gauges` wires it to a world."""

@@ -1,0 +1,66 @@
+"""How much a link carries: a test flow of twice the commanded rate, alone on its way."""
+
+import numpy as np
+
+from patronus.engine.overlay import I64
+from patronus.engine.selection import Bools
+from patronus.sim.congestion import Routes, capacities, congest
+from patronus.sim.gauging.evidence import UNOBSERVED, Reading, tell, weigh
+from patronus.sim.gauging.instruments import Aim, Instrument
+from patronus.sim.gauging.shots import Field, Shots
+from patronus.sim.gauging.spans import When
+
+
+class Capacity(Instrument):
+    """What arrives of the test flow, on another tunnel in each slot."""
+
+    def _effect(self, field: Field) -> I64:
+        return np.full(len(field.crossed), self.fault.rate_bps, dtype=np.int64)
+
+    _turn = -1
+
+    def _shoot(self, shots: Shots) -> None:
+        self._turn += 1
+        self._row = self._turn % len(shots.sent_ns)
+        self._bps = 0
+        self._inside = shots.inside
+        sent = shots.sent_ns[self._row][shots.inside[self._row]]
+        if len(sent):
+            self._bps = self._flow(self._aim.field.ways.links[self._row], int(sent[0]))
+
+    def _flow(self, way: I64, at_ns: int) -> int:
+        """Return what arrives of the test flow over some links."""
+        links = self.wire.underlay.links
+        real = way[(way >= 0) & (way != self.wire.neutral)]
+        state = congest(
+            Routes(np.array([0, len(real)], dtype=np.int64), real),
+            rate_bps=np.array([2 * self.fault.rate_bps], dtype=np.int64),
+            capacity_bps=capacities(links, self.wire.effects, at_ns),
+            buffer_ns=links.buffer_ns,
+        )
+        return int(state.delivered_bps[0])
+
+    def _values(self, mask: Bools) -> I64:
+        sums = np.zeros((len(mask), 2), dtype=np.int64)
+        inside = self._inside[self._row]
+        # The slot lies wholly in the time that is meant.
+        if inside.any() and mask[self._row][inside].all():
+            sums[self._row] = 1, self._bps
+        return sums
+
+    def _judge(self, sums: I64, aim: Aim, spans_ns: tuple[int, int], *, undone: bool) -> Reading:
+        rate, shown = self.fault.rate_bps, [-1, -1, -1]
+        means = np.where(sums[:, :, 0] > 0, sums[:, :, 1] // np.maximum(sums[:, :, 0], 1), -1)
+        for when in When:
+            seen = means[when][means[when] >= 0]
+            shown[when] = int(seen.sum()) // len(seen) if len(seen) else -1
+        # Only where more came through before can anything be seen.
+        wide = means[When.BEFORE] > rate + rate // 100
+        there, then = UNOBSERVED, UNOBSERVED if undone else None
+        during = means[When.DURING][wide & (means[When.DURING] >= 0)]
+        after = means[When.AFTER][wide & (means[When.AFTER] >= 0)]
+        if len(during):
+            there = weigh(bool((abs(during - rate) <= rate // 100).all()), False)
+        if undone and len(after):
+            then = weigh(bool((after > rate + rate // 100).all()), False)
+        return tell(shown, there, then)

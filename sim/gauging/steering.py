@@ -1,0 +1,245 @@
+"""Gauges of faults that move traffic by plan: drains and half-applied configurations.
+
+At each step of the grid a packet of each watched entry goes where the dataplane sends
+it, over the wire, and the receiver notes the tunnel that it came out of.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from patronus.dataplane.memory import MemoryDataplane
+from patronus.engine.arrays import distinct
+from patronus.engine.fingerprint import U64, name_key
+from patronus.engine.forwarding import NO_ROW
+from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.policy import Policy
+from patronus.engine.selection import Bools
+from patronus.engine.units import MS, NEVER
+from patronus.sim.gauging.company import Company, Ways
+from patronus.sim.gauging.evidence import NO, UNOBSERVED, YES, Reading, tell
+from patronus.sim.gauging.gauge import Gauge
+from patronus.sim.gauging.instruments import BYTES
+from patronus.sim.gauging.spans import Patience, Spans, When
+from patronus.sim.luck import object_keys, words
+from patronus.sim.scenario import ControlSpec
+from patronus.sim.timeline import Occurrence
+from patronus.sim.wire import WINDOW_NS, Wire
+
+ENTRIES: Final = 64
+_LOOKED_AT: Final = 1024
+_SETTLE_NS: Final = 200 * MS
+"""A decision is installed within a step of the grid; one more to be sure."""
+
+
+class World(NamedTuple):
+    """What these gauges look at."""
+
+    overlay: Overlay
+    wire: Wire
+    dataplane: MemoryDataplane
+    company: Company
+    policy: Policy
+    control: ControlSpec
+    seed: int
+    end_ns: int
+
+
+class Arrivals(NamedTuple):
+    """The packets of one step that arrived; arrays of one length."""
+
+    entries: I64
+    rows: I32
+
+
+class SteeringGauge(Gauge):
+    """Watches where the packets of some entries come out."""
+
+    def __init__(self, occurrences: Sequence[Occurrence], patience: Patience, world: World) -> None:
+        super().__init__(occurrences, lambda _: patience, world.end_ns)
+        self.world = world
+        self._entries: I64 | None = None
+        self._keys: U64 = np.zeros(0, dtype=np.uint64)
+        self.counts: dict[int, I64] = {}
+        """By occurrence, shape (3, 2): packets that arrived, and those that :meth:`_marks`."""
+
+    @abstractmethod
+    def _choose(self, occurrence: Occurrence) -> I64:
+        """Return the entries on which an occurrence can be seen."""
+
+    @abstractmethod
+    def _marks(self, occurrence: Occurrence, arrivals: Arrivals) -> Bools:
+        """Tell which packets went where the fault decides."""
+
+    def see(self, start_ns: int, until_ns: int) -> None:
+        """Measure in a slot that has ended."""
+        if until_ns % WINDOW_NS:
+            return
+        near = list(self.near(start_ns, until_ns + 1))
+        if not near:
+            self._entries = None
+            return
+        if self._entries is None:
+            self._entries = self._choose(near[0][0])
+            self._keys = self._keys_of(self._entries, near[0][0])
+        arrivals = self._send(until_ns)
+        for occurrence, spans in near:
+            self._count(occurrence, spans, arrivals, until_ns)
+
+    def _count(self, occurrence: Occurrence, spans: Spans, arrivals: Arrivals, now_ns: int) -> None:
+        counts = self.counts.setdefault(occurrence.ordinal, np.zeros((3, 2), dtype=np.int64))
+        for when, (from_ns, until_ns) in zip(When, spans, strict=True):
+            if from_ns <= now_ns < until_ns:
+                marked = self._marks(occurrence, arrivals)
+                counts[when] += len(marked), int(np.count_nonzero(marked))
+
+    def _send(self, now_ns: int) -> Arrivals:
+        """Send a packet of each entry now; leave out those whose ways meet another fault."""
+        assert self._entries is not None, "there is something to send"
+        rows = self.world.dataplane.where_many(self._entries, now_ns).rows
+        word = words(self._keys, now_ns // WINDOW_NS)
+        at = np.flatnonzero((rows != NO_ROW) & ~self._disturbed(now_ns))
+        sent = np.full(len(at), now_ns, dtype=np.int64)
+        size = np.full(len(at), BYTES, dtype=np.int64)
+        arrived, _ = self.world.wire.deliver(rows[at].astype(np.int64), sent, word[at], size)
+        at = at[arrived != NEVER]
+        return Arrivals(self._entries[at], rows[at])
+
+    def _disturbed(self, now_ns: int) -> Bools:
+        assert self._entries is not None, "there is something to send"
+        disturbed = np.zeros(len(self._entries), dtype=np.bool_)
+        for i, entry in enumerate(self._entries.tolist()):
+            rows = np.array(self.direct(entry), dtype=np.int64)
+            ways = Ways(rows, self.world.wire.links_of(rows))
+            now = np.full((len(rows), 1), now_ns, dtype=np.int64)
+            disturbed[i] = self.world.company.present(ways, now, lans=False).any()
+        return disturbed
+
+    def direct(self, entry: int) -> list[int]:
+        """Return the direct tunnels of an entry."""
+        overlay, key = self.world.overlay, self.world.dataplane.space.key(entry)
+        homes = overlay.destinations[key.destination].sites
+        return [row for home in homes if home != key.site for row in overlay.direct(key.site, home)]
+
+    def rank(self, policy: Policy, entry: int, row: int) -> tuple[bool, int, int]:
+        """Return where a policy puts a tunnel for an entry, the best first."""
+        overlay, number = self.world.overlay, self.world.dataplane.space.key(entry).traffic_class
+        transport, sla = overlay.transports[overlay.transport[row]], policy.classes[number].sla
+        place = sla.prefer.index(transport) if transport in sla.prefer else len(sla.prefer)
+        return transport in sla.forbid, place, policy.cost.get(transport, 0)
+
+    def few(self, entries: I64, occurrence: Occurrence) -> I64:
+        """Return some entries by luck, so many that they can be looked at one by one."""
+        keys = self._keys_of(entries, occurrence)
+        return entries[np.argsort(keys, kind="stable")[:_LOOKED_AT]]
+
+    def _keys_of(self, entries: I64, occurrence: Occurrence) -> U64:
+        overlay, space = self.world.overlay, self.world.dataplane.space
+        names = [space.key(entry) for entry in entries.tolist()]
+        keys = [
+            name_key(overlay.sites[k.site], overlay.destinations[k.destination].name,
+                     self.world.policy.classes[k.traffic_class].name)
+            for k in names
+        ]  # fmt: skip
+        named = np.array(keys, dtype=np.uint64)
+        return object_keys(self.world.seed, f"gauge/{occurrence.fault.name}", named)
+
+    def shares(self, class_number: int) -> bool:
+        """Tell whether a class spreads its entries by weight; then nothing follows for one."""
+        return bool(self.world.policy.classes[class_number].share)
+
+
+class DrainGauge(SteeringGauge):
+    """Counts users' packets on drained tunnels."""
+
+    def __init__(self, occurrences: Sequence[Occurrence], world: World) -> None:
+        spread = world.control.delay_ns + world.control.jitter_ns
+        settle = world.policy.evaluation_ns + spread + _SETTLE_NS
+        super().__init__(occurrences, Patience(settle_ns=settle), world)
+        overlay, first = world.overlay, occurrences[0]
+        mine = np.isin(overlay.src, first.sites) & np.isin(overlay.transport, first.transports)
+        rows = np.flatnonzero(mine)
+        self._rows = distinct(np.concatenate([rows, overlay.reverse[rows].astype(np.int64)]))
+        self._must_return = False
+
+    def _choose(self, occurrence: Occurrence) -> I64:
+        plane = self.world.dataplane
+        entries = np.flatnonzero(np.isin(plane.used, self._rows))
+        backups = plane.table.rows[entries, 1:]
+        free = (backups != NO_ROW) & ~np.isin(backups, self._rows)
+        entries = self.few(entries[free.any(axis=1)], occurrence)
+        sure = [e for e in entries.tolist() if self._prefers(e, int(plane.used[e]))]
+        self._must_return = bool(sure)
+        chosen = sure or entries.tolist()
+        return np.array(sorted(chosen[:ENTRIES]), dtype=np.int64)
+
+    def _prefers(self, entry: int, row: int) -> bool:
+        """Tell whether an entry has to come back to a tunnel by its policy."""
+        if self.shares(entry % self.world.dataplane.space.classes):
+            return False
+        others = [r for r in self.direct(entry) if r not in self._rows]
+        mine = self.rank(self.world.policy, entry, row)
+        return all(mine < self.rank(self.world.policy, entry, r) for r in others)
+
+    def _marks(self, occurrence: Occurrence, arrivals: Arrivals) -> Bools:
+        return np.isin(arrivals.rows, self._rows)
+
+    def reading(self, occurrence: Occurrence) -> Reading:
+        """Return what was measured of an occurrence."""
+        counts = self.counts.get(occurrence.ordinal, np.zeros((3, 2), dtype=np.int64))
+        shown = [hits if packets else -1 for packets, hits in counts.tolist()]
+        undone = self.undone(occurrence)
+        there, then = UNOBSERVED, UNOBSERVED if undone else None
+        if shown[When.BEFORE] > 0 and shown[When.DURING] >= 0:
+            there = NO if shown[When.DURING] else YES
+        if undone and shown[When.BEFORE] > 0 and shown[When.AFTER] >= 0:
+            # Who has no preference may well stay where it went.
+            stays = NO if self._must_return else UNOBSERVED
+            then = YES if shown[When.AFTER] else stays
+        return tell(shown, there, then)
+
+
+class PolicyGauge(SteeringGauge):
+    """Counts how many policies other than the common one packets follow: none or one.
+
+    Entries are watched on which the two policies want different transports.
+    """
+
+    def __init__(self, occurrences: Sequence[Occurrence], world: World) -> None:
+        super().__init__(occurrences, Patience(settle_ns=_SETTLE_NS), world)
+        self._other = occurrences[0].fault.policy or world.policy
+
+    def _choose(self, occurrence: Occurrence) -> I64:
+        space = self.world.dataplane.space
+        own = [np.arange(*space.of_site(s).indices(space.entries)) for s in occurrence.sites]
+        entries = self.few(np.concatenate(own).astype(np.int64), occurrence)
+        differ = [e for e in entries.tolist() if self._differ(e)]
+        return np.array(sorted(differ[:ENTRIES]), dtype=np.int64)
+
+    def _differ(self, entry: int) -> bool:
+        if self.shares(entry % self.world.dataplane.space.classes):
+            return False
+        common, other = (self._best(p, entry) for p in (self.world.policy, self._other))
+        return not common & other and bool(common)
+
+    def _best(self, policy: Policy, entry: int) -> set[int]:
+        ranks = {row: self.rank(policy, entry, row) for row in self.direct(entry)}
+        return {row for row, rank in ranks.items() if rank == min(ranks.values())}
+
+    def _marks(self, occurrence: Occurrence, arrivals: Arrivals) -> Bools:
+        pairs = zip(arrivals.entries.tolist(), arrivals.rows.tolist(), strict=True)
+        return np.array([row in self._best(self._other, e) for e, row in pairs], dtype=np.bool_)
+
+    def reading(self, occurrence: Occurrence) -> Reading:
+        """Return what was measured of an occurrence."""
+        counts = self.counts.get(occurrence.ordinal, np.zeros((3, 2), dtype=np.int64))
+        shown = [int(2 * hits > packets) if packets else -1 for packets, hits in counts.tolist()]
+        undone = self.undone(occurrence)
+        there, then = UNOBSERVED, UNOBSERVED if undone else None
+        if shown[When.BEFORE] == 0:
+            there = {1: YES, 0: NO}.get(shown[When.DURING], UNOBSERVED)
+            if undone:
+                then = {0: YES, 1: NO}.get(shown[When.AFTER], UNOBSERVED)
+        return tell(shown, there, then)
