@@ -69,6 +69,8 @@ class Flight:
     """Positions of the probes on rows that carry counted data packets ..."""
     data: I64
     """... and how many were sent and lost there so far, shape (positions, 2)."""
+    first_ns: int
+    """Before this nothing of it arrives anywhere."""
     last_ns: int
     """After this nothing of it is under way."""
     mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))

@@ -105,7 +105,7 @@ class Prober:
             self._send(group, start_ns, end_ns)
         edges = self._stamp(start_ns, end_ns)
         taken = self.reflections.hand_over(
-            Slot(self._flights, start_ns, end_ns), take, count, self._by_blocks
+            Slot(self._landing(end_ns), start_ns, end_ns), take, count, self._by_blocks
         )
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
         return edges, taken
@@ -170,6 +170,7 @@ class Prober:
             heard_count=heard,
             data_at=data_at,
             data=data,
+            first_ns=int(there.min()),
             last_ns=max(last for _, last in flown),
         )
         self._flights.append(flight)
@@ -226,12 +227,16 @@ class Prober:
     def _heard_by(self, rows: I64, at_ns: I64) -> I64:
         """Return when each row last heard its peer, up to exact times (rows ascending)."""
         heard = self._dataplane.heard_ns[rows].copy()
-        for flight in self._flights:
+        for flight in self._landing(int(at_ns.max()) + 1):
             for of, times in ((rows, flight.back_at_ns), (self._reverse(rows), flight.heard_at_ns)):
                 place, there = places(flight.rows, of)
                 arrival = np.where(there, times[place], NEVER)
                 np.maximum(heard, np.where(arrival <= at_ns, arrival, LONG_AGO), out=heard)
         return heard
+
+    def _landing(self, end_ns: int) -> list[Flight]:
+        """Return the flights of which something may arrive before a time."""
+        return [f for f in self._flights if f.first_ns < end_ns]
 
     def _reverse(self, rows: I64) -> I64:
         return self._overlay.reverse[rows].astype(np.int64)
@@ -282,7 +287,7 @@ class Prober:
         """Return a block's newest proofs before the end, from flights of all rows."""
         newest = np.full(part.stop - part.start, LONG_AGO, dtype=np.int64)
         reverse = self._overlay.reverse[part]
-        for flight in self._flights:
+        for flight in self._landing(end_ns):
             if isinstance(flight.rows, slice):
                 for times in (flight.back_at_ns[part], flight.heard_at_ns[reverse]):
                     np.maximum(newest, np.where(times < end_ns, times, LONG_AGO), out=newest)
@@ -290,7 +295,7 @@ class Prober:
 
     def _strewn(self, end_ns: int) -> I64 | None:
         """Return every row's newest proof from flights of some rows; None without such."""
-        some = [f for f in self._flights if not isinstance(f.rows, slice)]
+        some = [f for f in self._landing(end_ns) if not isinstance(f.rows, slice)]
         if not some:
             return None
         newest = np.full(self._overlay.rows, LONG_AGO, dtype=np.int64)
@@ -303,7 +308,7 @@ class Prober:
     def _odd(self, start_ns: int, end_ns: int) -> Bools:
         """Return the rows that receive a clear H bit: they are looked at event by event."""
         odd = np.zeros(self._overlay.rows, dtype=np.bool_)
-        for flight in self._flights:
+        for flight in self._landing(end_ns):
             if len(flight.mute):
                 at = flight.heard_at_ns[flight.mute]
                 hit = flight.mute[within(at, start_ns, end_ns)]
@@ -340,7 +345,7 @@ class Prober:
     def _arrivals(self, rows: I64, start_ns: int, end_ns: int) -> tuple[I64, I64, Bools]:
         """Return what reaches some rows in the slot: (row, time, is it proof)."""
         parts: list[tuple[I64, I64, Bools]] = []
-        for flight in self._flights:
+        for flight in self._landing(end_ns):
             place, there = places(flight.rows, rows)
             back = flight.back_at_ns[place[there]]
             parts.append((rows[there], back, np.ones(len(back), dtype=np.bool_)))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from patronus.engine.policy import (
     PROFILES,
+    Damping,
     LivenessProfile,
     Policy,
     SlaClass,
@@ -34,6 +35,7 @@ SITES = ("hub", "second", "berlin", "oslo", "rome", "paris")
 
 VOICE = TrafficClass("voice", sla=SlaClass(latency_ns=150 * MS, loss_ppm=10_000))
 BULK = TrafficClass("bulk")
+NO_FABRIC = TrafficClass("voice", sla=SlaClass(forbid=frozenset({"fabric"})))
 
 FABRIC = LinkProfile(delay_ns=2 * MS, jitter_ns=3 * MS, loss_ppm=500, rate_bps=100_000_000)
 LTE = LinkProfile(
@@ -59,6 +61,16 @@ LIVENESS = {
     "lte": LivenessProfile("quick", 40 * MS, 5),
     "satellite": LivenessProfile("often", 70 * MS, 9),
 }
+DUCT = GroupSpec("duct", ("access:berlin:fabric", "access:hub:lte"))
+
+POLICY = Policy(
+    classes=(VOICE, BULK),
+    liveness=LIVENESS,
+    # Everything in a hurry, so that short runs see holds end and decays begin.
+    damping=Damping(hold_ns=300 * MS, hold_max_ns=2 * SECOND, decay_ns=2 * SECOND),
+    evaluation_ns=500 * MS,
+    kernel_hold_ns=600 * MS,
+)
 
 
 def calm(
@@ -66,7 +78,7 @@ def calm(
     sites: int = 4,
     transports: Sequence[str] = ("fabric", "lte", "satellite"),
     mesh: Mesh = Mesh.FULL,
-    duration_ns: int = 4 * SECOND,
+    duration_ns: int = 3 * SECOND,
     traffic: bool = True,
     **fields: object,
 ) -> Scenario:
@@ -84,11 +96,11 @@ def calm(
             transit=("hub",),
         ),
         tuple(TRANSPORTS[name] for name in transports),
-        Policy(classes=(VOICE, BULK), liveness={t: LIVENESS[t] for t in transports}),
+        POLICY,
         duration_ns=duration_ns,
-        warmup_ns=4 * SECOND,
+        warmup_ns=1_500 * MS,
         destinations=(DestinationSpec("internet", names[:2]),),
-        groups=(GroupSpec("duct", ("access:berlin:fabric", "access:hub:lte")),),
+        groups=(DUCT,) if sites > 2 and {"fabric", "lte"} <= {*transports} else (),
         traffic=flows if traffic else (),
         faults=faults,
         control=ControlSpec(delay_ns=30 * MS, jitter_ns=10 * MS),
@@ -144,7 +156,7 @@ STORMS: dict[str, tuple[FaultSpec, ...]] = {
         fault(FaultKind.RATE, 900 * MS + 9, 2 * SECOND, rate_bps=1_500_000, on=_BERLIN),
     ),
     "agents": (
-        fault(FaultKind.AGENT_PAUSE, 300 * MS + _ODD, 1_900 * MS, on=_BERLIN),
+        fault(FaultKind.AGENT_PAUSE, 300 * MS + _ODD, 2_200 * MS, on=_BERLIN),
         fault(FaultKind.AGENT_KILL, 850 * MS + 1, 400 * MS, on=Selector(sites=("oslo",))),
         fault(FaultKind.CONTROLLER_PARTITION, 200 * MS, 2_500 * MS, on=Selector(sites=("second",))),
         fault(FaultKind.CLOCK_JUMP, 1_111 * MS, 1 * SECOND, jump_ns=200 * MS,
@@ -155,8 +167,7 @@ STORMS: dict[str, tuple[FaultSpec, ...]] = {
     "plans": (
         fault(FaultKind.DRAIN, 350 * MS + _ODD, 1_200 * MS),
         fault(FaultKind.HALF_CONFIG, 610 * MS + _ODD, 1_900 * MS, on=_BERLIN,
-              policy=Policy(classes=(replace(VOICE, sla=SlaClass(forbid=frozenset({"fabric"}))),
-                                     BULK), liveness=LIVENESS)),
+              policy=replace(POLICY, classes=(NO_FABRIC, BULK))),
         fault(FaultKind.REKEY_STORM, 900 * MS, 3 * SECOND, down_ns=140 * MS, up_ns=33 * MS),
         fault(FaultKind.SITE_CRASH, 2_250 * MS + _ODD, 900 * MS, on=Selector(sites=("oslo",))),
     ),
