@@ -79,3 +79,13 @@ def test_an_unknown_command_is_found(tmp_path: Path) -> None:
     """A command that nothing checks is an error, not a line that is passed over."""
     with pytest.raises(AssertionError, match="nothing checks"):
         run("curl example.org", tmp_path)
+
+
+def test_the_scenario_shown_runs_and_passes(tmp_path: Path) -> None:
+    """What the README shows as a scenario is one, and its expectations hold."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.M)
+    assert len(blocks) == 1
+    (tmp_path / "mine.patronus.yml").write_text(blocks[0])
+    for command in ("patronus check mine.patronus.yml", "patronus run mine.patronus.yml"):
+        done = run(command, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
