@@ -91,7 +91,11 @@ class Overlay:
 
     def is_home(self, sites: I64, destinations: I64) -> npt.NDArray[np.bool_]:
         """Tell of each site (-1: none) whether it announces its destination; shapes broadcast."""
-        found: npt.NDArray[np.bool_] = (self.home[destinations] == sites[..., None]).any(axis=-1)
+        # Place by place: there are few, and reducing along a short axis is slow.
+        home = self.home.T
+        found: npt.NDArray[np.bool_] = home[0][destinations] == sites
+        for other in home[1:]:
+            found |= other[destinations] == sites
         return found
 
     def label(self, row: int) -> str:
