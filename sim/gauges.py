@@ -101,7 +101,7 @@ class Gauges:
         scenario = self._world.scenario
         return AnnouncementGauge(
             occurrences,
-            self._world.timeline,
+            self._company,
             policy=scenario.policy,
             control=scenario.control,
             end_ns=scenario.duration_ns,

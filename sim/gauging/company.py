@@ -4,7 +4,7 @@ Whether a packet met another fault is known from the timeline, as the person who
 injects faults knows it; what became of the packet is only ever counted.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,14 @@ from patronus.engine.selection import Bools
 from patronus.sim.faults.outages import mutes
 from patronus.sim.scenario import FaultKind
 from patronus.sim.timeline import Occurrence, Timeline
+
+SILENCERS: Final = (
+    FaultKind.SITE_CRASH,
+    FaultKind.AGENT_KILL,
+    FaultKind.AGENT_PAUSE,
+    FaultKind.CONTROLLER_PARTITION,
+)
+"""Kinds that keep a site from hearing and from being heard."""
 
 
 class Ways(NamedTuple):
@@ -35,6 +43,7 @@ class Company:
         self._until = np.array([o.end_ns for o in self._met], dtype=np.int64)
         self._links = {o.fault.name: np.array(o.links, dtype=np.int64) for o in self._met}
         self._mutes = mutes(timeline, overlay)
+        self._silencers = [o for o in timeline.occurrences if o.fault.kind in SILENCERS]
 
     def present(self, ways: Ways, sent_ns: I64, *, lans: bool) -> I64:
         """Return how many faults each packet meets; shape (rows, packets).
@@ -54,6 +63,19 @@ class Company:
                 now = (sent_ns >= self._from[at]) & (sent_ns < self._until[at])
                 total += hit[:, None] & now
         return total + self._mute(ways.rows, sent_ns, low, high)
+
+    def silenced(self, now_ns: int) -> set[int]:
+        """Return the sites that cannot hear, or do nothing about it."""
+        now = [o for o in self._silencers if o.start_ns <= now_ns < o.end_ns]
+        return {site for occurrence in now for site in occurrence.sites}
+
+    def silencers(self, mine: Occurrence) -> list[Occurrence]:
+        """Return what else silences any of an occurrence's sites, in order of time."""
+        return [
+            o
+            for o in self._silencers
+            if o.fault.name != mine.fault.name and set(o.sites) & set(mine.sites)
+        ]
 
     def crowd(self, ways: Ways, from_ns: int, until_ns: int, *, lans: bool) -> I64:
         """Return how many faults each way can meet within a time."""

@@ -20,14 +20,6 @@ from patronus.sim.scenario import ControlSpec, FaultKind
 from patronus.sim.timeline import Occurrence, Timeline
 from patronus.sim.wire import Wire
 
-_SILENCERS: Final = (
-    FaultKind.SITE_CRASH,
-    FaultKind.AGENT_KILL,
-    FaultKind.AGENT_PAUSE,
-    FaultKind.CONTROLLER_PARTITION,
-)
-"""Kinds that keep a site from hearing and from being heard."""
-
 
 class AnnouncementGauge(Gauge):
     """Counts the announcements that come from the sites a fault hits, or reach them.
@@ -38,7 +30,7 @@ class AnnouncementGauge(Gauge):
     def __init__(
         self,
         occurrences: Sequence[Occurrence],
-        timeline: Timeline,
+        company: Company,
         *,
         policy: Policy,
         control: ControlSpec,
@@ -53,13 +45,8 @@ class AnnouncementGauge(Gauge):
         )
         super().__init__(occurrences, lambda _: patience, end_ns)
         self._sites = np.array(occurrences[0].sites, dtype=np.int64)
-        self._others = [o for o in timeline.occurrences if self._silences(o, occurrences[0])]
+        self._others = company.silencers(occurrences[0])
         self._count: dict[int, list[int]] = {}
-
-    @staticmethod
-    def _silences(other: Occurrence, mine: Occurrence) -> bool:
-        silencer = other.fault.kind in _SILENCERS and other.fault.name != mine.fault.name
-        return silencer and bool(set(other.sites) & set(mine.sites))
 
     def heard(self, site: int, observers: I64, now_ns: int) -> None:
         """Some sites receive an announcement of another."""

@@ -5,7 +5,7 @@ it, over the wire, and the receiver notes the tunnel that it came out of.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -70,6 +70,10 @@ class SteeringGauge(Gauge):
         """Return the entries on which an occurrence can be seen."""
 
     @abstractmethod
+    def _fair(self, entry: int, met: set[int]) -> bool:
+        """Tell whether the fault alone decides, although some tunnels meet other faults."""
+
+    @abstractmethod
     def _marks(self, occurrence: Occurrence, arrivals: Arrivals) -> Bools:
         """Tell which packets went where the fault decides."""
 
@@ -96,26 +100,35 @@ class SteeringGauge(Gauge):
                 counts[when] += len(marked), int(np.count_nonzero(marked))
 
     def _send(self, now_ns: int) -> Arrivals:
-        """Send a packet of each entry now; leave out those whose ways meet another fault."""
+        """Send a packet of each entry now; leave out those that other faults may steer."""
         assert self._entries is not None, "there is something to send"
         rows = self.world.dataplane.where_many(self._entries, now_ns).rows
         word = words(self._keys, now_ns // WINDOW_NS)
-        at = np.flatnonzero((rows != NO_ROW) & ~self._disturbed(now_ns))
+        fair = np.array(list(self._undisturbed(now_ns)), dtype=np.bool_)
+        at = np.flatnonzero((rows != NO_ROW) & fair)
         sent = np.full(len(at), now_ns, dtype=np.int64)
         size = np.full(len(at), BYTES, dtype=np.int64)
         arrived, _ = self.world.wire.deliver(rows[at].astype(np.int64), sent, word[at], size)
         at = at[arrived != NEVER]
         return Arrivals(self._entries[at], rows[at])
 
-    def _disturbed(self, now_ns: int) -> Bools:
-        assert self._entries is not None, "there is something to send"
-        disturbed = np.zeros(len(self._entries), dtype=np.bool_)
-        for i, entry in enumerate(self._entries.tolist()):
-            rows = np.array(self.direct(entry), dtype=np.int64)
-            ways = Ways(rows, self.world.wire.links_of(rows))
-            now = np.full((len(rows), 1), now_ns, dtype=np.int64)
-            disturbed[i] = self.world.company.present(ways, now, lans=False).any()
-        return disturbed
+    def _undisturbed(self, now_ns: int) -> Iterator[bool]:
+        """Tell of each watched entry whether no other fault steers it."""
+        assert self._entries is not None, "there is something to look at"
+        per_site = self.world.dataplane.space.per_site
+        silenced = self.world.company.silenced(now_ns)
+        for entry, met in zip(self._entries.tolist(), self._met(now_ns), strict=True):
+            yield entry // per_site not in silenced and self._fair(entry, met)
+
+    def _met(self, now_ns: int) -> list[set[int]]:
+        """Return, for each watched entry, those of its direct tunnels that meet a fault now."""
+        assert self._entries is not None, "there is something to look at"
+        tunnels = [self.direct(entry) for entry in self._entries.tolist()]
+        rows = np.array([row for of in tunnels for row in of], dtype=np.int64)
+        ways = Ways(rows, self.world.wire.links_of(rows))
+        now = np.full((len(rows), 1), now_ns, dtype=np.int64)
+        met = set(rows[self.world.company.present(ways, now, lans=False)[:, 0] > 0].tolist())
+        return [met.intersection(of) for of in tunnels]
 
     def direct(self, entry: int) -> list[int]:
         """Return the direct tunnels of an entry."""
@@ -175,6 +188,10 @@ class DrainGauge(SteeringGauge):
         chosen = sure or entries.tolist()
         return np.array(sorted(chosen[:ENTRIES]), dtype=np.int64)
 
+    def _fair(self, entry: int, met: set[int]) -> bool:
+        # There is somewhere to go.
+        return any(row not in self._rows and row not in met for row in self.direct(entry))
+
     def _prefers(self, entry: int, row: int) -> bool:
         """Tell whether an entry has to come back to a tunnel by its policy."""
         if self.shares(entry % self.world.dataplane.space.classes):
@@ -195,9 +212,10 @@ class DrainGauge(SteeringGauge):
         if shown[When.BEFORE] > 0 and shown[When.DURING] >= 0:
             there = NO if shown[When.DURING] else YES
         if undone and shown[When.BEFORE] > 0 and shown[When.AFTER] >= 0:
-            # Who has no preference may well stay where it went.
+            # Who has no preference may well stay where it went; the others return.
+            packets, hits = counts[When.AFTER].tolist()
             stays = NO if self._must_return else UNOBSERVED
-            then = YES if shown[When.AFTER] else stays
+            then = YES if 2 * hits > packets or (hits and not self._must_return) else stays
         return tell(shown, there, then)
 
 
@@ -217,6 +235,9 @@ class PolicyGauge(SteeringGauge):
         entries = self.few(np.concatenate(own).astype(np.int64), occurrence)
         differ = [e for e in entries.tolist() if self._differ(e)]
         return np.array(sorted(differ[:ENTRIES]), dtype=np.int64)
+
+    def _fair(self, entry: int, met: set[int]) -> bool:
+        return not met & (self._best(self.world.policy, entry) | self._best(self._other, entry))
 
     def _differ(self, entry: int) -> bool:
         if self.shares(entry % self.world.dataplane.space.classes):
