@@ -25,6 +25,10 @@ COMPLIANT: Final = 0
 UNKNOWN: Final = 1
 VIOLATING: Final = 2
 
+OUTAGE_PPM: Final = PPM // 2
+"""Where half or more is lost there is an outage, and no class complies with that, not
+even one without limits: it would stay on a preferred path for ever."""
+
 JITTER_WEIGHT: Final = 4
 """Delay variation counts as often as in the timer of RFC 6298 section 2 (K = 4)."""
 
@@ -49,10 +53,11 @@ def verdict(figures: Figures, sla: SlaClass) -> I8:
     """Return ``COMPLIANT``, ``UNKNOWN`` or ``VIOLATING`` for each row.
 
     The mean opinion score is that of half the round trip each way. A class without
-    limits still asks for a round trip: of a silent row nothing can be said.
+    limits still asks for a round trip (of a silent row nothing can be said), and no class
+    bears ``OUTAGE_PPM``.
     """
     known = figures.rtt_ns >= 0
-    broken = np.zeros(len(known), dtype=np.bool_)
+    broken = figures.loss_ppm >= OUTAGE_PPM
     for figure, limit in (
         (figures.rtt_ns, sla.latency_ns),
         (figures.jitter_ns, sla.jitter_ns),
