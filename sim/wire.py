@@ -12,7 +12,6 @@ quantity, an element a row. Rows with a link that changes in the window are
 *lively*: their packets are looked up one by one.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -38,6 +37,7 @@ from patronus.sim.luck import (
     threshold,
     words,
 )
+from patronus.sim.passage import Passage
 from patronus.sim.topology.routes import segment_sum, segments
 from patronus.sim.underlay import Underlay
 
@@ -46,21 +46,6 @@ WINDOW_NS: Final = 100 * MS
 
 _COMMON_MTU: Final = 1500
 """No measured packet is larger, so only smaller MTUs need a look."""
-
-
-@dataclass(frozen=True, eq=False)
-class Passage:
-    """What some packets meet on their whole way; arrays of one length."""
-
-    delay_ns: I64
-    jitter_ns: I64
-    loss_ppm: I64
-    """Corrupted packets included; 1,000,000 where any link is black."""
-    mtu: I64
-    duplicate_ppm: I64
-    reorder_ppm: I64
-    reorder_ns: I64
-    """What is added to the delay of packets that are held back."""
 
 
 class Wire:
