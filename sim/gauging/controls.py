@@ -11,7 +11,7 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.units import MS, NEVER, SECOND, US
 from patronus.sim.flight import Samples
-from patronus.sim.gauging.company import Company, Ways
+from patronus.sim.gauging.company import MEDDLERS, Company, Ways
 from patronus.sim.gauging.evidence import NO, UNOBSERVED, YES, Reading, Shift, tell, weigh
 from patronus.sim.gauging.gauge import Gauge
 from patronus.sim.gauging.shots import Field, choose, unmoved
@@ -126,7 +126,7 @@ class ClockGauge(Gauge):
         elif self._field is None:
             self._field = choose(
                 near[0][0], self._wire, self._company, self._seed,
-                from_ns=start_ns, until_ns=near[0][1].after.until_ns,
+                from_ns=start_ns, until_ns=near[0][1].after.until_ns, kinds=MEDDLERS["clock_ns"],
             )  # fmt: skip
 
     def sample(self, samples: Samples) -> None:
@@ -147,8 +147,9 @@ class ClockGauge(Gauge):
 
     def _book(self, field: Field, here: I64, sent_ns: I64, reflected_ns: I64) -> None:
         clean = unmoved(field, self._wire)[here]
-        met = self._company.present(_some(field, here), sent_ns[:, None], lans=False)[:, 0]
-        clean &= met == 0
+        kinds = MEDDLERS["clock_ns"]
+        met = self._company.present(_some(field, here), sent_ns[:, None], kinds)
+        clean &= met[:, 0] == 0
         low, high = int(sent_ns.min()), int(sent_ns.max()) + 1
         for occurrence, spans in self.near(low, high):
             good = clean & ~self._others_jump(occurrence, field, here, sent_ns)

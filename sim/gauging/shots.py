@@ -1,4 +1,4 @@
-"""Test packets: a few tunnels through what a fault hits, a packet every 20 ms on each.
+"""Test packets: a few tunnels through what a fault hits, and packets at an even pace on each.
 
 Their luck is their own (a stream named after the fault), so that they change nothing
 for anybody else, and they are delivered by the same wire as everybody's packets.
@@ -19,9 +19,14 @@ from patronus.sim.scenario import FaultKind
 from patronus.sim.timeline import Occurrence
 from patronus.sim.wire import Wire
 
-TOOTH_NS: Final = 20 * MS
 ROWS: Final = 64
-"""Tunnels that are measured for one fault."""
+"""Tunnels that are measured for one fault, at most."""
+
+_PACE_NS: Final = 20 * MS
+"""Time between two packets of a tunnel when there are so many ..."""
+
+_FASTEST_NS: Final = MS
+"""... and never less than this, however few they are; all together keep up the same pace."""
 
 _LOOKED_AT: Final = 2048
 """Tunnels of which the best are chosen."""
@@ -38,6 +43,11 @@ class Field:
     route: I32
     """The provider's part of each way at first."""
 
+    @property
+    def pace_ns(self) -> int:
+        """Time between two packets of a tunnel."""
+        return max(_FASTEST_NS, _PACE_NS * len(self.keys) // ROWS)
+
 
 @dataclass(frozen=True, eq=False)
 class Shots:
@@ -51,14 +61,29 @@ class Shots:
 
 
 def choose(
-    occurrence: Occurrence, wire: Wire, company: Company, seed: int, *, from_ns: int, until_ns: int
+    occurrence: Occurrence,
+    wire: Wire,
+    company: Company,
+    seed: int,
+    *,
+    from_ns: int,
+    until_ns: int,
+    kinds: frozenset[FaultKind],
 ) -> Field:
     """Choose tunnels through what an occurrence hits.
 
     The fewer other faults may come in between, and the fewer of the links that are hit
     a tunnel crosses, the better; beyond that luck decides.
+
+    Args:
+        occurrence: what is measured.
+        wire: where.
+        company: tells which other faults are there.
+        seed: of all luck.
+        from_ns: when measuring begins.
+        until_ns: when it ends.
+        kinds: of those other faults that matter.
     """
-    lans = occurrence.fault.kind is FaultKind.LAN_DOWN
     rows = _through(occurrence, wire)
     keys = object_keys(seed, f"gauge/{occurrence.fault.name}", wire.overlay.key[rows])
     few = np.argsort(keys, kind="stable")[:_LOOKED_AT]
@@ -67,7 +92,7 @@ def choose(
     crossed = np.ones(len(rows), dtype=np.int64)
     if occurrence.links:
         crossed = np.isin(ways.links, occurrence.links).sum(axis=1)
-    crowd = company.crowd(ways, from_ns, until_ns, lans=lans)
+    crowd = company.crowd(ways, from_ns, until_ns, kinds)
     order = np.lexsort((np.arange(len(rows)), crossed, crowd))
     best = np.sort(order[crossed[order] > 0][:ROWS])
     route = wire.route[wire.segment[rows[best]]]
@@ -86,11 +111,12 @@ def _through(occurrence: Occurrence, wire: Wire) -> I64:
 
 def fire(field: Field, wire: Wire, start_ns: int, until_ns: int) -> Shots:
     """Return the packets that are due in a slot."""
-    phase = (field.keys % np.uint64(TOOTH_NS)).astype(np.int64)[:, None]
-    first = -((phase - start_ns) // TOOTH_NS)
-    count = -(-(until_ns - start_ns) // TOOTH_NS)
+    pace = field.pace_ns
+    phase = (field.keys % np.uint64(pace)).astype(np.int64)[:, None]
+    first = -((phase - start_ns) // pace)
+    count = -(-(until_ns - start_ns) // pace)
     ordinal = first + np.arange(count)[None, :]
-    sent = ordinal * TOOTH_NS + phase
+    sent = ordinal * pace + phase
     keys = np.broadcast_to(field.keys[:, None], sent.shape)
     word = words(keys.ravel(), ordinal.ravel()).reshape(sent.shape)
     inside = (sent >= start_ns) & (sent < until_ns) & unmoved(field, wire)[:, None]

@@ -55,6 +55,8 @@ class Patience(NamedTuple):
     longest_ns: int = LONGEST_NS
     guard_ns: int = 0
     """Left out just before the beginning and the end."""
+    return_ns: int = 0
+    """After the end, besides ``settle_ns``."""
 
 
 def patience_of(occurrence: Occurrence) -> Patience:
@@ -70,9 +72,9 @@ def patience_of(occurrence: Occurrence) -> Patience:
 def spans_of(occurrence: Occurrence, patience: Patience, end_ns: int) -> Spans:
     """Return when to measure an occurrence in a run that ends at a time."""
     start, end = occurrence.start_ns, min(occurrence.end_ns, end_ns)
-    settle, span, longest, guard = patience
+    settle, span, longest, guard, back = patience
     during = start + settle
-    after = end + settle if end < end_ns else end_ns
+    after = min(end + settle + back, end_ns) if end < end_ns else end_ns
     return Spans(
         Span(start - guard - span, start - guard),
         Span(during, min(end - guard, during + longest)),

@@ -5,7 +5,7 @@ it, over the wire, and the receiver notes the tunnel that it came out of.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.units import MS, NEVER
-from patronus.sim.gauging.company import Company, Ways
+from patronus.sim.gauging.company import EVERY, Company, Ways
 from patronus.sim.gauging.evidence import NO, UNOBSERVED, YES, Reading, tell
 from patronus.sim.gauging.gauge import Gauge
 from patronus.sim.gauging.instruments import BYTES
@@ -57,9 +57,14 @@ class Arrivals(NamedTuple):
 class SteeringGauge(Gauge):
     """Watches where the packets of some entries come out."""
 
-    def __init__(self, occurrences: Sequence[Occurrence], patience: Patience, world: World) -> None:
-        super().__init__(occurrences, lambda _: patience, world.end_ns)
+    def __init__(
+        self,
+        occurrences: Sequence[Occurrence],
+        patience: Callable[[Occurrence], Patience],
+        world: World,
+    ) -> None:
         self.world = world
+        super().__init__(occurrences, patience, world.end_ns)
         self._entries: I64 | None = None
         self._keys: U64 = np.zeros(0, dtype=np.uint64)
         self.counts: dict[int, I64] = {}
@@ -127,7 +132,7 @@ class SteeringGauge(Gauge):
         rows = np.array([row for of in tunnels for row in of], dtype=np.int64)
         ways = Ways(rows, self.world.wire.links_of(rows))
         now = np.full((len(rows), 1), now_ns, dtype=np.int64)
-        met = set(rows[self.world.company.present(ways, now, lans=False)[:, 0] > 0].tolist())
+        met = set(rows[self.world.company.present(ways, now, EVERY)[:, 0] > 0].tolist())
         return [met.intersection(of) for of in tunnels]
 
     def direct(self, entry: int) -> list[int]:
@@ -169,17 +174,35 @@ class DrainGauge(SteeringGauge):
 
     def __init__(self, occurrences: Sequence[Occurrence], world: World) -> None:
         spread = world.control.delay_ns + world.control.jitter_ns
-        settle = world.policy.evaluation_ns + spread + _SETTLE_NS
-        super().__init__(occurrences, Patience(settle_ns=settle), world)
+        self._calm = Patience(settle_ns=world.policy.evaluation_ns + spread + _SETTLE_NS)
         overlay, first = world.overlay, occurrences[0]
         mine = np.isin(overlay.src, first.sites) & np.isin(overlay.transport, first.transports)
         rows = np.flatnonzero(mine)
         self._rows = distinct(np.concatenate([rows, overlay.reverse[rows].astype(np.int64)]))
         self._must_return = False
+        super().__init__(occurrences, self._patience, world)
+
+    def _patience(self, occurrence: Occurrence) -> Patience:
+        """Where all tunnels fail while they are drained, wait until their hold is over."""
+        back = 0 if len(self._steady_rows(occurrence)) else self._hold_ns
+        return self._calm._replace(return_ns=back)
+
+    @property
+    def _hold_ns(self) -> int:
+        damping = self.world.policy.damping
+        return min(2 * damping.hold_ns, damping.hold_max_ns)
+
+    def _steady_rows(self, occurrence: Occurrence) -> I64:
+        """Return the drained tunnels that nothing else happens to."""
+        ways = Ways(self._rows, self.world.wire.links_of(self._rows))
+        since, until = occurrence.start_ns - self._hold_ns, occurrence.end_ns
+        crowd = self.world.company.crowd(ways, since, min(until, self.world.end_ns), EVERY)
+        steady: I64 = self._rows[crowd == 0]
+        return steady
 
     def _choose(self, occurrence: Occurrence) -> I64:
-        plane = self.world.dataplane
-        entries = np.flatnonzero(np.isin(plane.used, self._rows))
+        plane, steady = self.world.dataplane, self._steady_rows(occurrence)
+        entries = np.flatnonzero(np.isin(plane.used, steady if len(steady) else self._rows))
         backups = plane.table.rows[entries, 1:]
         free = (backups != NO_ROW) & ~np.isin(backups, self._rows)
         entries = self.few(entries[free.any(axis=1)], occurrence)
@@ -226,7 +249,7 @@ class PolicyGauge(SteeringGauge):
     """
 
     def __init__(self, occurrences: Sequence[Occurrence], world: World) -> None:
-        super().__init__(occurrences, Patience(settle_ns=_SETTLE_NS), world)
+        super().__init__(occurrences, lambda _: Patience(settle_ns=_SETTLE_NS), world)
         self._other = occurrences[0].fault.policy or world.policy
 
     def _choose(self, occurrence: Occurrence) -> I64:

@@ -8,8 +8,9 @@ import numpy as np
 from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools
 from patronus.sim.agents import Agents
+from patronus.sim.faults.kinds import kind_of
 from patronus.sim.gauging.capacity import Capacity
-from patronus.sim.gauging.company import Company
+from patronus.sim.gauging.company import MEDDLERS, Company
 from patronus.sim.gauging.delays import Delay, Largest, Spread
 from patronus.sim.gauging.evidence import Reading
 from patronus.sim.gauging.gauge import Gauge
@@ -66,7 +67,10 @@ class WireGauge(Gauge):
         self._instrument, self._wire, self._company = instrument, wire, company
         self._seed = seed
         self._field: Field | None = None
-        self._lans = occurrences[0].fault.kind is FaultKind.LAN_DOWN
+        first = occurrences[0].fault
+        self._kinds = MEDDLERS[kind_of(first).quantity]
+        if first.kind is FaultKind.LAN_DOWN:
+            self._kinds |= {FaultKind.LAN_DOWN}
 
     def see(self, start_ns: int, until_ns: int) -> None:
         """Measure in a slot that has ended."""
@@ -80,7 +84,7 @@ class WireGauge(Gauge):
         if not len(self._field.keys):
             return
         shots = fire(self._field, self._wire, start_ns, until_ns)
-        met = self._company.present(self._field.ways, shots.sent_ns, lans=self._lans)
+        met = self._company.present(self._field.ways, shots.sent_ns, self._kinds)
         self._instrument.shoot(shots)
         for occurrence, spans in near:
             for when in When:
@@ -97,6 +101,7 @@ class WireGauge(Gauge):
             self._seed,
             from_ns=start_ns,
             until_ns=spans.after.until_ns,
+            kinds=self._kinds,
         )
 
     def within(self, occurrence: Occurrence, spans: Spans, when: When, sent_ns: I64) -> Bools:

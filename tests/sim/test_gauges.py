@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from patronus.engine.units import MS, NEVER, PPM, SECOND
 from patronus.sim.faults.effects import effects
-from patronus.sim.gauging.company import Company, Ways
+from patronus.sim.gauging.company import EVERY, Company, Ways
 from patronus.sim.gauging.evidence import (
     NO,
     UNOBSERVED,
@@ -25,7 +25,7 @@ from patronus.sim.gauging.evidence import (
     weigh,
 )
 from patronus.sim.gauging.gauge import Gauge
-from patronus.sim.gauging.shots import TOOTH_NS, Shots, choose, fire
+from patronus.sim.gauging.shots import Shots, choose, fire
 from patronus.sim.gauging.spans import Patience, Span, patience_of, spans_of
 from patronus.sim.scenario import Burst, FaultKind, FaultSpec, Schedule, Selector
 from patronus.sim.timeline import Occurrence, Timeline
@@ -102,6 +102,25 @@ def test_a_fault_beneath_another_one_is_not_observed() -> None:
     """Two faults on one link at one time: what is lost proves neither of them."""
     both = _lossy("one", 300_000, for_ns=SECOND), _lossy("other", 300_000, for_ns=SECOND)
     assert _verified(*both) == {"one": UNOBSERVED, "other": UNOBSERVED}
+
+
+def test_faults_of_different_quantities_do_not_hide_each_other() -> None:
+    """Delay and loss on one link at one time are both verified."""
+    late = replace(faultyard.FAULTS[4], select=Selector(sites=("w2",), transports=("a",)))
+    late = replace(late, schedule=Schedule(at_ns=2 * SECOND, for_ns=SECOND))
+    both = _verified(_lossy("lossy", 100_000, for_ns=SECOND), late)
+    assert both == {"lossy": YES, "delay": YES}
+
+
+def test_few_tunnels_carry_more_packets() -> None:
+    """A fault that two tunnels cross is measured with as many packets as one that hundreds do."""
+    world = World(faultyard.scenario(faultyard.FAULTS[2]), 1)
+    company = Company(world.timeline, world.overlay)
+    occurrence = world.timeline.occurrences[0]
+    field = choose(occurrence, world.wire, company, 1, from_ns=0, until_ns=1, kinds=EVERY)
+    two = replace(field, keys=field.keys[:2])
+    assert two.pace_ns == MS
+    assert replace(field, keys=np.zeros(64, dtype=np.uint64)).pace_ns == 20 * MS
 
 
 def test_a_fault_that_is_never_undone_needs_no_second_look() -> None:
@@ -208,13 +227,14 @@ def test_packets_do_not_depend_on_slots() -> None:
     company = Company(world.timeline, world.overlay)
     world.wire.begin(0, 100 * MS)
     field = choose(
-        world.timeline.occurrences[0], world.wire, company, 1, from_ns=0, until_ns=SECOND
-    )
+        world.timeline.occurrences[0], world.wire, company, 1,
+        from_ns=0, until_ns=SECOND, kinds=EVERY,
+    )  # fmt: skip
     whole = fire(field, world.wire, 0, 100 * MS)
     parts = [fire(field, world.wire, t * MS, (t + 1) * MS) for t in range(100)]
     at_once, by_parts = _packets(whole), set[tuple[int, int]]().union(*map(_packets, parts))
     assert at_once == by_parts
-    assert len(at_once) == len(field.keys) * 100 * MS // TOOTH_NS
+    assert len(at_once) == pytest.approx(len(field.keys) * 100 * MS / field.pace_ns, rel=0.1)
 
 
 def test_tunnels_that_meet_nobody_else_come_first() -> None:
@@ -223,10 +243,10 @@ def test_tunnels_that_meet_nobody_else_come_first() -> None:
     company = Company(world.timeline, world.overlay)
     world.wire.begin(0, 100 * MS)
     loss = next(o for o in world.timeline.occurrences if o.fault.kind is FaultKind.LOSS)
-    field = choose(loss, world.wire, company, 1, from_ns=0, until_ns=5 * SECOND)
-    crowd = company.crowd(field.ways, 0, 5 * SECOND, lans=False)
+    field = choose(loss, world.wire, company, 1, from_ns=0, until_ns=5 * SECOND, kinds=EVERY)
+    crowd = company.crowd(field.ways, 0, 5 * SECOND, EVERY)
     rows = world.wire.rows_of(np.array(loss.links, dtype=np.int64))
-    everybody = company.crowd(Ways(rows, world.wire.links_of(rows)), 0, 5 * SECOND, lans=False)
+    everybody = company.crowd(Ways(rows, world.wire.links_of(rows)), 0, 5 * SECOND, EVERY)
     assert len(rows) <= 64 or crowd.max() <= np.sort(everybody)[63]
     assert (field.crossed == 1).all()
 
