@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from patronus.engine.policy import Policy, SlaClass, TrafficClass
 from patronus.engine.units import MS, NEVER, PPM, SECOND
@@ -44,8 +45,8 @@ def _on(*sites: str, transport: str = "") -> Selector:
     return Selector(sites=sites, transports=(transport,) if transport else ())
 
 
-def _fault(kind: FaultKind, select: Selector, **fields: object) -> FaultSpec:
-    return FaultSpec(str(kind), kind, select, ALL_DAY, **fields)  # type: ignore[arg-type]  # fields of FaultSpec
+def _fault(kind: FaultKind, select: Selector, **fields: Any) -> FaultSpec:
+    return FaultSpec(str(kind), kind, select, ALL_DAY, **fields)
 
 
 FAULTS = (
