@@ -141,13 +141,13 @@ def test_a_large_overlay_begins_like_a_small_one() -> None:
 version: 1
 name: large
 duration: 1s
-topology: {mesh: full-mesh, sites: 24}
+topology: {mesh: full-mesh, sites: 48}
 transports: [mpls, broadband]
 classes: {rest: {}}
 """
     world = World(parse(text), 1)
     world.run()
-    assert world.overlay.rows == 24 * 23 * 2
+    assert world.overlay.rows == 48 * 47 * 2
     assert world.converged
 
 
