@@ -275,7 +275,8 @@ class Health:
         """
         sent, lost = self._window(rows)
         some = np.flatnonzero(lost)
-        lost[some] = np.maximum(lost[some] - 2 * isqrt(lost[some]), 0)
+        # Twice the root, rounded once: else four lost packets would prove less than three.
+        lost[some] = np.maximum(lost[some] - isqrt(4 * lost[some]), 0)
         return _share_ppm(lost, sent)
 
     def habit(self, rows: Rows) -> Habit:
@@ -286,7 +287,7 @@ class Health:
         some = np.flatnonzero(bursts)
         burst_milli[some] = 1000 * lost[some] // bursts[some]
         # Probes lost in a row are one event: a cable that was once routed around is no habit.
-        proven = np.maximum(bursts - 2 * isqrt(bursts), 0) * lost // np.maximum(bursts, 1)
+        proven = np.maximum(bursts - isqrt(4 * bursts), 0) * lost // np.maximum(bursts, 1)
         return Habit(_share_ppm(lost, probes), burst_milli, _share_ppm(proven, probes))
 
     def jitter_ns(self, rows: Rows) -> I64:

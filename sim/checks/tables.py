@@ -150,7 +150,7 @@ class Tables:
             self._again.append(watched[self._others.concerned(watched, both)])
         agents, before = self._world.agents, self._standing
         away_ns = np.where(before.running & ~agents.running, now_ns, before.away_ns)
-        now = Standing(agents.running.copy(), agents.reached, agents.lan_up, away_ns)
+        now = Standing(agents.running.copy(), agents.reached.copy(), agents.lan_up.copy(), away_ns)
         self._standing = now
         if any(not np.array_equal(a, b) for a, b in zip(now[:3], before[:3], strict=True)):
             sites = before.running != now.running

@@ -152,10 +152,10 @@ def test_health_is_what_a_list_of_samples_says(life: Life) -> None:
         ("self._open[:, rows] = 0\n        probes", "probes"),
         ("self._open[:, rows] = self._sums[:, rows] = 0\n        self._ring", "self._ring"),
         ("self._ring[rows] = 0\n\n    def rotate", "pass\n\n    def rotate"),
-        ("bursts - 2 * isqrt(bursts)", "bursts - isqrt(bursts)"),
+        ("bursts - isqrt(4 * bursts)", "bursts - isqrt(bursts)"),
         ("+= (gap > 0) & ~outage", "+= gap > 0"),
         ("for start in (_MARK, _BASE)", "for start in (_MARK,)"),
-        ("lost[some] - 2 * isqrt", "lost[some] - isqrt"),
+        ("lost[some] - isqrt(4 * lost", "lost[some] - isqrt(lost"),
         ("np.minimum(closed, _BUCKET_MAX, out=closed)", "pass"),
         ("outage = gap > OUTAGE_PROBES", "outage = gap >= OUTAGE_PROBES"),
         ("gap.view(np.uint64) < _SERIAL_HALF", "gap.view(np.uint64) < 2 * _SERIAL_HALF"),
@@ -165,6 +165,17 @@ def test_the_property_catches_mutants(old: str, new: str) -> None:
     """Each way of breaking the kernel is noticed."""
     broken = mutant(kernel, old, new)
     assert caught(LIVES | st.just(CLOSED), lambda life: live(broken, life))
+
+
+def test_more_losses_never_prove_less() -> None:
+    """Of a hundred packets, one more lost never lowers what the counts prove."""
+    health = Health(100)
+    rows = np.arange(100)
+    health.count(rows, sent=np.full(100, 100), lost=rows)
+    floor = health.loss_floor_ppm(rows)
+    assert (np.diff(floor) >= 0).all()
+    # Five are more than twice their root, four are just that.
+    assert floor[4:7].tolist() == [0, 10_000, 20_000]
 
 
 def test_a_habit_by_hand() -> None:

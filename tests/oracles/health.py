@@ -89,9 +89,9 @@ class Tunnel:
         recent = self.buckets[-self.window - 1 :]
         sent, lost = sum(b[0] for b in recent), sum(b[1] for b in recent)
         loss = lost * 1_000_000 // sent if sent else -1
-        proven = max(0, lost - 2 * min(isqrt(lost), 4096)) * 1_000_000 // sent if sent else -1
+        proven = max(0, lost - min(isqrt(4 * lost), 4096)) * 1_000_000 // sent if sent else -1
         probes, gone, runs = self.habit
-        sure = max(0, runs - 2 * isqrt(runs)) * gone // max(runs, 1)
+        sure = max(0, runs - isqrt(4 * runs)) * gone // max(runs, 1)
         return (
             -1 if self.srtt is None else self.srtt,
             -1 if self.jitter is None else floor_of(self.jitter),
