@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PACKAGES = ("engine", "dataplane", "sim", "control")
 
-CODE_SUFFIXES = frozenset({".py", ".c", ".h", ".sh"})
+CODE_SUFFIXES = frozenset({".py", ".c", ".h", ".sh", ".yml"})
 CODE_NAMES = frozenset({"Makefile", "run", "make-venv"})
 
 
@@ -37,7 +37,7 @@ def python_files() -> tuple[Path, ...]:
 
 
 def code_files() -> tuple[Path, ...]:
-    """Return every file that people write code in."""
+    """Return every file that people write code in, scenarios among them."""
     return tuple(p for p in files() if p.suffix in CODE_SUFFIXES or p.name in CODE_NAMES)
 
 
