@@ -1,5 +1,6 @@
 """Packaging: links, wheel map and type checkers agree, and the artifacts hold every file."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -110,10 +111,16 @@ def test_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([*pip, "--quiet", str(wheel)], check=True, cwd=tmp_path)
     lend_dependencies(tmp_path / "venv")
     where = "import patronus.control.cli as cli; print(cli.__file__)"
-    told = subprocess.run([python, "-c", where], capture_output=True, cwd=tmp_path, check=True)
+    # A path to modules from outside would be searched before the environment's own.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    told = subprocess.run(
+        [python, "-c", where], capture_output=True, cwd=tmp_path, check=True, env=env
+    )
     assert str(tmp_path) in told.stdout.decode()
     command = tmp_path / "venv" / "bin" / "patronus"
-    done = subprocess.run([command, "--help"], capture_output=True, cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [command, "--help"], capture_output=True, cwd=tmp_path, check=True, env=env
+    )
     assert b"Usage: patronus" in done.stdout
 
 
