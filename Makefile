@@ -17,7 +17,8 @@ WORKERS ?= auto
 PYTHONS ?= python3.11 python3.12 python3.13
 SCENARIO ?= scenarios/demo.patronus.yml
 
-.PHONY: demo test lint types imports suite test-slow bench format proof-determinism clean
+.PHONY: demo test lint types imports suite test-slow bench bench-scale format
+.PHONY: proof-determinism clean
 
 demo: $(FOR_DEMO)
 	@mkdir -p runs; out=runs/demo; n=1; \
@@ -49,6 +50,10 @@ test-slow: $(FOR_TEST)
 
 bench: $(FOR_TEST)
 	$(BIN)/pytest -m bench -s
+
+# The bars of scale, beside a plain SimPy world. CASES="mesh-50 hubs-1000" picks some of them.
+bench-scale: $(FOR_TEST)
+	$(BIN)/python -m tests.bench.scale $(CASES:%=--case %)
 
 format: $(FOR_TEST)
 	$(BIN)/ruff format

@@ -79,6 +79,7 @@ class PlainWire:
         self.overlay, self.underlay = network.overlay, network.underlay
         self.timeline, self.seed = timeline, seed
         self.until_ns = timeline.end_ns + 60_000 * MS
+        self.routes: dict[tuple[int, frozenset[int]], list[int] | None] = {}
         ranked = sorted(timeline.occurrences, key=lambda o: (o.fault.name, o.ordinal))
         self.on_link: defaultdict[int, list[Occurrence]] = defaultdict(list)
         for occurrence in ranked:
@@ -141,12 +142,18 @@ class PlainWire:
         )
         provider = self.underlay.providers[lane]
         known = t_ns // GRID_NS * GRID_NS - provider.reroute_ns
-        failed = {
+        failed = frozenset(
             link
             for o in self.timeline.occurrences
             if o.fault.kind in VISIBLE and o.start_ns <= known < o.end_ns
             for link in o.links
-        }
+        )
+        if (row, failed) not in self.routes:
+            self.routes[row, failed] = self._route(src, dst, lane, failed)
+        return self.routes[row, failed]
+
+    def _route(self, src: int, dst: int, lane: int, failed: frozenset[int]) -> list[int] | None:
+        provider = self.underlay.providers[lane]
         table = segments(self.underlay, lane, failed)
         here, there = int(self.underlay.pop[src, lane]), int(self.underlay.pop[dst, lane])
         number = here * len(provider.nodes) + there
@@ -278,20 +285,21 @@ class PlainWorld:
             self._becomes(reverse, arrive(self.tunnel[reverse], packet, there_ns))
             chance, cell = word >> 24 & 0xFFFFF, word & 0xFFF
             back_ns = self._leg(reverse, 1, home, chance=chance, cell=cell)
-            self._note(Probe(row, ordinal, sent_ns, there_ns, back_ns, hears_peer))
+            probe = Probe(row, ordinal, sent_ns, there_ns, back_ns, hears_peer)
+            self._note(probe)
             if back_ns != NEVER:
-                self._at(back_ns, lambda: self._come_home(row))
+                self._at(back_ns, lambda: self._come_home(probe))
 
         if there_ns == NEVER:
             self._note(Probe(row, ordinal, sent_ns, NEVER, NEVER, hears_peer))
         else:
             self._at(there_ns, reach_peer)
 
-    def _come_home(self, row: int) -> None:
+    def _come_home(self, probe: Probe) -> None:
         # Reflections carry our own numbers; they do not disturb those of the peer's probes.
-        mine = self.tunnel[row]
+        mine = self.tunnel[probe.row]
         reflection = Packet(mine.sequence, hears=False, reflection=True)
-        self._becomes(row, arrive(mine, reflection, self.now_ns))
+        self._becomes(probe.row, arrive(mine, reflection, self.now_ns))
 
     def _leg(self, row: int, way: int, route: list[int] | None, *, chance: int, cell: int) -> int:
         """Send a packet now; it does not overtake the one before it."""
