@@ -1,0 +1,71 @@
+"""What sites believe of each other, kept as the last letter in each one's drawer."""
+
+from typing import NamedTuple
+
+Cell = tuple[bool, int, int, int, int]
+"""Usable, round trip, jitter, loss (-1: unknown) and verdict."""
+
+
+class Letter(NamedTuple):
+    """What one announcement says; lists are by destination, then by class."""
+
+    counter: int
+    announces: tuple[bool, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+
+
+class News(NamedTuple):
+    """What an observer did not know before."""
+
+    lost: set[tuple[int, int]]
+    changed: set[int]
+
+
+class Drawer:
+    """What one observer has of one site."""
+
+    def __init__(self, destinations: int, classes: int) -> None:
+        self.blank = Letter(
+            0, (True,) * destinations, (((False, -1, -1, -1, 1),) * classes,) * destinations
+        )
+        self.forget()
+
+    def forget(self) -> None:
+        self.letter, self.heard_ns, self.fresh = self.blank, None, False
+
+    letter: Letter
+    heard_ns: int | None
+
+    def hear(self, letter: Letter, now_ns: int) -> News:
+        """Take a letter unless it is a replay."""
+        if self.heard_ns is not None and letter.counter <= self.letter.counter:
+            return News(set(), set())
+        old, was_fresh = self.letter, self.fresh
+        self.letter, self.heard_ns, self.fresh = letter, now_ns, True
+        news = News(set(), set())
+        for place, (had, has) in enumerate(zip(old.announces, letter.announces, strict=True)):
+            rows = zip(old.cells[place], letter.cells[place], strict=True)
+            if had != has:
+                news.changed.add(place)
+            for number, (before, after) in enumerate(rows):
+                used = before[0] and was_fresh
+                if used != after[0]:
+                    news.changed.add(place)
+                if (used and not after[0]) or (had and not has):
+                    news.lost.add((place, number))
+        return news
+
+    def age(self, since_ns: int) -> bool:
+        """Tell whether it goes stale now."""
+        stale = self.fresh and self.heard_ns is not None and self.heard_ns < since_ns
+        self.fresh = self.fresh and not stale
+        return stale
+
+    def worst(self, number: int) -> list[int]:
+        """Return the worst figures of what the site says it reaches, 0 without any."""
+        told = [row[number] for row in self.letter.cells if row[number][0]]
+        worst = []
+        for place in (1, 2, 3):
+            figures = [2**61 if cell[place] < 0 else cell[place] for cell in told]
+            worst.append(max(figures, default=0))
+        return worst
