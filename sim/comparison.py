@@ -210,12 +210,18 @@ def _median(values: npt.NDArray[np.float64]) -> float | None:
     return float(np.sort(values)[(len(values) - 1) // 2]) if len(values) else None
 
 
+def _numbered(failovers: pd.DataFrame) -> pd.DataFrame:
+    """Return exposures told apart: a storm may harm one pair twice, by one tunnel and another."""
+    frame = failovers[[*_EXPOSURE, "failover_ns"]]
+    return frame.assign(turn=frame.groupby(_EXPOSURE).cumcount())
+
+
 def _pairing(pairs: Sequence[tuple[Run, Run]]) -> Pairing:
     counts = np.zeros(5, dtype=np.int64)
     for a, b in pairs:
-        columns = [*_EXPOSURE, "failover_ns"]
-        both = a.failovers[columns].merge(
-            b.failovers[columns], on=_EXPOSURE, how="outer", suffixes=("_a", "_b"), indicator=True
+        left, right = _numbered(a.failovers), _numbered(b.failovers)
+        both = left.merge(
+            right, on=[*_EXPOSURE, "turn"], how="outer", suffixes=("_a", "_b"), indicator=True
         )
         paired = both[both["_merge"] == "both"]
         before, after = paired["failover_ns_a"], paired["failover_ns_b"]

@@ -20,6 +20,7 @@ from patronus.sim.agenda import Phase
 from patronus.sim.comb import TOOTH_NS, Comb
 from patronus.sim.exposures import Exposed, Kind, Ledger, Move
 from patronus.sim.faults.kinds import kind_of
+from patronus.sim.faults.outages import turns
 from patronus.sim.harm import Harm, State
 from patronus.sim.pointers import Pointers
 from patronus.sim.records import Records
@@ -85,9 +86,11 @@ class Measurement:
     def _watch_ahead(self) -> None:
         """Follow the tunnels of all faults from the start, to see them healthy first."""
         for occurrence in self._world.timeline.occurrences:
-            rows = self.harm.rows(occurrence)
-            back = self._world.overlay.reverse[rows].astype(np.int64)
-            self._watch(distinct(np.concatenate([rows, back])))
+            self._watch(self._both_ways(self.harm.rows(occurrence)))
+
+    def _both_ways(self, rows: I64) -> I64:
+        back = self._world.overlay.reverse[rows].astype(np.int64)
+        return distinct(np.concatenate([rows, back]))
 
     # ------------------------------------------------------------ notes
 
@@ -152,15 +155,31 @@ class Measurement:
     def fault_begins(self, occurrence: Occurrence) -> None:
         """Find whom a fault would harm if nothing moved, and start watching them."""
         harmed = self.harm.rows(occurrence)
-        back = self._world.overlay.reverse[harmed].astype(np.int64)
-        both = distinct(np.concatenate([harmed, back]))
-        self._harmed[occurrence.name] = both
         self.occurrences.append(occurrence)
-        self._watch(both)
+        self._harmed[occurrence.name] = np.zeros(0, dtype=np.int64)
+        self._watch(self._both_ways(harmed))
+        if occurrence.rows:
+            self._await_turns(occurrence)
+        else:
+            self._strikes(occurrence, harmed)
+
+    def _await_turns(self, occurrence: Occurrence) -> None:
+        """Expose what each tunnel of a rekey storm carries when it is that tunnel's turn."""
+        agenda = self._world.agenda
+        for mute in turns(occurrence):
+            both = self._both_ways(np.array([mute.row], dtype=np.int64))
+            key = f"{occurrence.name} {mute.row}"
+            agenda.at(mute.from_ns, Phase.WIRE, key, partial(self._strikes, occurrence, both))
+            agenda.at(mute.until_ns, Phase.WIRE, key, self.wire_mends)
+
+    def _strikes(self, occurrence: Occurrence, harmed: I64) -> None:
+        """Some tunnels, or what is behind some sites, are harmed from now on."""
+        both = [self._harmed[occurrence.name], self._both_ways(harmed)]
+        self._harmed[occurrence.name] = distinct(np.concatenate(both))
         kind, now = occurrence.fault.kind, self._world.now_ns
         if now < 0 or not (len(harmed) or kind is FaultKind.LAN_DOWN):
             return
-        expose = partial(self._expose, occurrence, harmed, self.harm.state(harmed, now - 1))
+        expose = partial(self._expose, occurrence, now, harmed, self.harm.state(harmed, now - 1))
         if kind is FaultKind.RATE:
             # Queues follow on the grid of congestion; before that nobody is harmed.
             turn = -(-now // WINDOW_NS) * WINDOW_NS
@@ -168,9 +187,9 @@ class Measurement:
         else:
             expose()
 
-    def _expose(self, occurrence: Occurrence, harmed: I64, before: State) -> None:
+    def _expose(self, occurrence: Occurrence, t0_ns: int, harmed: I64, before: State) -> None:
         number = self.occurrences.index(occurrence)
-        self._open(number, occurrence, self.harm.exposed(occurrence, harmed, before))
+        self._open(number, t0_ns, self.harm.exposed(occurrence, harmed, before))
 
     def wire_mends(self) -> None:
         """A fault has ended or a provider routes around it: the path in use may work again."""
@@ -185,9 +204,9 @@ class Measurement:
         few = rows[np.argsort(key, kind="stable")[:_HEALTH_ROWS]]
         self._watched = np.union1d(self._watched, few)[: 5 * _HEALTH_ROWS]
 
-    def _open(self, number: int, occurrence: Occurrence, exposed: Exposed) -> None:
+    def _open(self, number: int, t0_ns: int, exposed: Exposed) -> None:
         """Open exposures; those that lose packets by chance get a comb of their own."""
-        numbers = self.ledger.open(number, occurrence.start_ns, exposed)
+        numbers = self.ledger.open(number, t0_ns, exposed)
         chancy = np.flatnonzero(~exposed.lost)
         keys = self._keys_of(exposed.entry[chancy])
         chancy = chancy[np.sort(np.argsort(keys, kind="stable")[:_COMBED])]

@@ -15,6 +15,7 @@ from patronus.engine.narrative import path_name
 from patronus.engine.overlay import I64
 from patronus.engine.units import NEVER, SECOND
 from patronus.sim.faults.kinds import commanded, kind_of
+from patronus.sim.faults.outages import turns
 from patronus.sim.run import DECISIONS, DETECTIONS, FAILOVERS, FAULTS, HEALTH, SERIES, Run
 from patronus.sim.summary import summarise
 from patronus.sim.world import Stop, World
@@ -68,9 +69,9 @@ def decisions(journal: Sequence[bytes]) -> pd.DataFrame:
 
 def detections(world: World) -> pd.DataFrame:
     """Return who noticed which fault, and false alarms."""
-    overlay, records = world.overlay, []
+    overlay, records, begins = world.overlay, [], _turns(world)
     for row, at_ns, layer, occurrence in world.measurement.records.detections:
-        t0 = occurrence.start_ns if occurrence else at_ns
+        t0 = begins.get((occurrence.name, row), occurrence.start_ns) if occurrence else at_ns
         records.append(
             (occurrence.name if occurrence else "", t0, overlay.sites[overlay.src[row]],
              overlay.sites[overlay.dst[row]], overlay.transports[overlay.transport[row]],
@@ -113,18 +114,32 @@ def failovers(world: World, stop_ns: int) -> pd.DataFrame:
 
 def _noticed(world: World) -> tuple[I64, "np.ndarray[tuple[int], np.dtype[np.object_]]"]:
     """Return when each exposure's own tunnel was taken for bad (-1: never), and how."""
-    found, ledger = world.measurement, world.measurement.ledger
-    first: dict[tuple[str, int], tuple[int, str]] = {}
+    found, ledger, begins = world.measurement, world.measurement.ledger, _turns(world)
+    first: dict[tuple[str, int], tuple[int, int, str]] = {}
     for row, at_ns, layer, occurrence in found.records.detections:
         if occurrence is not None:
-            first.setdefault((occurrence.name, row), (at_ns - occurrence.start_ns, layer))
+            key = occurrence.name, row
+            first.setdefault(key, (begins.get(key, occurrence.start_ns), at_ns, layer))
     keys = np.stack([ledger.occurrence, ledger.row_before])
     pairs, place = np.unique(keys, axis=1, return_inverse=True)
     names = [found.occurrences[o].name for o in pairs[0].tolist()]
-    told = [first.get((n, r), (-1, "")) for n, r in zip(names, pairs[1].tolist(), strict=True)]
-    times = np.array([t for t, _ in told], dtype=np.int64)
-    layers = np.array([layer for _, layer in told], dtype=object)
-    return times[place.ravel()], layers[place.ravel()]
+    told = [first.get(k, (-1, 0, "")) for k in zip(names, pairs[1].tolist(), strict=True)]
+    place = place.ravel()
+    t0, times = (np.array([t[i] for t in told], dtype=np.int64)[place] for i in range(2))
+    layers = np.array([layer for *_, layer in told], dtype=object)[place]
+    # In a storm a tunnel is noticed at its own turn, not at that of another one further on.
+    mine = t0 == ledger.t0_ns
+    return np.where(mine, times - t0, -1), np.where(mine, layers, "")
+
+
+def _turns(world: World) -> dict[tuple[str, int], int]:
+    """Return when tunnels are hit that are hit later than the fault begins."""
+    return {
+        (storm.name, row): mute.from_ns
+        for storm in world.measurement.occurrences
+        for mute in turns(storm)
+        for row in (mute.row, int(world.overlay.reverse[mute.row]))
+    }
 
 
 def _named(names: Sequence[str], index: I64) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":

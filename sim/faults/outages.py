@@ -1,14 +1,15 @@
 """What of a timeline is not a link's parameter: cut cables as carriers see them, mute tunnels."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.units import NEVER
-from patronus.sim.faults.kinds import Target, kind_of
-from patronus.sim.timeline import Timeline
+from patronus.sim.faults.kinds import kind_of
+from patronus.sim.timeline import Occurrence, Timeline
 from patronus.sim.underlay import Links
 
 
@@ -46,6 +47,24 @@ def hard_down(timeline: Timeline, links: Links, transport: int) -> list[Outage]:
     return found
 
 
+class Mute(NamedTuple):
+    """A time in which one tunnel carries nothing, either way."""
+
+    row: int
+    from_ns: int
+    until_ns: int
+
+
+def turns(occurrence: Occurrence) -> Iterator[Mute]:
+    """Yield when each tunnel of a rekey storm is mute, one after the other."""
+    fault = occurrence.fault
+    for turn, row in enumerate(occurrence.rows):
+        from_ns = occurrence.start_ns + turn * fault.up_ns
+        until_ns = min(from_ns + fault.down_ns, occurrence.end_ns)
+        if from_ns < until_ns:
+            yield Mute(row, from_ns, until_ns)
+
+
 class Mutes(NamedTuple):
     """Times in which rows carry nothing, sorted by (row, from)."""
 
@@ -56,16 +75,9 @@ class Mutes(NamedTuple):
 
 def mutes(timeline: Timeline, overlay: Overlay) -> Mutes:
     """Return when rekeying tunnels are mute: both directions, one tunnel after the other."""
-    found: list[tuple[int, int, int]] = []
+    found: list[Mute] = []
     for occurrence in timeline.occurrences:
-        fault = occurrence.fault
-        if kind_of(fault).target is not Target.TUNNELS:
-            continue
-        for i, row in enumerate(occurrence.rows):
-            from_ns = occurrence.start_ns + i * fault.up_ns
-            until_ns = min(from_ns + fault.down_ns, occurrence.end_ns)
-            if from_ns < until_ns:
-                found.append((row, from_ns, until_ns))
-                found.append((int(overlay.reverse[row]), from_ns, until_ns))
+        for mute in turns(occurrence):
+            found += [mute, mute._replace(row=int(overlay.reverse[mute.row]))]
     table = np.array(sorted(found), dtype=np.int64).reshape(-1, 3)
     return Mutes(*(np.ascontiguousarray(column) for column in table.T))

@@ -9,24 +9,24 @@ from patronus.sim.gauging.evidence import UNOBSERVED, Reading, tell, weigh
 from patronus.sim.gauging.instruments import Aim, Instrument
 from patronus.sim.gauging.shots import Field, Shots
 from patronus.sim.gauging.spans import When
+from patronus.sim.wire import WINDOW_NS
 
 
 class Capacity(Instrument):
-    """What arrives of the test flow, on another tunnel in each slot."""
+    """What arrives of the test flow, at one instant of each window, on another tunnel in each."""
 
     def _effect(self, field: Field) -> I64:
         return np.full(len(field.crossed), self.fault.rate_bps, dtype=np.int64)
 
-    _turn = -1
-
     def _shoot(self, shots: Shots) -> None:
-        self._turn += 1
-        self._row = self._turn % len(shots.sent_ns)
-        self._bps = 0
-        self._inside = shots.inside
-        sent = shots.sent_ns[self._row][shots.inside[self._row]]
-        if len(sent):
-            self._bps = self._flow(self._aim.field.ways.links[self._row], int(sent[0]))
+        window, within_ns = np.divmod(shots.sent_ns, WINDOW_NS)
+        turn = window % len(shots.sent_ns) == np.arange(len(shots.sent_ns))[:, None]
+        # The first packet in its window of the tunnel whose turn it is.
+        self._asked = shots.inside & turn & (within_ns < self._aim.field.pace_ns)
+        self._bps = np.zeros(shots.sent_ns.shape, dtype=np.int64)
+        for row, packet in np.argwhere(self._asked).tolist():
+            way = self._aim.field.ways.links[row]
+            self._bps[row, packet] = self._flow(way, int(shots.sent_ns[row, packet]))
 
     def _flow(self, way: I64, at_ns: int) -> int:
         """Return what arrives of the test flow over some links."""
@@ -41,12 +41,8 @@ class Capacity(Instrument):
         return int(state.delivered_bps[0])
 
     def _values(self, mask: Bools) -> I64:
-        sums = np.zeros((len(mask), 2), dtype=np.int64)
-        inside = self._inside[self._row]
-        # The slot lies wholly in the time that is meant.
-        if inside.any() and mask[self._row][inside].all():
-            sums[self._row] = 1, self._bps
-        return sums
+        here = mask & self._asked
+        return np.stack([here.sum(axis=1), np.where(here, self._bps, 0).sum(axis=1)], axis=1)
 
     def _judge(self, sums: I64, aim: Aim, spans_ns: tuple[int, int], *, undone: bool) -> Reading:
         rate, shown = self.fault.rate_bps, [-1, -1, -1]

@@ -18,7 +18,7 @@ from patronus.sim.gauging.shots import Field, choose, unmoved
 from patronus.sim.gauging.spans import LONGEST_NS, SPAN_NS, Patience, Span, When
 from patronus.sim.scenario import ControlSpec, FaultKind
 from patronus.sim.timeline import Occurrence, Timeline
-from patronus.sim.wire import Wire
+from patronus.sim.wire import WINDOW_NS, Wire
 
 
 class AnnouncementGauge(Gauge):
@@ -120,13 +120,15 @@ class ClockGauge(Gauge):
 
     def see(self, start_ns: int, until_ns: int) -> None:
         """Choose tunnels when it is time to, and forget them afterwards."""
-        near = list(self.near(start_ns, until_ns))
+        if until_ns % WINDOW_NS:
+            return
+        near = list(self.near(until_ns, until_ns + WINDOW_NS))
         if not near:
             self._field = None
         elif self._field is None:
             self._field = choose(
                 near[0][0], self._wire, self._company, self._seed,
-                from_ns=start_ns, until_ns=near[0][1].after.until_ns, kinds=MEDDLERS["clock_ns"],
+                from_ns=until_ns, until_ns=near[0][1].after.until_ns, kinds=MEDDLERS["clock_ns"],
             )  # fmt: skip
 
     def sample(self, samples: Samples) -> None:

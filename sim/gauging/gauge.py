@@ -1,4 +1,8 @@
-"""What a gauge is: it watches all occurrences of one fault, each at its three times."""
+"""What a gauge is: it watches all occurrences of one fault, each at its three times.
+
+A slot is only a batch of work, so nothing that is counted may depend on its width. What
+is chosen once for a while (tunnels, entries) is chosen on the grid of 100 ms.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence

@@ -86,7 +86,7 @@ class SteeringGauge(Gauge):
         """Measure in a slot that has ended."""
         if until_ns % WINDOW_NS:
             return
-        near = list(self.near(start_ns, until_ns + 1))
+        near = list(self.near(until_ns, until_ns + 1))
         if not near:
             self._entries = None
             return

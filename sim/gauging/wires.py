@@ -9,6 +9,7 @@ from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools
 from patronus.sim.agents import Agents
 from patronus.sim.faults.kinds import kind_of
+from patronus.sim.faults.outages import Mute, turns
 from patronus.sim.gauging.capacity import Capacity
 from patronus.sim.gauging.company import MEDDLERS, Company
 from patronus.sim.gauging.delays import Delay, Largest, Spread
@@ -19,7 +20,7 @@ from patronus.sim.gauging.shots import Field, Shots, choose, fire
 from patronus.sim.gauging.spans import SPAN_NS, Span, Spans, When, patience_of
 from patronus.sim.scenario import FaultKind
 from patronus.sim.timeline import Occurrence
-from patronus.sim.wire import Wire
+from patronus.sim.wire import WINDOW_NS, Wire
 
 INSTRUMENTS: Final[Mapping[str, Callable[[Occurrence, Wire], Instrument]]] = {
     "loss_ppm": Loss,
@@ -39,15 +40,13 @@ class BehindLan(Loss):
 
     def __init__(self, occurrence: Occurrence, wire: Wire, agents: Agents) -> None:
         super().__init__(occurrence, wire)
-        self._agents, self._up = agents, agents.lan_up
+        self._agents = agents
 
     def _shoot(self, shots: Shots) -> None:
         super()._shoot(shots)
-        before, self._up = self._up, self._agents.lan_up
+        # A slot ends where a LAN changes, and is counted before it does.
         end = self.wire.overlay.dst[self._aim.field.ways.rows]
-        self._hit = self._hit | ~self._up[end][:, None]
-        # Which packets of this slot came before the change is not known.
-        self._counted = self._counted & (before == self._up)[end][:, None]
+        self._hit = self._hit | ~self._agents.lan_up[end][:, None]
 
 
 class WireGauge(Gauge):
@@ -74,12 +73,13 @@ class WireGauge(Gauge):
 
     def see(self, start_ns: int, until_ns: int) -> None:
         """Measure in a slot that has ended."""
-        near = list(self.near(start_ns, until_ns))
+        window_ns = start_ns - start_ns % WINDOW_NS
+        near = list(self.near(window_ns, window_ns + WINDOW_NS))
         if not near:
             self._field = None
             return
         if self._field is None:
-            self._field = self._choose(near[0][0], start_ns, near[0][1])
+            self._field = self._choose(near[0][0], window_ns, near[0][1])
             self._instrument.aim(self._field)
         if not len(self._field.keys):
             return
@@ -124,12 +124,12 @@ class StormGauge(WireGauge):
         """Tell which packets were sent at one of the three times of their own tunnel."""
         assert self._field is not None, "packets come from a field"
         reverse = self._wire.overlay.reverse
-        turn = {row: i for i, row in enumerate(occurrence.rows)}
-        turn.update({int(reverse[row]): i for row, i in turn.items()})
-        places = [turn[row] for row in self._field.ways.rows.tolist()]
-        fault = occurrence.fault
-        mute = occurrence.start_ns + np.array(places, dtype=np.int64)[:, None] * fault.up_ns
-        speaks = np.minimum(mute + fault.down_ns, occurrence.end_ns)
+        times = {mute.row: mute for mute in turns(occurrence)}
+        times.update({int(reverse[row]): mute for row, mute in times.items()})
+        cut_short = Mute(-1, occurrence.end_ns, occurrence.end_ns)
+        mine = [times.get(row, cut_short) for row in self._field.ways.rows.tolist()]
+        mute = np.array([m.from_ns for m in mine], dtype=np.int64)[:, None]
+        speaks = np.array([m.until_ns for m in mine], dtype=np.int64)[:, None]
         if when is When.BEFORE:
             return super().within(occurrence, spans, when, sent_ns)
         if when is When.DURING:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from patronus.engine.units import SECOND
+from patronus.engine.units import MS, SECOND
 from patronus.sim import api
 from patronus.sim.run import Run
 from tests.scenarios.catalogue import shipped
@@ -109,6 +109,20 @@ def test_a_line_in_its_hold_is_better_than_none(tmp_path: Path) -> None:
     late = frame[(frame["fault"] == "blackhole-1#0") & (frame["site"] == "spoke1")]
     assert len(late)
     assert late["outage_ns"].max() <= SECOND // 2
+
+
+def test_each_tunnel_of_a_storm_harms_at_its_turn() -> None:
+    """Whoever uses a tunnel when it falls mute is exposed then, not when the storm began."""
+    frame = api.run(shipped("rekey-storm")).failovers
+    assert set(frame["t0_ns"] % SECOND) == {0}
+    # The eight tunnels take their turns from 10 s on; the four that are preferred carry.
+    assert frame["t0_ns"].nunique() >= 4
+    assert frame["t0_ns"].between(10 * SECOND, 17 * SECOND).all()
+    own = frame[frame["path_before"] == "mpls>" + frame["destination"]]
+    times, sites, ends = (own[column].tolist() for column in ("t0_ns", "site", "destination"))
+    hit = {(t0, *sorted(pair)) for t0, *pair in zip(times, sites, ends, strict=True)}
+    assert len(hit) == own["t0_ns"].nunique()
+    assert (own["detection_ns"].between(0, 400 * MS)).all()
 
 
 def test_an_agent_that_comes_back_tends_what_its_kernel_did() -> None:

@@ -66,6 +66,12 @@ def test_what_is_measured_is_what_was_commanded() -> None:
     assert found["agent-kill"].during == found["drain"].during == 0 < found["drain"].before
 
 
+def test_readings_do_not_depend_on_slots() -> None:
+    """Every kind is measured alike, to the last packet, when slots are of 20 ms."""
+    narrow = World(faultyard.scenario(*faultyard.FAULTS), 1, slot_ns=20 * MS)
+    assert faultyard.readings(narrow) == faultyard.sound()
+
+
 def test_gauges_change_nothing() -> None:
     """The journal and the probes are bit-equal with the gauges taken out."""
     faults = [f for f in faultyard.FAULTS if f.kind in (FaultKind.LOSS, FaultKind.DRAIN)]

@@ -23,8 +23,7 @@ from tests.oracles.plain_world import Probe
 from tests.sim.storms import SITES, STORMS, calm, fault
 from tests.sim.watching import watch
 
-# Not ``faults``: what its gauges count near an edge still depends on the slot (docs/STATUS.md).
-FRAMES = ("decisions", "detections", "failovers", "series", "health")
+FRAMES = ("decisions", "detections", "failovers", "faults", "series", "health")
 
 
 def run(
