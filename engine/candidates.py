@@ -13,9 +13,12 @@ column may be used is asked anew each time.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.overlay import I32, I64, Overlay
+
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,26 +27,32 @@ class Candidates:
 
     overlay: Overlay
     direct: I32
-    """Shape (sites, destinations, k): rows, ``NO_ROW`` where there is none."""
+    """Shape (k, sites, destinations): rows, ``NO_ROW`` where there is none."""
     order: I64
-    """Shape (destinations, k): the place of the column's announcing site in the
+    """Shape (k, destinations): the place of the column's announcing site in the
     destination's order of preference."""
     transit: I32
-    """Shape (sites, t): rows to transit sites, ``NO_ROW`` where there is none."""
+    """Shape (transit sites, transports, sites): rows to them, ``NO_ROW`` where there is none."""
+    behind: Bools
+    """Shape (transit sites, destinations): the site announces the destination itself."""
 
-    def rows(self, sites: I64, destinations: I64, *, with_transit: bool) -> I32:
-        """Return the candidate rows of pairs, shape (pairs, k [+ t]), ``NO_ROW`` for none.
+    def rows(self, sites: I64, destinations: I64, *, with_transit: bool) -> I64:
+        """Return the candidate rows of pairs, shape (k [+ t], pairs), ``NO_ROW`` for none.
 
         Transit columns that end at an announcing site of the pair's destination are left
         out: those are direct there. So are all where the pair's site itself is one.
         """
-        direct = self.direct[sites, destinations]
-        if not with_transit or self.transit.shape[1] == 0:
-            return direct
-        transit, to = self.transit[sites], destinations[:, None]
-        out = self.overlay.is_home(self.overlay.dst[transit].astype(np.int64), to)
-        out |= self.overlay.is_home(sites[:, None], to)
-        return np.concatenate([direct, np.where(out, NO_ROW, transit)], axis=1)
+        pair = sites * self.direct.shape[2] + destinations
+        direct: I64 = self.direct.reshape(len(self.direct), -1).take(pair, axis=1).astype(np.int64)
+        if not with_transit or not self.transit.size:
+            return direct.astype(np.int64)
+        transit = self.transit.take(sites, axis=2)
+        out = self.behind.take(destinations, axis=1)
+        out |= self.overlay.is_home(sites, destinations)
+        np.copyto(transit, NO_ROW, where=out[:, None, :])
+        flat: I32 = transit.reshape(-1, len(pair))
+        rows: I64 = np.concatenate([direct, flat], dtype=np.int64)
+        return rows
 
 
 def build_candidates(overlay: Overlay) -> Candidates:
@@ -53,18 +62,19 @@ def build_candidates(overlay: Overlay) -> Candidates:
     when others announce it too: its traffic is already there.
     """
     n, lanes = len(overlay.sites), max(1, len(overlay.transports))
-    grid = np.full((n, n, lanes), NO_ROW, dtype=np.int32)
-    grid[overlay.src, overlay.dst, overlay.transport] = np.arange(overlay.rows, dtype=np.int32)
+    grid = np.full((lanes, n, n), NO_ROW, dtype=np.int32)
+    grid[overlay.transport, overlay.src, overlay.dst] = np.arange(overlay.rows, dtype=np.int32)
     places = max((len(d.sites) for d in overlay.destinations), default=1)
-    direct = np.full((n, len(overlay.destinations), places * lanes), NO_ROW, dtype=np.int32)
-    order = np.zeros((len(overlay.destinations), places * lanes), dtype=np.int64)
-    direct[:, :n, :lanes] = grid
+    direct = np.full((places * lanes, n, len(overlay.destinations)), NO_ROW, dtype=np.int32)
+    order = np.zeros((places * lanes, len(overlay.destinations)), dtype=np.int64)
+    direct[:lanes, :, :n] = grid
     for index, destination in enumerate(overlay.destinations[n:], start=n):
         for place, site in enumerate(destination.sites):
             columns = slice(place * lanes, (place + 1) * lanes)
-            direct[:, index, columns] = grid[:, site]
-            order[index, columns] = place
-        direct[list(destination.sites), index] = NO_ROW
-    through = [grid[:, site] for site in overlay.transit] if overlay.rows else []
-    transit = np.concatenate(through, axis=1) if through else np.zeros((n, 0), dtype=np.int32)
-    return Candidates(overlay, direct, order, transit)
+            direct[columns, :, index] = grid[:, :, site]
+            order[columns, index] = place
+        direct[:, list(destination.sites), index] = NO_ROW
+    through = np.array(overlay.transit, dtype=np.int64)
+    transit = np.moveaxis(grid[:, :, through], 2, 0)
+    behind = overlay.is_home(through[:, None], np.arange(len(overlay.destinations)))
+    return Candidates(overlay, direct, order, np.ascontiguousarray(transit), behind)

@@ -268,7 +268,7 @@ class Engine:
 
     def set_fates(self, rows: I64, fates: U64) -> None:
         """The routes under these rows have changed; their backups are chosen anew."""
-        self.tunnels.fates[rows] = fates
+        self.tunnels.reroute(rows, fates)
         self._attention.tunnels(rows)
 
     # ------------------------------------------------------------ agents

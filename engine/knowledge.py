@@ -23,6 +23,7 @@ from patronus.engine.policy import Policy
 from patronus.engine.reach import Interpreter, Reach, nothing
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO
+from patronus.engine.verdict import Figures, badness_ns
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -33,6 +34,9 @@ _FIRST_CAPACITY: Final = 16
 
 _BEYOND_ALL: Final = 2**61
 """In place of an unknown figure where the worst is asked for."""
+
+BADNESS_BITS: Final = 43
+"""An offer is the badness of the rest of a way in so many bits, and its verdict above."""
 
 
 class News(NamedTuple):
@@ -63,6 +67,7 @@ class Knowledge:
         self.heard_ns: I64 = np.full((sites, width), LONG_AGO, dtype=np.int64)
         """When anything was received last, ``LONG_AGO`` for never."""
         self.fresh: Bools = np.zeros((sites, width), dtype=np.bool_)
+        """What was held is young enough to be believed of the ways beyond."""
         self._counter = np.zeros((sites, width), dtype=np.uint64)
         self._number: dict[tuple[int, int], int] = {}
         self._free: list[int] = []
@@ -71,6 +76,7 @@ class Knowledge:
         self._figures: I64 = np.zeros((0, destinations, classes, 3), dtype=np.int64)
         self._verdict: I8 = np.zeros((0, destinations, classes), dtype=np.int8)
         self._worst: I64 = np.zeros((0, classes, 3), dtype=np.int64)
+        self._offer: I64 = np.full((0, classes, destinations), -1, dtype=np.int64)
         self._grow(_FIRST_CAPACITY)
         # Before anything is heard a site is believed to announce what is configured.
         self._write(self._free.pop(), nothing(destinations, classes))
@@ -86,6 +92,7 @@ class Knowledge:
         self._figures = _longer(self._figures, more)
         self._verdict = _longer(self._verdict, more)
         self._worst = _longer(self._worst, more)
+        self._offer = _longer(self._offer, more)
 
     def _write(self, number: int, reach: Reach) -> None:
         figures = np.stack([reach.rtt_ns, reach.jitter_ns, reach.loss_ppm], axis=-1)
@@ -93,6 +100,9 @@ class Knowledge:
         self._figures[number], self._verdict[number] = figures, reach.verdict
         told = np.where(figures < 0, _BEYOND_ALL, figures)
         self._worst[number] = np.where(reach.usable[:, :, None], told, 0).max(axis=0, initial=0)
+        badness = badness_ns(Figures(reach.rtt_ns, reach.jitter_ns, reach.loss_ppm))
+        offer = badness + (reach.verdict.astype(np.int64) << BADNESS_BITS)
+        self._offer[number] = np.where(reach.usable, offer, -1).T
 
     def _stored(self, site: int, announcement: Announcement) -> int:
         """Return the number of an announcement's content."""
@@ -161,7 +171,7 @@ class Knowledge:
 
     # ------------------------------------------------------------ what they believe
 
-    def announces(self, observers: I64, sites: I64, destinations: I64) -> Bools:
+    def announces(self, observers: I64, sites: I32 | I64, destinations: I64) -> Bools:
         """Return whether each observer believes that a site announces a destination.
 
         A site whose announcement never came is believed: its tunnel is configured, and
@@ -170,27 +180,37 @@ class Knowledge:
         believed: Bools = self._announces[self.held[observers, self.slot[sites]], destinations]
         return believed
 
-    def reaches(
-        self, observers: I64, sites: I32 | I64, destinations: I64, *, number: int
-    ) -> tuple[Bools, I64, I8]:
-        """Return whether each observer knows a site to reach a destination directly.
+    def content(self, observers: I64, sites: I32 | I64) -> I64:
+        """Return the number of what each observer believes of a transit site; shapes broadcast.
 
-        The site must have said so for the class of that number, and be fresh. Arrays
-        broadcast; the second value has a last axis of (rtt_ns, jitter_ns, loss_ppm), the
-        third is the verdict in force there.
+        What is not fresh says nothing of the ways beyond.
         """
-        slot = self.slot[sites]
-        held = self.held[observers, slot]
-        known: Bools = self.fresh[observers, slot] & self._usable[held, destinations, number]
-        figures = self._figures[held, destinations, number]
-        return known, figures, self._verdict[held, destinations, number]
+        at = observers * self.held.shape[1] + self.slot[sites]
+        content: I64 = (self.held.ravel()[at] * self.fresh.ravel()[at]).astype(np.int64)
+        return content
 
-    def worst(self, observers: I64, sites: I32 | I64, *, number: int) -> I64:
-        """Return the worst figures of any destination that a site says it reaches.
+    def offers(self, content: I64, destinations: I64, *, number: int) -> I64:
+        """Return what contents offer a class for destinations, -1 for nothing; shapes broadcast.
 
-        Shape (n, 3); an unknown one counts as worse than all known ones.
+        Else it is the verdict in force there, shifted by ``BADNESS_BITS``, plus the badness.
         """
-        worst: I64 = self._worst[self.held[observers, self.slot[sites]], number]
+        _, classes, width = self._offer.shape
+        at = content * (classes * width)
+        at += number * width + destinations
+        offer: I64 = self._offer.ravel().take(at)
+        return offer
+
+    def figures(self, content: I64, destinations: I64, *, number: int) -> I64:
+        """Return what contents tell; a last axis is (rtt_ns, jitter_ns, loss_ppm)."""
+        told: I64 = self._figures[content, destinations, number]
+        return told
+
+    def worst(self, content: I64, *, number: int) -> I64:
+        """Return the worst figures of any destination that a content offers.
+
+        A last axis is that of :meth:`figures`; unknown ones count as worse than all known.
+        """
+        worst: I64 = self._worst[content, number]
         return worst
 
 

@@ -2,8 +2,9 @@
 
 A grade packs what ranks before the metric, the most significant first: a detour of
 a transit site, drained, SLA verdict, place of the announcing site, transit, preferred
-transport, cost, share. Among candidates that break the SLA only how bad they are
-counts, so theirs ends with the verdict.
+transport and cost, share. Among candidates that break the SLA only how bad they are
+counts, so theirs ends with the verdict. It has ``GRADE_BITS``, so that a grade and a
+metric fit into one integer together.
 """
 
 from typing import Final
@@ -11,26 +12,26 @@ from typing import Final
 import numpy as np
 
 from patronus.engine.liveness import I8
-from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy, SlaClass, WhenNone
-from patronus.engine.selection import LAST_RESORT, Bools
+from patronus.engine.selection import GRADE_BITS, LAST_RESORT, Bools
 from patronus.engine.verdict import VIOLATING
 
 DRAINED: Final = LAST_RESORT
 DETOUR: Final = DRAINED << 1
 """A transit site sends through another one only when it has no tunnel of its own: what
 came from a tunnel may leave on a direct one alone, and both use the same entry."""
-VERDICT: Final = 1 << 56
-PLACE: Final = 1 << 46
-TRANSIT: Final = 1 << 45
-_PREFERENCE: Final = 1 << 30
-_COST: Final = 1 << 1
+VERDICT: Final = 1 << 16
+PLACE: Final = 1 << 7
+TRANSIT: Final = 1 << 6
+_RANK: Final = 1 << 1
 NOT_DRAWN: Final = 1
 """The class shares, and the pair's share is on another transport."""
 
-PLACES_MAX: Final = VERDICT // PLACE - 1
-TRANSPORTS_MAX: Final = TRANSIT // _PREFERENCE - 1
-COST_MAX: Final = _PREFERENCE // _COST - 1
+PLACES_MAX: Final = VERDICT // PLACE
+TRANSPORTS_MAX: Final = TRANSIT // _RANK
+
+assert DETOUR << 1 == 1 << GRADE_BITS, "a grade has no bit more"
 
 
 def check_limits(overlay: Overlay) -> None:
@@ -56,31 +57,37 @@ class ClassColumns:
         self.sla: SlaClass = wanted.sla
         self.drops = wanted.sla.when_none is WhenNone.DROP
         self.stays = wanted.sla.when_none is WhenNone.STAY
-        self.allowed = np.array([t not in self.sla.forbid for t in names], dtype=np.bool_)
-        prefer = {name: place for place, name in reversed([*enumerate(self.sla.prefer)])}
-        liked = [prefer.get(t, TRANSPORTS_MAX) for t in names]
-        cost = [min(policy.cost.get(t, 0), COST_MAX) for t in names]
-        self.rank: I64 = np.array(liked, dtype=np.int64) * _PREFERENCE
-        self.rank += np.array(cost, dtype=np.int64) * _COST
+        self.forbidden: Bools = np.array([t in self.sla.forbid for t in names], dtype=np.bool_)
+        self.lanes = len(names)
+        self._grade = _by_tier(_ranks(policy, self.sla, names) * _RANK)
         self.weights: I64 | None = None
         """Shares by transport; None for a class that does not share."""
         if wanted.share:
             self.weights = np.array([wanted.share.get(t, 0) for t in names], dtype=np.int64)
 
+    def grades(self, tier: I8, lane: I64) -> I64:
+        """Return verdict and rank of candidates as parts of their grades.
 
-def grades(
-    columns: ClassColumns, *, tier: I8, lane: I32, place: I64, through: Bools, drained: Bools
-) -> I64:
-    """Return the grade of each candidate but for detours and shares; lower is better.
+        Args:
+            tier: verdicts.
+            lane: transports, of the same shape.
+        """
+        place = np.multiply(tier, self.lanes, dtype=np.int64)
+        place += lane
+        graded: I64 = np.take(self._grade, place)
+        return graded
 
-    Args:
-        columns: of the class.
-        tier: verdicts.
-        lane: transports.
-        place: of the announcing site in the order of its destination.
-        through: the candidate leads through a transit site.
-        drained: its tunnel is drained.
-    """
-    liked = columns.rank[lane] + place * PLACE + through * np.int64(TRANSIT)
-    graded: I64 = tier * np.int64(VERDICT) + drained * np.int64(DRAINED)
-    return graded + np.where(tier < VIOLATING, liked, 0)
+
+def _ranks(policy: Policy, sla: SlaClass, names: tuple[str, ...]) -> I64:
+    """Rank transports by preference, then by cost; equals are equal."""
+    liked = {name: place for place, name in reversed([*enumerate(sla.prefer)])}
+    wish = [(liked.get(t, len(names)), policy.cost.get(t, 0)) for t in names]
+    order = sorted(set(wish))
+    return np.array([order.index(w) for w in wish], dtype=np.int64)
+
+
+def _by_tier(rank: I64) -> I64:
+    """Lay out verdict and rank by (verdict, transport), flat."""
+    verdict = np.arange(VIOLATING + 1, dtype=np.int64)[:, None]
+    grade: I64 = verdict * VERDICT + np.where(verdict < VIOLATING, rank, 0)
+    return grade.ravel()

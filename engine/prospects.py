@@ -13,49 +13,52 @@ import numpy as np
 from patronus.engine.candidates import build_candidates
 from patronus.engine.fingerprint import U64, combine, name_key
 from patronus.engine.forwarding import NO_ROW
-from patronus.engine.knowledge import Knowledge
+from patronus.engine.knowledge import BADNESS_BITS, Knowledge
 from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
-from patronus.engine.preference import DETOUR, NOT_DRAWN, ClassColumns, check_limits, grades
+from patronus.engine.preference import (
+    DETOUR,
+    DRAINED,
+    NOT_DRAWN,
+    PLACE,
+    TRANSIT,
+    ClassColumns,
+    check_limits,
+)
 from patronus.engine.ranking import Ranking, join_figures
-from patronus.engine.selection import Bools, Field
+from patronus.engine.selection import Bools, Field, Traits, column_of
 from patronus.engine.sharing import draw
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.units import NEVER
-from patronus.engine.verdict import (
-    UNKNOWN_BADNESS_NS,
-    VIOLATING,
-    Figures,
-    badness_ns,
-    verdict,
-)
+from patronus.engine.verdict import COMPLIANT, UNKNOWN_BADNESS_NS, VIOLATING, Figures, verdict
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What all classes share; but for the first two, arrays of shape (pairs, columns)."""
+    """What all classes share; but for the first two, the last axis is that of pairs.
+
+    Shapes are (columns, pairs), those of transit ones (transit sites, pairs).
+    """
 
     sites: I64
-    """Shape (pairs, 1)."""
     destinations: I64
-    """Shape (pairs, 1)."""
-    rows: I32
+    rows: I64
     usable: Bools
     """As far as the first tunnel and the announcing site go."""
-    end: I64
-    """Where the first tunnel leads."""
+    lane: I64
+    drained: Bools
     place: I64
-    now: I64
     smooth: I64
-    """Metrics of the first tunnel."""
-    tie: U64
-    choice: I32
-    """``end`` where there is a choice of ends, else -1."""
+    """Metric of the first tunnel."""
+    end: I32
+    """Where the first tunnel leads if there is a choice of ends, else -1."""
+    content: I64
+    """Number of what each transit site said last and is still believed."""
 
     def at(self, where: Bools) -> "Pairs":
         """Return some of the pairs."""
-        return Pairs(*(getattr(self, f.name)[where] for f in fields(Pairs)))
+        return Pairs(*(getattr(self, f.name)[..., where] for f in fields(Pairs)))
 
 
 class Prospects:
@@ -68,8 +71,10 @@ class Prospects:
         self._overlay, self._tunnels = overlay, tunnels
         self._ranking, self._knowledge = ranking, knowledge
         self.candidates = build_candidates(overlay)
-        self._direct = self.candidates.direct.shape[2]
+        self._direct = len(self.candidates.direct)
         self._only = np.array([len(d.sites) == 1 for d in overlay.destinations], dtype=np.bool_)
+        self._places = bool(self.candidates.order.any())
+        self._through: I64 = np.array(overlay.transit, dtype=np.int64)[:, None]
         self._carries: Bools = np.zeros(len(overlay.sites), dtype=np.bool_)
         self._carries[list(overlay.transit)] = True
         self._site_key = _keys("site", overlay.sites)
@@ -80,25 +85,27 @@ class Prospects:
         self, sites: I64, destinations: I64, policy: Policy, least: State = State.UP
     ) -> Pairs:
         """Lay out pairs, as far as classes agree; tunnels below the ``least`` state are no use."""
-        here, to = sites[:, None], destinations[:, None]
         rows = self.candidates.rows(sites, destinations, with_transit=policy.features.transit)
-        there, direct = rows != NO_ROW, self._direct
-        usable = there & (self._tunnels.state[rows] >= least)
-        end = np.where(there, self._overlay.dst[rows], here)
-        usable[:, :direct] &= self._knowledge.announces(here, end[:, :direct], to)
-        place = np.zeros(rows.shape, dtype=np.int64)
-        place[:, :direct] = self.candidates.order[destinations]
+        direct, there = rows[: self._direct], rows != NO_ROW
+        usable = there & (self._tunnels.state.take(rows) >= least)
+        home = self._overlay.dst.take(direct)
+        usable[: self._direct] &= self._knowledge.announces(sites, home, destinations)
+        end = np.empty(rows.shape, dtype=np.int32)
+        end[: self._direct] = np.where(self._only[destinations], -1, home)
+        through = self._through if len(rows) > self._direct else self._through[:0]
+        lanes = (len(rows) - self._direct) // max(1, len(through))
+        end[self._direct :] = through.repeat(lanes, axis=0)
         return Pairs(
-            sites=here,
-            destinations=to,
+            sites=sites,
+            destinations=destinations,
             rows=rows,
             usable=usable,
+            lane=self._overlay.transport.take(rows).astype(np.int64),
+            drained=self._tunnels.drained.take(rows),
+            place=self.candidates.order.take(destinations, axis=1),
+            smooth=self._ranking.metric_published.take(rows),
             end=end,
-            place=place,
-            now=np.where(there, self._ranking.metric_now[rows], UNKNOWN_BADNESS_NS),
-            smooth=np.where(there, self._ranking.metric_published[rows], UNKNOWN_BADNESS_NS),
-            tie=combine(self._overlay.key[rows], self._destination_key[to]) >> np.uint64(1),
-            choice=np.where(self.only_end(rows, to), -1, end).astype(np.int32),
+            content=self._knowledge.content(sites, through),
         )
 
     def only_end(self, rows: I32, destinations: I64) -> Bools:
@@ -106,77 +113,119 @@ class Prospects:
         here: Bools = self._overlay.dst[rows] == self._overlay.home[destinations, 0]
         return here & self._only[destinations]
 
-    def field(self, columns: ClassColumns, pairs: Pairs) -> tuple[Field, I8]:
-        """Return the candidates of pairs as one class sees them, and their verdicts."""
-        rows, overlay = pairs.rows, self._overlay
-        lane = overlay.transport[rows]
-        usable = pairs.usable & columns.allowed[lane]
-        tier = self._ranking.verdict[columns.number, rows]
-        now, smooth = pairs.now.copy(), pairs.smooth.copy()
-        through = np.arange(rows.shape[1]) >= self._direct
-        if through.any():
+    def field(self, columns: ClassColumns, pairs: Pairs, current: I32) -> tuple[Field, I8]:
+        """Return the candidates of pairs as one class sees them, and their verdicts.
+
+        ``current`` holds the row in use of each pair, ``NO_ROW`` for none.
+        """
+        usable = pairs.usable.copy()
+        if columns.forbidden.any():
+            usable &= ~columns.forbidden[pairs.lane]
+        tier = self._ranking.verdict[columns.number].take(pairs.rows)
+        metric, beyond = pairs.smooth, pairs.smooth[len(pairs.smooth) :]
+        if len(pairs.content):
             beyond = self._beyond(columns, pairs, usable, tier)
-            for metric in (now, smooth):
-                far = metric[:, self._direct :]
-                np.minimum(far + beyond, UNKNOWN_BADNESS_NS, out=far)
+            metric = metric.copy()
+            far = metric[self._direct :]
+            np.minimum(far + beyond, UNKNOWN_BADNESS_NS, out=far)
         if columns.drops:
             usable &= tier < VIOLATING
-        grade = grades(
-            columns,
-            tier=tier,
-            lane=lane,
-            place=pairs.place,
-            through=through,
-            drained=self._tunnels.drained[rows],
-        )
-        grade += (through & self._carries[pairs.sites]) * np.int64(DETOUR)
-        if columns.weights is not None:
-            grade += self._share(columns.weights, pairs, usable, tier, grade)
+        grade = self._grade(columns, pairs, usable, tier)
+        incumbent, held = column_of((pairs.rows == current) & usable)
         field = Field(
-            rows=rows,
+            rows=pairs.rows,
             usable=usable,
             grade=grade,
-            metric_now=now,
-            metric_smooth=smooth,
-            tie=pairs.tie,
-            lane=lane,
-            fates=self._tunnels.fates[rows],
-            end=pairs.choice,
+            metric=metric,
+            beyond=beyond,
+            lane=pairs.lane,
+            end=pairs.end,
+            incumbent=np.where(held > 0, incumbent, -1),
+            key=self._destination_key[pairs.destinations],
+            traits=Traits(self._ranking.metric_now, self._overlay.key, self._tunnels.crossed),
+            worst=UNKNOWN_BADNESS_NS,
         )
         return field, tier
+
+    def _grade(self, columns: ClassColumns, pairs: Pairs, usable: Bools, tier: I8) -> I64:
+        grade = columns.grades(tier, pairs.lane)
+        ranked = tier < VIOLATING
+        if self._places:
+            grade[: self._direct] += (pairs.place * ranked[: self._direct]) * PLACE
+        if len(pairs.content):
+            grade[self._direct :] += ranked[self._direct :] * np.int64(TRANSIT)
+            grade[self._direct :] += self._carries[pairs.sites] * np.int64(DETOUR)
+        if pairs.drained.any():
+            grade += pairs.drained * np.int64(DRAINED)
+        if columns.weights is not None:
+            grade += self._share(columns.weights, pairs, usable, tier, grade)
+        return grade
 
     def _beyond(self, columns: ClassColumns, pairs: Pairs, usable: Bools, tier: I8) -> I64:
         """Narrow ``usable`` and worsen ``tier`` by what is beyond the transit sites.
 
         Returns:
-            How bad that is; shape (pairs, transit columns).
+            How bad that is; shape (transit columns, pairs).
         """
-        far = slice(self._direct, None)
-        known, told, verdicts = self._knowledge.reaches(
-            pairs.sites, pairs.end[:, far], pairs.destinations, number=columns.number
-        )
-        usable[:, far] &= known
-        rest = Figures(*np.moveaxis(told, -1, 0))
+        offer = self._knowledge.offers(pairs.content, pairs.destinations, number=columns.number)
+        lanes = (len(pairs.rows) - self._direct) // len(offer)
+        far = (len(offer), lanes, offer.shape[1])
+        ready, tiers = (a[self._direct :].reshape(far) for a in (usable, tier))
+        ready &= (offer >= 0)[:, None]
         if columns.policy.features.sla:
-            whole = join_figures(self._ranking.told_figures(pairs.rows[:, far]), rest)
-            flat = Figures(*(figure.ravel() for figure in whole))
-            joined = verdict(flat, columns.sla).reshape(verdicts.shape)
-            np.maximum(np.maximum(tier[:, far], verdicts), joined, out=tier[:, far])
-        return badness_ns(rest)
+            np.maximum(tiers, (offer >> BADNESS_BITS).astype(np.int8)[:, None], out=tiers)
+            suspects = self._suspects(columns, pairs)
+            if suspects.any():
+                self._add_up(columns, pairs, tier, suspects & usable[self._direct :])
+        beyond: I64 = (offer & ((1 << BADNESS_BITS) - 1)).repeat(lanes, axis=0)
+        return beyond
+
+    def _suspects(self, columns: ClassColumns, pairs: Pairs) -> Bools:
+        """Return the transit candidates behind which some destination may break the SLA.
+
+        Shape (transit columns, pairs). Nearly always the worst destination of all complies,
+        and that is asked once for each site.
+        """
+        first = np.flatnonzero(np.diff(pairs.sites, prepend=-1))
+        rows = pairs.rows[self._direct :]
+        rows = self.candidates.transit.reshape(-1, len(self._carries)).take(
+            pairs.sites[first], axis=1
+        ).astype(np.int64)  # fmt: skip
+        worst = self._knowledge.worst(pairs.content[:, first], number=columns.number)
+        worst = worst.repeat(len(rows) // len(worst), axis=0)
+        bad = self._sum(rows, worst, columns) > COMPLIANT
+        bad &= rows != NO_ROW
+        length = np.diff(first, append=len(pairs.sites))
+        suspects: Bools = bad.repeat(length, axis=1) if bad.any() else bad[:, :1] & False
+        return suspects
+
+    def _add_up(self, columns: ClassColumns, pairs: Pairs, tier: I8, suspects: Bools) -> None:
+        """Worsen ``tier`` of some transit candidates by the verdict of the whole way."""
+        column, pair = np.nonzero(suspects)
+        lanes = len(suspects) // len(pairs.content)
+        told = self._knowledge.figures(
+            pairs.content[column // lanes, pair], pairs.destinations[pair], number=columns.number
+        )
+        column += self._direct
+        joined = self._sum(pairs.rows[column, pair], told, columns)
+        tier[column, pair] = np.maximum(tier[column, pair], joined)
+
+    def _sum(self, rows: I64, told: I64, columns: ClassColumns) -> I8:
+        """Return the verdict of tunnels and what is told of the rest; its last axis is figures."""
+        whole = join_figures(self._ranking.told_figures(rows), Figures(*np.moveaxis(told, -1, 0)))
+        return verdict(Figures(*(f.ravel() for f in whole)), columns.sla).reshape(rows.shape)
 
     def _share(self, weights: I64, pairs: Pairs, usable: Bools, tier: I8, grade: I64) -> I64:
         """Return ``NOT_DRAWN`` for good candidates that are not on their pair's drawn transport.
 
         Those that break the SLA are not shared: there the least bad one is wanted.
         """
-        best = np.where(usable, grade, NEVER).min(axis=1, keepdims=True, initial=NEVER)
+        best = np.where(usable, grade, NEVER).min(axis=0, initial=NEVER)
         equal = usable & (grade == best) & (tier < VIOLATING)
-        lane = self._overlay.transport[pairs.rows]
-        is_open = np.stack([(equal & (lane == n)).any(axis=1) for n in range(len(weights))], axis=1)
-        key = combine(
-            self._site_key[pairs.sites[:, 0]], self._destination_key[pairs.destinations[:, 0]]
-        )
-        drawn = draw(key, self._lane_key, weights, is_open)[:, None]
+        lane = pairs.lane
+        is_open = np.stack([(equal & (lane == n)).any(axis=0) for n in range(len(weights))], axis=1)
+        key = combine(self._site_key[pairs.sites], self._destination_key[pairs.destinations])
+        drawn = draw(key, self._lane_key, weights, is_open)
         off: I64 = (equal & (drawn >= 0) & (lane != drawn)) * np.int64(NOT_DRAWN)
         return off
 

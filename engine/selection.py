@@ -7,44 +7,83 @@ place against a rival of the same grade unless the rival is no worse now and
 better on the smoothed metric by a margin (the two-metric rule of babeld's route
 selection, RFC 8966 section 3.6). Backups are taken in rank order, last resorts
 after all others, and first those that share no fate with what was already taken.
+
+Arrays have shape (columns, pairs): there are a dozen columns and thousands of pairs,
+and NumPy is quick along the long axis. Grade and metric are compared as one integer.
 """
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.fingerprint import U64
+from patronus.engine.fingerprint import U64, combine
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import NEVER, PPM
 
 Bools = npt.NDArray[np.bool_]
 
-LAST_RESORT: Final = 1 << 58
+METRIC_BITS: Final = 43
+GRADE_BITS: Final = 20
+"""Grade and metric make an int64 that is not negative."""
+
+LAST_RESORT: Final = 1 << 18
 """Candidates of this grade or a greater one are taken when nothing else is left."""
+
+_COUNT_SHIFT: Final = 15
+"""Above all numbers of columns, and all sums of them."""
 
 _NO_TIE: Final = np.uint64(2**64 - 1)
 
 
+class Traits(NamedTuple):
+    """What is fixed of each row, or measured at this moment."""
+
+    metric_now: I64
+    key: U64
+    crossed: tuple[U64, ...]
+    """Bit sets of shared-risk groups on the way, word by word."""
+
+
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The candidates of some pairs; every array has shape (pairs, columns)."""
+    """The candidates of some pairs; arrays have shape (columns, pairs) if nothing else is said."""
 
-    rows: I32
+    rows: I64
     usable: Bools
     grade: I64
-    metric_now: I64
-    metric_smooth: I64
-    tie: U64
-    """Below 2^63; different for each usable candidate of a pair, whatever its column."""
-    lane: I32
+    metric: I64
+    """Smoothed, of the whole way; at most ``METRIC_BITS``."""
+    beyond: I64
+    """The part of the metric that does not belong to the row itself. Shape (behind, pairs):
+    that of the last columns; those before them have none."""
+    lane: I64
     """The local transport: two candidates on one lane share the access link."""
-    fates: U64
-    """Shape (pairs, columns, words): bit sets of shared-risk groups on the way."""
     end: I32
     """The site at the far end of the tunnel where there is a choice of such sites, -1 where
     every candidate has to end at the destination's only one."""
+    incumbent: I64
+    """Shape (pairs,): the column in use, -1 where there is none that can be used."""
+    key: U64
+    """Shape (pairs,): a fingerprint of what is asked for."""
+    traits: Traits
+    """By row."""
+    worst: int
+    """No metric is above this one."""
+
+    def now(self, columns: I64, pairs: I64) -> I64:
+        """Return the metric of this moment for some candidates."""
+        metric = self.traits.metric_now[self.rows[columns, pairs]]
+        behind = columns - (len(self.rows) - len(self.beyond))
+        far = np.flatnonzero(behind >= 0)
+        metric[far] += self.beyond[behind[far], pairs[far]]
+        return np.minimum(metric, self.worst)
+
+    def ties(self, pairs: I64) -> U64:
+        """Return a number below 2^63 for each candidate of some pairs, whatever its column."""
+        rows = self.traits.key[self.rows[:, pairs]]
+        return combine(rows, self.key[pairs]) >> np.uint64(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +91,7 @@ class Choice:
     """Columns chosen for each pair, -1 for none."""
 
     columns: I64
-    """Shape (pairs, 3): primary, first backup, second backup."""
+    """Shape (3, pairs): primary, first backup, second backup."""
     shared_fate: Bools
     """There is a primary, and no backup or one that shares a fate with it."""
     waiting: Bools
@@ -62,68 +101,82 @@ class Choice:
 class Selector(Protocol):
     """Whatever chooses paths; :func:`select` is ours, a study may bring its own."""
 
-    def __call__(self, field: Field, current: I32, *, margin_ns: int, margin_ppm: int) -> Choice:
+    def __call__(self, field: Field, *, margin_ns: int, margin_ppm: int) -> Choice:
         """Choose for every pair as :func:`select` does."""
 
 
-def select(field: Field, current: I32, *, margin_ns: int, margin_ppm: int) -> Choice:
-    """Choose for every pair; ``current`` is the row in use, -1 for none."""
-    first = _best(field, field.usable)
-    here = (field.rows == current[:, None]) & field.usable & (current[:, None] >= 0)
-    incumbent = np.where(here.any(axis=1), here.argmax(axis=1), -1)
-    kept, waiting = _keeps(field, incumbent, first, margin_ns=margin_ns, margin_ppm=margin_ppm)
-    primary = np.where(kept, incumbent, first)
+def select(field: Field, *, margin_ns: int, margin_ppm: int) -> Choice:
+    """Choose for every pair."""
+    keys = np.where(field.usable, (field.grade << METRIC_BITS) + field.metric, NEVER)
+    first, _ = _best(field, keys)
+    kept, waiting = _keeps(field, first, margin_ns=margin_ns, margin_ppm=margin_ppm)
+    primary = np.where(kept, field.incumbent, first)
     apart = _apart(field, primary)
-    left = field.usable & ~_is_column(field, primary)
-    backup, disjoint = _next(field, left, apart)
-    left &= ~_is_column(field, backup)
-    second, _ = _next(field, left, apart & _apart(field, backup))
-    columns = np.stack([primary, backup, second], axis=1)
+    _strike(keys, primary)
+    backup, disjoint = _next(field, keys, apart)
+    _strike(keys, backup)
+    second, _ = _next(field, keys, apart & _apart(field, backup))
+    columns = np.stack([primary, backup, second])
     return Choice(columns, (primary >= 0) & ~disjoint, waiting)
 
 
-def _best(field: Field, mask: Bools) -> I64:
-    """Return the best column under a mask for each pair, -1 where the mask is empty."""
-    left = mask.copy()
-    for key in (field.grade, field.metric_smooth):
-        masked = np.where(left, key, NEVER)
-        left &= masked == masked.min(axis=1, keepdims=True)
-    column = np.where(left, field.tie, _NO_TIE).argmin(axis=1)
-    return np.where(mask.any(axis=1), column, -1)
+def column_of(equal: Bools) -> tuple[I64, I64]:
+    """Return the column that is marked for each pair, and how many are (right where one is)."""
+    number = np.arange(len(equal), dtype=np.int32)[:, None] + np.int32(1 << _COUNT_SHIFT)
+    both = np.add.reduce(np.multiply(equal, number), axis=0, dtype=np.int32).astype(np.int64)
+    return both & (1 << _COUNT_SHIFT) - 1, both >> _COUNT_SHIFT
 
 
-def _next(field: Field, left: Bools, apart: Bools) -> tuple[I64, Bools]:
+def _best(field: Field, keys: I64) -> tuple[I64, I64]:
+    """Return the column of the least key of each pair, -1 where all are ``NEVER``, and the key."""
+    least = keys.min(axis=0)
+    equal = keys == least
+    column, count = column_of(equal)
+    column[least == NEVER] = -1
+    tied = np.flatnonzero((count > 1) & (column >= 0))
+    if len(tied):
+        ties = np.where(equal[:, tied], field.ties(tied), _NO_TIE)
+        column[tied] = ties.argmin(axis=0)
+    return column, least
+
+
+def _next(field: Field, keys: I64, apart: Bools) -> tuple[I64, Bools]:
     """Return the best backup of those left, and where it is one of those apart."""
-    ready = left & (field.grade < LAST_RESORT)
-    pool = np.where(ready.any(axis=1, keepdims=True), ready, left)
-    wished = _best(field, pool & apart)
-    return np.where(wished >= 0, wished, _best(field, pool)), wished >= 0
+    any_one, least = _best(field, keys)
+    wished, wish = _best(field, np.where(apart, keys, NEVER))
+    # While there is one that is no last resort, being apart does not make up for being one.
+    resort = LAST_RESORT << METRIC_BITS
+    good: Bools = (wished >= 0) & ((wish < resort) | (least >= resort))
+    return np.where(good, wished, any_one), good
 
 
-def _keeps(
-    field: Field, incumbent: I64, rival: I64, *, margin_ns: int, margin_ppm: int
-) -> tuple[Bools, Bools]:
+def _strike(keys: I64, column: I64) -> None:
+    """Take a column of each pair out of the contest."""
+    pairs = np.flatnonzero(column >= 0)
+    keys[column[pairs], pairs] = NEVER
+
+
+def _keeps(field: Field, rival: I64, *, margin_ns: int, margin_ppm: int) -> tuple[Bools, Bools]:
     """Return where the incumbent stays although the rival ranks first, and where for now only."""
-    pairs = np.arange(len(incumbent))
-    contested = (incumbent >= 0) & (incumbent != rival)
-    contested &= field.grade[pairs, incumbent] == field.grade[pairs, rival]
-    smooth = field.metric_smooth[pairs, incumbent]
+    kept, waiting = np.zeros((2, len(rival)), dtype=np.bool_)
+    pairs = np.flatnonzero((field.incumbent >= 0) & (field.incumbent != rival))
+    mine, other = field.incumbent[pairs], rival[pairs]
+    equal = field.grade[mine, pairs] == field.grade[other, pairs]
+    pairs, mine, other = pairs[equal], mine[equal], other[equal]
+    smooth = field.metric[mine, pairs]
     margin = np.maximum(margin_ns, smooth * margin_ppm // PPM)
-    better = field.metric_smooth[pairs, rival] + margin < smooth
-    no_worse = field.metric_now[pairs, rival] <= field.metric_now[pairs, incumbent]
-    return contested & ~(better & no_worse), contested & better & ~no_worse
-
-
-def _is_column(field: Field, column: I64) -> Bools:
-    same: Bools = np.arange(field.rows.shape[1])[None, :] == column[:, None]
-    return same
+    better = field.metric[other, pairs] + margin < smooth
+    no_worse = field.now(other, pairs) <= field.now(mine, pairs)
+    kept[pairs], waiting[pairs] = ~(better & no_worse), better & ~no_worse
+    return kept, waiting
 
 
 def _apart(field: Field, column: I64) -> Bools:
     """Return which candidates share neither lane, group nor far end with a chosen column."""
     pairs = np.arange(len(column))
-    lane, end = field.lane[pairs, column], field.end[pairs, column]
-    common = (field.fates & field.fates[pairs, column][:, None, :]).any(axis=2)
-    apart: Bools = (field.lane != lane[:, None]) & ~common
-    apart &= (field.end != end[:, None]) | (field.end < 0)
+    apart: Bools = field.lane != field.lane[column, pairs]
+    apart &= (field.end != field.end[column, pairs]) | (field.end < 0)
+    for word in field.traits.crossed:
+        crossed = word[field.rows]
+        apart &= (crossed & crossed[column, pairs]) == 0
     return apart

@@ -11,7 +11,7 @@ import numpy as np
 from patronus.engine.arrays import distinct
 from patronus.engine.configured import Configured
 from patronus.engine.forwarding import NO_ROW
-from patronus.engine.knowledge import Knowledge
+from patronus.engine.knowledge import BADNESS_BITS, Knowledge
 from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy, SlaClass
@@ -33,7 +33,8 @@ class TransitWatch:
     ) -> None:
         self._steering, self._configured = steering, configured
         self._ranking, self._knowledge = ranking, knowledge
-        self._overlay, self._columns = steering.overlay, steering.candidates.transit
+        self._overlay, self._rows = steering.overlay, steering.candidates.transit
+        self._through: I64 = np.array(steering.overlay.transit, dtype=np.int64)[:, None]
 
     def fallen(self, sites: I64) -> I64:
         """Return the pairs of some sites whose way is worse than when it was looked at last."""
@@ -59,9 +60,9 @@ class TransitWatch:
 
     def _suspects(self, sites: I64, sla: SlaClass, number: int) -> I32:
         """Return the tunnels of some sites behind which some destination may not comply."""
-        rows = self._columns[sites]
-        end = self._overlay.dst[rows]
-        worst = self._knowledge.worst(sites[:, None], end, number=number)
+        rows = self._rows[:, :, sites]
+        content = self._knowledge.content(sites, self._through)
+        worst = self._knowledge.worst(content, number=number)[:, None]
         bad = (rows != NO_ROW) & (self._sum(rows, worst, sla) > COMPLIANT)
         suspects: I32 = rows[bad]
         return suspects
@@ -71,13 +72,14 @@ class TransitWatch:
         space = self._steering.space
         site, destination = np.divmod(entries // space.classes, space.destinations)
         rows = self._steering.wanted.rows[entries, 0]
-        end = self._overlay.dst[rows]
-        _, told, beyond = self._knowledge.reaches(site, end, destination, number=number)
-        own = self._ranking.verdict[number, rows]
-        tier: I8 = np.maximum(np.maximum(own, beyond), self._sum(rows, told, sla))
-        return tier
+        content = self._knowledge.content(site, self._overlay.dst[rows])
+        offer = self._knowledge.offers(content, destination, number=number)
+        told = self._knowledge.figures(content, destination, number=number)
+        tier: I8 = np.maximum(self._ranking.verdict[number, rows], self._sum(rows, told, sla))
+        return np.maximum(tier, (offer >> BADNESS_BITS).astype(np.int8))
 
     def _sum(self, rows: I32, told: I64, sla: SlaClass) -> I8:
         """Return the verdict of tunnels and what is told of the rest; its last axis is figures."""
+        told = np.broadcast_to(told, (*rows.shape, 3))
         whole = join_figures(self._ranking.told_figures(rows), Figures(*np.moveaxis(told, -1, 0)))
         return verdict(Figures(*(f.ravel() for f in whole)), sla).reshape(rows.shape)

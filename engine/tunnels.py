@@ -13,7 +13,7 @@ from patronus.engine.fingerprint import U64
 from patronus.engine.health import Habit
 from patronus.engine.liveness import I8, Action, Input, State, step_many
 from patronus.engine.multiplier import adapt
-from patronus.engine.overlay import I64, Overlay
+from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
@@ -32,10 +32,27 @@ class Tunnels:
         self.init_ns: I64 = np.full(rows, NEVER, dtype=np.int64)
         """Since when a row in Init has been heard without a break."""
         self.drained: Bools = np.zeros(rows, dtype=np.bool_)
-        self.fates: U64 = np.zeros((rows, 1), dtype=np.uint64) if fates is None else fates
-        """Shape (rows, words): bit sets of the shared-risk groups on the current route."""
+        self.crossed: tuple[U64, ...] = ()
+        """Bit sets of the shared-risk groups on each row's current route, word by word; words
+        that are empty everywhere are left out."""
+        self.fates: U64 = np.zeros((rows, 1), dtype=np.uint64)
+        self.reroute(np.arange(rows), self.fates if fates is None else fates)
         self.detect_ns: I64 = self._interval_ns * self._multiplier
         """Silence beyond this long means down."""
+
+    def reroute(self, rows: I64, fates: U64) -> None:
+        """Take other routes of some rows, shape (rows, words)."""
+        if self.fates.shape[1] != fates.shape[1]:
+            self.fates = np.zeros((len(self.fates), fates.shape[1]), dtype=np.uint64)
+        self.fates[rows] = fates
+        self.crossed = tuple(np.ascontiguousarray(w) for w in self.fates.T if w.any())
+
+    def share_fate(self, rows: I32, others: I32) -> Bools:
+        """Tell of pairs of rows whether they cross a group together."""
+        shared = np.zeros(len(rows), dtype=np.bool_)
+        for word in self.crossed:
+            shared |= (word[rows] & word[others]) != 0
+        return shared
 
     def fall(self, rows: I64, given: Input, at_ns: int) -> I64:
         """Take ``EXPIRE`` or ``CARRIER_LOST`` on rows; return those that were up."""

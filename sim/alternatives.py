@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from patronus.engine.forwarding import NO_ROW
+from patronus.engine.knowledge import BADNESS_BITS
 from patronus.engine.liveness import State
 from patronus.engine.narrative import path_name
 from patronus.engine.overlay import I64
@@ -147,8 +148,8 @@ class Alternatives:
             np.array([site]),
             np.array([destination]),
             with_transit=self._policy.features.transit,
-        )[0]
-        there: I64 = rows[rows != NO_ROW].astype(np.int64)
+        )[:, 0]
+        there: I64 = rows[rows != NO_ROW]
         return there
 
     def _way(self, row: int, site: int, destination: int, number: int) -> _Way:
@@ -160,11 +161,14 @@ class Alternatives:
             return _Way(row, end, home=True, reached=True, figures=own, tier=tier)
         policy = self._policy
         here, via, to = (np.array([x]) for x in (site, end, destination))
-        known, rest, beyond = engine.knowledge.reaches(here, via, to, number=number)
+        content = engine.knowledge.content(here, via)
+        offer = int(engine.knowledge.offers(content, to, number=number)[0])
+        rest = engine.knowledge.figures(content, to, number=number)
         whole = join_figures(own, Figures(*rest.T))
-        if policy.features.sla:
-            tier = max(tier, int(beyond[0]), int(verdict(whole, policy.classes[number].sla)[0]))
-        return _Way(row, end, home=False, reached=bool(known[0]), figures=whole, tier=tier)
+        if policy.features.sla and offer >= 0:
+            beyond = offer >> BADNESS_BITS
+            tier = max(tier, beyond, int(verdict(whole, policy.classes[number].sla)[0]))
+        return _Way(row, end, home=False, reached=offer >= 0, figures=whole, tier=tier)
 
     def _refusal(self, way: _Way, site: int, destination: int, number: int) -> str:
         """Return why a path cannot be used at all, "" if it can."""

@@ -207,9 +207,9 @@ class Harm:
         pair, number = np.divmod(entries, space.classes)
         site, destination = np.divmod(pair, space.destinations)
         transit = world.scenario.policy.features.transit
-        dst, direct = world.overlay.dst, columns.direct.shape[2]
-        rows = columns.rows(site, destination, with_transit=transit)
-        onward = columns.direct[dst[rows[:, direct:]], destination[:, None]]
+        dst, direct = world.overlay.dst, len(columns.direct)
+        rows = columns.rows(site, destination, with_transit=transit).T
+        onward = np.moveaxis(columns.direct[:, dst[rows[:, direct:]], destination[:, None]], 0, -1)
         works = self._works(number, hard, rows, onward)
         first, second = works[:, : rows.shape[1]], works[:, rows.shape[1] :]
         ends = world.agents.lan_up
@@ -219,7 +219,7 @@ class Harm:
         found |= through
         return found
 
-    def _works(self, number: I64, hard: Bools, *rows: I32) -> Bools:
+    def _works(self, number: I64, hard: Bools, *rows: I32 | I64) -> Bools:
         """Tell which tunnels a class may use and would be saved by; flat, side by side."""
         flat = np.concatenate([r.reshape(len(number), -1) for r in rows], axis=1).astype(np.int64)
         every = distinct(flat.ravel())

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.overlay import Overlay
 from patronus.engine.preference import VERDICT
 from patronus.engine.selection import Choice, Field, select
 
@@ -57,21 +57,23 @@ class PolicySelector:
     def __init__(self, overlay: Overlay, policy: SelectionPolicy) -> None:
         self._overlay, self._policy = overlay, policy
 
-    def __call__(self, field: Field, current: I32, *, margin_ns: int, margin_ppm: int) -> Choice:
+    def __call__(self, field: Field, *, margin_ns: int, margin_ppm: int) -> Choice:
         """Choose for every pair; backups are taken by the engine's own ranking."""
         chosen = np.array(
-            [self._ask(field, pair, int(row)) for pair, row in enumerate(current)], dtype=np.int64
+            [self._ask(field, p) for p in range(len(field.incumbent))], dtype=np.int64
         )
-        column = np.arange(field.rows.shape[1])[None, :]
+        column = np.arange(len(field.rows))[:, None]
         # What was chosen ranks first; a pair that got nothing has nothing to choose from.
-        grade = np.where(column == chosen[:, None], np.int64(-1), field.grade)
-        usable = field.usable & (chosen >= 0)[:, None]
-        nobody = np.full_like(current, -1)
-        asked = replace(field, grade=grade, usable=usable)
-        return select(asked, nobody, margin_ns=margin_ns, margin_ppm=margin_ppm)
+        asked = replace(
+            field,
+            grade=np.where(column == chosen, np.int64(-1), field.grade),
+            usable=field.usable & (chosen >= 0),
+            incumbent=np.full_like(chosen, -1),
+        )
+        return select(asked, margin_ns=margin_ns, margin_ppm=margin_ppm)
 
-    def _ask(self, field: Field, pair: int, current: int) -> int:
-        paths = self._paths(field, pair, current)
+    def _ask(self, field: Field, pair: int) -> int:
+        paths = self._paths(field, pair)
         if not any(path.usable for path in paths):
             return -1
         answer = self._policy.choose(paths)
@@ -81,17 +83,17 @@ class PolicySelector:
             raise ValueError(f"{type(self._policy).__name__} chose a path that is not usable")
         return answer.column
 
-    def _paths(self, field: Field, pair: int, current: int) -> list[PathView]:
-        overlay, rows = self._overlay, field.rows[pair].tolist()
+    def _paths(self, field: Field, pair: int) -> list[PathView]:
+        overlay, rows = self._overlay, field.rows[:, pair].tolist()
         return [
             PathView(
                 transport=overlay.transports[overlay.transport[row]],
                 via=overlay.sites[overlay.dst[row]],
-                usable=bool(field.usable[pair, column]),
-                verdict=_part(field.grade, pair, column),
-                grade=int(field.grade[pair, column]),
-                metric_ns=int(field.metric_smooth[pair, column]),
-                current=row == current,
+                usable=bool(field.usable[column, pair]),
+                verdict=_verdict(int(field.grade[column, pair])),
+                grade=int(field.grade[column, pair]),
+                metric_ns=int(field.metric[column, pair]),
+                current=column == field.incumbent[pair],
                 column=column,
             )
             for column, row in enumerate(rows)
@@ -99,6 +101,6 @@ class PolicySelector:
         ]
 
 
-def _part(grade: I64, pair: int, column: int) -> int:
+def _verdict(grade: int) -> int:
     """Return the SLA verdict that a grade holds."""
-    return max(0, int(grade[pair, column])) // VERDICT % 4
+    return max(0, grade) // VERDICT % 4

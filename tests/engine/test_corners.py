@@ -97,11 +97,11 @@ def test_too_many_transports_are_refused() -> None:
 def test_pairs_can_be_taken_by_a_mask() -> None:
     """Every column is cut alike."""
     names = [f.name for f in fields(Pairs)]
-    columns: Any = [np.arange(6).reshape(3, 2) + 10 * i for i in range(len(names))]
+    columns: Any = [np.arange(6).reshape(2, 3) + 10 * i for i in range(len(names))]
     pairs = Pairs(*columns)
     some = pairs.at(np.array([True, False, True]))
     for i, name in enumerate(names):
-        assert getattr(some, name).tolist() == [[10 * i, 10 * i + 1], [10 * i + 4, 10 * i + 5]]
+        assert getattr(some, name).tolist() == [[10 * i, 10 * i + 2], [10 * i + 3, 10 * i + 5]]
 
 
 def test_strangers_are_not_listened_to() -> None:
