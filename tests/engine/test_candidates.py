@@ -20,13 +20,13 @@ PLANS = st.tuples(plans(), st.booleans())
 def agree(module: ModuleType, example: tuple[Plan, bool]) -> None:
     plan, with_transit = example
     built = module.build_candidates(plan.build())
-    width = built.direct.shape[2]
+    width = len(built.direct)
     pairs = [(s, d) for s in range(plan.sites) for d in plan.destinations]
-    sites, destinations = np.array(pairs, dtype=np.int64).T
+    sites, destinations = np.ascontiguousarray(np.array(pairs, dtype=np.int64).T)
     rows = built.rows(sites, destinations, with_transit=with_transit)
-    for (site, destination), found in zip(pairs, rows.tolist(), strict=True):
+    for (site, destination), found in zip(pairs, rows.T.tolist(), strict=True):
         near = [
-            (row, built.order[destination, place])
+            (row, built.order[place, destination])
             for place, row in enumerate(found[:width])
             if row != NO_ROW
         ]
@@ -45,13 +45,13 @@ def test_candidates_are_those_that_a_search_finds(example: tuple[Plan, bool]) ->
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("direct[list(destination.sites), index] = NO_ROW", "pass"),
-        ("order[index, columns] = place", "pass"),
+        ("direct[:, list(destination.sites), index] = NO_ROW", "pass"),
+        ("order[columns, index] = place", "pass"),
         ("start=n)", "start=n + 1)"),
-        ("grid[:, site] for site in overlay.transit", "grid[site] for site in overlay.transit"),
-        ("out |= self.overlay.is_home(sites[:, None], to)", "pass"),
-        ("out = self.overlay.is_home(", "out = ~self.overlay.is_home("),
-        ("if not with_transit or self", "if self"),
+        ("np.moveaxis(grid[:, :, through], 2, 0)", "np.moveaxis(grid[:, through], 1, 0)"),
+        ("out |= self.overlay.is_home(sites, destinations)", "pass"),
+        ("out = self.behind", "out = ~self.behind"),
+        ("if not with_transit or not self", "if not self"),
         ("slice(place * lanes, (place + 1) * lanes)", "slice(0, lanes)"),
     ],
 )
@@ -74,8 +74,8 @@ def test_candidates_by_hand() -> None:
     branch = np.array([2, 2], dtype=np.int64)
     rows = built.rows(branch, np.array([3, 4], dtype=np.int64), with_transit=True)
     to_first, to_second = plan.rows.index((2, 0, 0)), plan.rows.index((2, 1, 0))
-    other, internet = rows.tolist()
+    other, internet = rows.T.tolist()
     assert [row for row in other if row != NO_ROW] == [to_first, to_second]
     # The second hub is named first, so it is the preferred one.
     assert [row for row in internet if row != NO_ROW] == [to_second, to_first]
-    assert built.order[4].tolist() == [0, 1]
+    assert built.order[:, 4].tolist() == [0, 1]

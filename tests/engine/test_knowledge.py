@@ -13,7 +13,7 @@ from patronus.engine.announcement import Announcement
 from patronus.engine.policy import Policy, TrafficClass
 from patronus.engine.reach import Interpreter
 from tests.mutants.harness import caught, mutant
-from tests.oracles.knowledge import Cell, Drawer, Letter
+from tests.oracles.knowledge import Cell, Drawer, Letter, badness_ns
 from tests.oracles.overlays import SITES, Plan
 
 PLAN = Plan(4, 1, ((0, 1, 0), (1, 2, 0), (2, 3, 0)), shared=((1, 3),), transit=(0,))
@@ -132,17 +132,25 @@ class Sites:
         observers, sites, places = np.meshgrid(*axes, indexing="ij")
         believed = self.knowledge.announces(observers, sites, places)
         for number in range(len(CLASSES)):
-            known, figures, verdict = self.knowledge.reaches(
-                observers, sites, places, number=number
-            )
-            worst = self.knowledge.worst(observers[:, :, 0], sites[:, :, 0], number=number)
+            content = self.knowledge.content(observers[:, :, 0], sites[:, :, 0])
+            told = np.broadcast_to(content[:, :, None], observers.shape)
+            offers = self.knowledge.offers(told, places, number=number)
+            figures = self.knowledge.figures(told, places, number=number)
+            worst = self.knowledge.worst(content, number=number)
             for (o, s), drawer in self.drawers.items():
                 cells = [row[number] for row in drawer.letter.cells]
                 assert believed[o, s].tolist() == list(drawer.letter.announces)
-                assert known[o, s].tolist() == [drawer.fresh and cell[0] for cell in cells]
-                assert figures[o, s].tolist() == [list(cell[1:4]) for cell in cells]
-                assert verdict[o, s].tolist() == [cell[4] for cell in cells]
-                assert worst[o, s].tolist() == drawer.worst(number)
+                offered = [drawer.fresh and cell[0] for cell in cells]
+                assert (offers[o, s] >= 0).tolist() == offered
+                verdict = (offers[o, s] >> kernel.BADNESS_BITS).tolist()
+                badness = (offers[o, s] & ((1 << kernel.BADNESS_BITS) - 1)).tolist()
+                for place, cell in enumerate(cells):
+                    if offered[place]:
+                        assert verdict[place] == cell[4]
+                        assert badness[place] == badness_ns(cell)
+                if drawer.fresh:
+                    assert figures[o, s].tolist() == [list(cell[1:4]) for cell in cells]
+                    assert worst[o, s].tolist() == drawer.worst(number)
 
 
 def live(module: ModuleType, life: Life) -> None:
@@ -190,7 +198,10 @@ def test_contents_may_be_stored_anywhere(life: Life) -> None:
         ("self.fresh[observer] = False", "pass"),
         ("self.held[observer] = _NOTHING", "pass"),
         ("self._announces[_NOTHING] = True", "pass"),
-        ("known: Bools = self.fresh[observers, slot] & self", "known: Bools = self"),
+        (" * self.fresh.ravel()[at]", ""),
+        ("(reach.verdict.astype(np.int64) << BADNESS_BITS)", "reach.verdict.astype(np.int64)"),
+        ("np.where(reach.usable, offer, -1).T", "offer.T"),
+        ("number * width + destinations", "destinations"),
         ("np.where(figures < 0, _BEYOND_ALL, figures)", "figures"),
         ("np.where(reach.usable[:, :, None], told, 0)", "told"),
         ("key = site, announcement.version", "key = 0, announcement.version"),
@@ -230,4 +241,5 @@ def test_what_nobody_says_is_believed() -> None:
     assert knowledge.announcers == ANNOUNCERS
     one, silent, place = (np.array([n], dtype=np.int64) for n in (0, 2, 2))
     assert knowledge.announces(one, silent, place).all()
-    assert not knowledge.reaches(one, silent, place, number=0)[0].any()
+    content = knowledge.content(one, silent)
+    assert (knowledge.offers(content, place, number=0) < 0).all()

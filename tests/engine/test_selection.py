@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patronus.engine import selection
+from patronus.engine.fingerprint import combine
 from patronus.engine.forwarding import NO_ROW
-from patronus.engine.selection import LAST_RESORT, Field, select
+from patronus.engine.selection import LAST_RESORT, Field, Traits, select
 from tests.mutants.harness import caught, mutant
 from tests.oracles import selection as oracle
 from tests.oracles.selection import Way
@@ -19,7 +20,7 @@ MARGINS = st.tuples(st.sampled_from([0, 1, 5, 100]), st.sampled_from([0, 1, 100_
 """The margin in ns and in ppm."""
 
 METRIC = st.sampled_from([0, 1, 94, 95, 96, 100, 101, 105, 106, 110, 111, 2**42 - 1, 2**42])
-GRADE = st.sampled_from([0, 0, 0, 1, 2**56, LAST_RESORT - 1, LAST_RESORT, 2 * LAST_RESORT])
+GRADE = st.sampled_from([0, 0, 0, 1, 2**16, LAST_RESORT - 1, LAST_RESORT, 2 * LAST_RESORT])
 WAY = st.builds(
     Way,
     usable=st.sampled_from([True, True, True, False]),
@@ -33,11 +34,20 @@ WAY = st.builds(
 )
 
 
+PAIR_KEY = np.array([2**63 + 5], dtype=np.uint64)
+KEYS = np.arange(1, 6, dtype=np.uint64)
+TIES = (combine(KEYS, PAIR_KEY) >> np.uint64(1)).tolist()
+"""What ``KEYS`` of rows come to for the pair."""
+
+BEYOND = 1000
+"""The part of the metric of the last column that is not its row's."""
+
+
 @st.composite
 def pairs(draw: st.DrawFn, columns: int) -> tuple[list[Way], int]:
     """Draw the ways of one pair, and the place of the one in use (-1: none of them)."""
     ties = draw(st.permutations(range(columns)))
-    ways = [draw(WAY)._replace(tie=tie * (2**63 // columns)) for tie in ties]
+    ways = [draw(WAY)._replace(tie=TIES[tie]) for tie in ties]
     return ways, draw(st.integers(-1, columns - 1))
 
 
@@ -49,36 +59,43 @@ FIELDS = st.integers(1, 5).flatmap(
 Example = tuple[list[tuple[list[Way], int]], tuple[int, int]]
 
 
-def field_of(ways: list[list[Way]]) -> Field:
-    """Lay out pairs; row numbers are places from 10 on, of unusable ways perhaps none."""
-    columns = list(zip(*(zip(*pair, strict=True) for pair in ways), strict=True))
-    usable, grade, now, smooth, tie, lane, fates, end = columns
-    rows = np.arange(10, 10 + len(ways[0]), dtype=np.int32) + np.zeros((len(ways), 1), np.int32)
-    bits = np.zeros((len(ways), len(ways[0]), 2), dtype=np.uint64)
-    for pair, sets in enumerate(fates):
-        for place, groups in enumerate(sets):
-            for group in groups:
-                bits[pair, place, group // 64] |= np.uint64(1 << group % 64)
-    absent = ~np.array(usable, dtype=np.bool_) & (np.array(lane) == 0)
+def field_of(ways: list[list[Way]], places: list[int]) -> Field:
+    """Lay out pairs and the places in use; every way has a row of its own, or perhaps none."""
+    flat = [way for pair in zip(*ways, strict=True) for way in pair]
+    shape = len(ways[0]), len(ways)
+    rows = np.arange(len(flat), dtype=np.int64).reshape(shape)
+    bits = np.zeros((2, len(flat)), dtype=np.uint64)
+    for row, way in enumerate(flat):
+        for group in way.fates:
+            bits[group // 64, row] |= np.uint64(1 << group % 64)
+    usable, grade, now, smooth, tie, lane, end = (
+        np.array([getattr(way, name) for way in flat]).reshape(shape)
+        for name in ("usable", "grade", "now", "smooth", "tie", "lane", "end")
+    )
+    now[-1] -= np.where(now[-1] < 2**42, BEYOND, 0)
     return Field(
-        rows=np.where(absent, NO_ROW, rows).astype(np.int32),
-        usable=np.array(usable, dtype=np.bool_),
-        grade=np.array(grade, dtype=np.int64),
-        metric_now=np.array(now, dtype=np.int64),
-        metric_smooth=np.array(smooth, dtype=np.int64),
-        tie=np.array(tie, dtype=np.uint64),
-        lane=np.array(lane, dtype=np.int32),
-        fates=bits,
-        end=np.array(end, dtype=np.int32),
+        rows=np.where(~usable & (lane == 0), NO_ROW, rows),
+        usable=usable,
+        grade=grade,
+        metric=smooth,
+        beyond=np.full((1, shape[1]), BEYOND, dtype=np.int64),
+        lane=lane,
+        end=end.astype(np.int32),
+        incumbent=np.array(
+            [p if p >= 0 and w[p].usable else -1 for p, w in zip(places, ways, strict=True)]
+        ),
+        key=PAIR_KEY.repeat(shape[1]),
+        traits=Traits(now.ravel(), KEYS[[TIES.index(t) for t in tie.ravel()]], tuple(bits)),
+        worst=2**42,
     )
 
 
 def chosen(
     module: ModuleType, ways: list[list[Way]], places: list[int], margins: tuple[int, int]
 ) -> list[tuple[list[int], bool, bool]]:
-    current = np.array([NO_ROW if p < 0 else 10 + p for p in places], dtype=np.int32)
-    choice = module.select(field_of(ways), current, margin_ns=margins[0], margin_ppm=margins[1])
-    columns = choice.columns.tolist(), choice.shared_fate.tolist(), choice.waiting.tolist()
+    field = field_of(ways, places)
+    choice = module.select(field, margin_ns=margins[0], margin_ppm=margins[1])
+    columns = choice.columns.T.tolist(), choice.shared_fate.tolist(), choice.waiting.tolist()
     return list(zip(*columns, strict=True))
 
 
@@ -98,11 +115,15 @@ def test_a_choice_is_what_reading_down_the_list_gives(example: Example) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("(field.grade, field.metric_smooth)", "(field.metric_smooth, field.grade)"),
-        ("better & no_worse), contested", "better), contested"),
+        ("(field.grade << METRIC_BITS) + field.metric", "field.grade + (field.metric << 20)"),
+        ("~(better & no_worse)", "~better"),
+        ("(wish < resort) | (least >= resort)", "wish < resort"),
+        ("np.minimum(metric, self.worst)", "metric"),
+        ("metric[far] += self.beyond", "metric[far] -= self.beyond"),
+        ("ties.argmin(axis=0)", "ties.argmax(axis=0)"),
         ("+ margin < smooth", "+ margin <= smooth"),
         ("np.maximum(margin_ns,", "np.minimum(margin_ns,"),
-        ("field.grade < LAST_RESORT", "field.grade <= LAST_RESORT"),
+        ("(wish < resort)", "(wish <= resort + METRIC_BITS)"),
     ],
 )
 def test_the_property_catches_mutants(old: str, new: str) -> None:
@@ -153,7 +174,7 @@ def test_columns_may_stand_in_any_order(example: Example, data: st.DataObject) -
 
 
 WORSE = st.fixed_dictionaries(
-    {}, optional={name: st.sampled_from([1, 5, 10, 2**57]) for name in ("grade", "now", "smooth")}
+    {}, optional={name: st.sampled_from([1, 5, 10, 2**18]) for name in ("grade", "now", "smooth")}
 )
 
 
@@ -167,6 +188,7 @@ def test_becoming_worse_never_makes_a_way_the_primary(
     spot = data.draw(st.integers(0, len(ways) - 1))
     harmed = list(ways)
     values = {name: getattr(ways[spot], name) + more for name, more in worse.items()}
+    values |= {name: min(values[name], 2**42) for name in values.keys() - {"grade"}}
     usable = ways[spot].usable and data.draw(st.booleans())
     harmed[spot] = ways[spot]._replace(usable=usable, **values)
     (before, *_), (after, *_) = (
@@ -216,15 +238,19 @@ def test_a_hand_made_choice() -> None:
     """Of four ways the preferred one leads; its backup avoids lane and duct, the next the rest."""
     duct = frozenset({70})
     ways = [
-        Way(usable=True, grade=0, now=40, smooth=40, tie=1, lane=0, fates=duct, end=-1),
-        Way(usable=True, grade=1, now=10, smooth=10, tie=2, lane=1, fates=duct, end=-1),
-        Way(usable=True, grade=2, now=50, smooth=50, tie=3, lane=2, fates=frozenset(), end=-1),
-        Way(usable=True, grade=3, now=60, smooth=60, tie=4, lane=0, fates=frozenset(), end=-1),
+        Way(usable=True, grade=0, now=40, smooth=40, tie=TIES[0], lane=0, fates=duct, end=-1),
+        Way(usable=True, grade=1, now=10, smooth=10, tie=TIES[1], lane=1, fates=duct, end=-1),
+        Way(
+            usable=True, grade=2, now=50, smooth=50, tie=TIES[2], lane=2, fates=frozenset(), end=-1
+        ),
+        Way(
+            usable=True, grade=3, now=60, smooth=60, tie=TIES[3], lane=0, fates=frozenset(), end=-1
+        ),
     ]
-    choice = select(field_of([ways]), np.array([NO_ROW], dtype=np.int32), margin_ns=5, margin_ppm=0)
-    assert choice.columns.tolist() == [[0, 2, 1]]
+    choice = select(field_of([ways], [-1]), margin_ns=5, margin_ppm=0)
+    assert choice.columns.T.tolist() == [[0, 2, 1]]
     assert not choice.shared_fate.any()
-    only_two = replace(field_of([ways]), usable=np.array([[True, True, False, False]]))
-    choice = select(only_two, np.array([NO_ROW], dtype=np.int32), margin_ns=5, margin_ppm=0)
-    assert choice.columns.tolist() == [[0, 1, -1]]
+    some = np.array([[True], [True], [False], [False]])
+    choice = select(replace(field_of([ways], [-1]), usable=some), margin_ns=5, margin_ppm=0)
+    assert choice.columns.T.tolist() == [[0, 1, -1]]
     assert choice.shared_fate.all()

@@ -69,3 +69,11 @@ class Drawer:
             figures = [2**61 if cell[place] < 0 else cell[place] for cell in told]
             worst.append(max(figures, default=0))
         return worst
+
+
+def badness_ns(cell: Cell) -> int:
+    """Return how bad the way behind a cell is; 2^42 where something is unknown."""
+    _, rtt_ns, jitter_ns, loss_ppm, _ = cell
+    if -1 in (rtt_ns, jitter_ns, loss_ppm):
+        return 2**42
+    return min(rtt_ns + 4 * jitter_ns + 10_000 * loss_ppm, 2**42 - 1)

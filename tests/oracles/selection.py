@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-LAST_RESORT = 2**58
+LAST_RESORT = 2**18
 
 
 class Way(NamedTuple):
