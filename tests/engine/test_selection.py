@@ -72,7 +72,7 @@ def field_of(ways: list[list[Way]], places: list[int]) -> Field:
         np.array([getattr(way, name) for way in flat]).reshape(shape)
         for name in ("usable", "grade", "now", "smooth", "tie", "lane", "end")
     )
-    now[-1] -= np.where(now[-1] < 2**42, BEYOND, 0)
+    now[-1] -= BEYOND
     return Field(
         rows=np.where(~usable & (lane == 0), NO_ROW, rows),
         usable=usable,
@@ -118,8 +118,6 @@ def test_a_choice_is_what_reading_down_the_list_gives(example: Example) -> None:
         ("(field.grade << METRIC_BITS) + field.metric", "field.grade + (field.metric << 20)"),
         ("~(better & no_worse)", "~better"),
         ("(wish < resort) | (least >= resort)", "wish < resort"),
-        ("np.minimum(metric, self.worst)", "metric"),
-        ("metric[far] += self.beyond", "metric[far] -= self.beyond"),
         ("ties.argmin(axis=0)", "ties.argmax(axis=0)"),
         ("+ margin < smooth", "+ margin <= smooth"),
         ("np.maximum(margin_ns,", "np.minimum(margin_ns,"),
@@ -254,3 +252,14 @@ def test_a_hand_made_choice() -> None:
     choice = select(replace(field_of([ways], [-1]), usable=some), margin_ns=5, margin_ppm=0)
     assert choice.columns.T.tolist() == [[0, 1, -1]]
     assert choice.shared_fate.all()
+
+
+def test_the_metric_of_the_moment_is_that_of_the_whole_way() -> None:
+    """A last column adds what lies beyond its row, and an unknown rest stays the worst of all."""
+    way = Way(
+        usable=True, grade=0, now=40, smooth=0, tie=TIES[0], lane=0, fates=frozenset(), end=-1
+    )
+    field = field_of([[way, way], [way, way._replace(now=2**42 + BEYOND)]], [-1, -1])
+    columns, pairs = np.array([0, 1, 1]), np.array([0, 0, 1])
+    assert field.traits.metric_now[field.rows[columns, pairs]].tolist() == [40, 40 - BEYOND, 2**42]
+    assert field.now(columns, pairs).tolist() == [40, 40, 2**42]
