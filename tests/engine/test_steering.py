@@ -1,0 +1,397 @@
+"""Steering against an argument about each entry: what may be used, what is best, what stands by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patronus.engine.announcement import Announcement
+from patronus.engine.change import Cause
+from patronus.engine.forwarding import NO_ROW
+from patronus.engine.parts import assemble
+from patronus.engine.policy import Features, Policy, SlaClass, TrafficClass, WhenNone
+from patronus.engine.selection import select
+from patronus.engine.units import MS, PPM
+from tests.mutants.harness import caught, mutant
+from tests.oracles import steering as oracle
+from tests.oracles.overlays import LANES, SITES, Plan, plans
+from tests.oracles.steering import Entry, Known, Offer, Tunnel
+
+OPTIONS: Final[dict[str, tuple[Any, ...]]] = {
+    "latency_ns": (None, 50 * MS, 100 * MS),
+    "jitter_ns": (None, None, 5 * MS),
+    "loss_ppm": (None, 10_000),
+    "prefer": ((), (), (), ("lte",), ("sat", "mpls"), LANES),
+    "forbid": (frozenset(), frozenset(), frozenset({"lte"})),
+    "when_none": tuple(WhenNone),
+}
+SHARES: Final[tuple[dict[str, int], ...]] = (
+    {}, {}, {"mpls": 1, "lte": 3}, {"lte": 1, "sat": 1, "mpls": 0},
+)  # fmt: skip
+COSTS: Final[tuple[dict[str, int], ...]] = ({}, {}, {"lte": 5}, {"mpls": 5, "sat": 1})
+
+
+def policy_of(rng: np.random.Generator) -> Policy:
+    """Draw a policy of two classes; most features are on."""
+
+    def one(values: Sequence[Any]) -> Any:
+        return values[int(rng.integers(len(values)))]
+
+    classes = [
+        TrafficClass(
+            name,
+            sla=SlaClass(**{option: one(values) for option, values in OPTIONS.items()}),
+            share=one(SHARES),
+        )
+        for name in ("one", "two")
+    ]
+    on = {name: one((True, True, True, False)) for name in ("backups", "transit", "sla")}
+    return Policy(
+        classes=tuple(classes),
+        cost=one(COSTS),
+        margin_ns=one((0, 2 * MS)),
+        margin_ppm=one((0, 100_000)),
+        features=Features(**on, hysteresis=one((True, False))),
+    )
+
+
+RTT = (-1, 10 * MS, 11 * MS, 12 * MS, 13 * MS, 50 * MS, 51 * MS, 100 * MS, 101 * MS, 10**12)
+JITTER = (-1, 0, 0, 0, 5 * MS, 6 * MS)
+LOSS = (-1, 0, 0, 0, 10_000, 10_001, 500_000, PPM)
+METRIC = (10 * MS, 10 * MS, 11 * MS, 12 * MS, 12 * MS + 1, 14 * MS, 50 * MS, 2**42 - 1, 2**42)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An overlay, and luck to draw from: the policies of its sites, and what they know."""
+
+    plan: Plan
+    luck: int
+    calm: bool
+    """Nearly everything is up, compliant and offered."""
+    keep: bool
+
+
+CASES = st.builds(
+    Case,
+    plans().filter(lambda plan: plan.tunnels),
+    # Neighbours have nothing in common.
+    st.integers(0, 10**6).map(lambda n: n * 2_654_435_761 % 2**32),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+class Scene:
+    """The parts of an engine filled at random, and what each site knows in plain words."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.plan = case, case.plan
+        self.rng = np.random.default_rng(case.luck)
+        self.overlay = case.plan.build()
+        rows = self.overlay.rows
+        self.fates = self.rng.integers(0, 2, (rows, 70)) & (self.rng.random((rows, 70)) < 0.02)
+        words = np.zeros((rows, 2), dtype=np.uint64)
+        for row, group in np.argwhere(self.fates).tolist():
+            words[row, group // 64] |= np.uint64(1 << group % 64)
+        self.common, self.other = policy_of(self.rng), policy_of(self.rng)
+        self.parts = assemble(self.overlay, self.common, fates=words, sink=None, selector=select)
+        self.parts.configured.set([0], self.other)
+        self.fill(rows)
+        self.denied: set[tuple[int, int, int]] = set()
+        self.offers: dict[tuple[int, int, int, int], Offer] = {}
+        for site in self.parts.knowledge.announcers:
+            for observer in range(self.plan.sites):
+                self.tell(site, observer)
+        self.space = self.parts.steering.space
+        self.hold_something()
+
+    def some(self, values: Any, *shape: int) -> Any:
+        return np.array(values)[self.rng.integers(0, len(values), shape)]
+
+    def fill(self, rows: int) -> None:
+        parts, calm = self.parts, self.case.calm
+        parts.tunnels.state[:] = self.some([3] * 6 + [2] if calm else [0, 1, 2, 3, 3, 3], rows)
+        parts.tunnels.drained[:] = self.some([False] * 3 + [not calm], rows)
+        parts.ranking.verdict[:] = self.some([0] * 6 + [1] if calm else [0, 0, 1, 2], 2, rows)
+        parts.ranking.told[:] = [self.some(v, rows) for v in (RTT, JITTER, LOSS)]
+        parts.ranking.metric_now[:] = self.some(METRIC, rows)
+        parts.ranking.metric_published[:] = self.some(METRIC, rows)
+
+    def tell(self, site: int, observer: int) -> None:
+        """Let a site hear something of another, unless it does not."""
+        if site == observer or self.rng.random() < 0.1:
+            return
+        names = [d.name for d in self.overlay.destinations]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        shape = len(names), 2
+        usable = self.rng.random(shape) < (0.9 if self.case.calm else 0.6)
+        told = [self.some(v, *shape) for v in (RTT, JITTER, LOSS)]
+        verdict = self.some([0, 0, 0, 1, 2], *shape)
+        announced = [d for d in order if self.rng.random() < 0.8]
+        counter = 1 + observer
+        parts = self.parts.knowledge.receive(
+            np.array([observer], dtype=np.int64),
+            Announcement(
+                SITES[site], counter, counter, 0, lan_up=True,
+                destinations=tuple(names[d] for d in announced), classes=("one", "two"),
+                targets=tuple(names[d] for d in order), usable=usable[order],
+                rtt_ns=told[0][order], jitter_ns=told[1][order],
+                loss_ppm=told[2][order].astype(np.int32), verdict=verdict[order].astype(np.int8),
+            ),
+            now_ns=0,
+        )  # fmt: skip
+        assert parts
+        self.denied |= {(observer, site, d) for d in order if d not in announced}
+        if self.rng.random() < 0.1:  # it is long ago
+            self.parts.knowledge.fresh[observer, self.parts.knowledge.slot[site]] = False
+            return
+        for d, number in np.argwhere(usable).tolist():
+            rtt, jitter, loss = (int(f[d, number]) for f in told)
+            offer = Offer((rtt, jitter, loss), int(verdict[d, number]))
+            self.offers[observer, site, d, number] = offer
+
+    def hold_something(self) -> None:
+        """Let most entries hold rows of their own site, among them such as make no sense."""
+        for entry in range(self.space.entries):
+            site = self.space.key(entry).site
+            own = np.flatnonzero(self.overlay.src == site)
+            if len(own):
+                held = self.rng.permutation(np.append(own, [NO_ROW] * 2))[:3]
+                self.parts.steering.wanted.rows[entry, : len(held)] = held
+
+    # ------------------------------------------------------------ in plain words
+
+    def policy(self, site: int) -> Policy:
+        return self.other if site == 0 else self.common
+
+    def known(self, site: int) -> Known:
+        return Known(
+            {row: self.tunnel(row) for row in np.flatnonzero(self.overlay.src == site).tolist()},
+            frozenset((s, d) for o, s, d in self.denied if o == site),
+            {(s, d, n): offer for (o, s, d, n), offer in self.offers.items() if o == site},
+        )
+
+    def tunnel(self, row: int) -> Tunnel:
+        tunnels, ranking = self.parts.tunnels, self.parts.ranking
+        rtt, jitter, loss = ranking.told[:, row].tolist()
+        return Tunnel(
+            end=int(self.overlay.dst[row]),
+            lane=int(self.overlay.transport[row]),
+            state=int(tunnels.state[row]),
+            drained=bool(tunnels.drained[row]),
+            verdicts=tuple(ranking.verdict[:, row].tolist()),
+            told=(rtt, jitter, loss),
+            now=int(ranking.metric_now[row]),
+            published=int(ranking.metric_published[row]),
+            fates=frozenset(np.flatnonzero(self.fates[row]).tolist()),
+        )
+
+    def entries(self) -> list[tuple[int, Entry]]:
+        return [(e, Entry(*self.space.key(e))) for e in range(self.space.entries)]
+
+
+class Decided:
+    """What the engine makes of a case when it chooses for all entries."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.scene = case, Scene(case)
+        steering = self.scene.parts.steering
+        self.before: list[list[int]] = steering.wanted.rows.tolist()
+        self.known = [self.scene.known(site) for site in range(case.plan.sites)]
+        self.entries = self.scene.entries()
+        every = np.arange(self.scene.space.entries, dtype=np.int64)
+        self.found = steering.reselect(every, keep=case.keep)
+
+    def argued(self, plain: ModuleType) -> None:
+        """Compare the table, what moved, why, and who waits."""
+        scene, moves, waiting = self.scene, [], set()
+        steering = scene.parts.steering
+        for number, entry in self.entries:
+            policy, known = scene.policy(entry.site), self.known[entry.site]
+            current = self.before[number][0]
+            picked = plain.pick(scene.plan, policy, known, entry, current, keep=self.case.keep)
+            assert steering.wanted.rows[number].tolist() == picked.rows
+            assert steering.wanted.shared_fate[number] == picked.shared_fate
+            assert steering.tier[number] == picked.tier
+            drops = policy.classes[entry.number].sla.when_none is WhenNone.DROP
+            assert steering.wanted.drop[number] == drops
+            if picked.rows[0] != current:
+                moves.append((number, current, picked.rows[0], Cause[picked.cause.upper()]))
+            if picked.waiting:
+                waiting.add(number // scene.space.classes)
+        change = self.found.change
+        columns = change.entries, change.before, change.after, change.cause
+        assert list(zip(*(c.tolist() for c in columns), strict=True)) == moves
+        assert self.found.waiting.tolist() == sorted(waiting)
+
+
+@settings(max_examples=250)
+@given(CASES)
+def test_each_entry_takes_the_path_that_is_argued_for(case: Case) -> None:
+    """Every rule of preference at once: table, moves, causes and patience are those argued out."""
+    Decided(case).argued(oracle)
+
+
+RULES: Final = [
+    ("rank = (detour, tunnel.drained, tier,", "rank = (detour, 0, tier,"),
+    ("detour = through and site in plan.transit", "detour = False"),
+    ("*(wish if tier < VIOLATING else (0, 0, 0, 0))", "*wish"),
+    ("(0 if through else homes.index(end), through, liked,", "(0, through, liked,"),
+    ("homes.index(end), through, liked,", "homes.index(end), False, liked,"),
+    (
+        ", through, liked, policy.cost.get(lane, 0))",
+        ", through, policy.cost.get(lane, 0), liked)",
+    ),
+    ("liked = sla.prefer.index(lane) if lane in sla.prefer else len(LANES)", "liked = 0"),
+    ("tier = max(tier, offer.verdict, whole)", "tier = max(tier, offer.verdict)"),
+    ("tier = max(tier, offer.verdict, whole)", "tier = max(tier, whole)"),
+    ("tier = max(tier, offer.verdict, whole)", "tier = max(offer.verdict, whole)"),
+    ("or lane in sla.forbid", ""),
+    ("and (end, destination) in known.denied", "and False"),
+    ("or end not in plan.transit or", "or"),
+    ("or not policy.features.transit", ""),
+    ("            if policy.features.sla:", "            if True:"),
+    ("min(m + badness(offer.figures), WORST_NS)", "m + badness(offer.figures)"),
+    ("min(m + badness(offer.figures), WORST_NS)", "m"),
+    ("if sla.when_none is WhenNone.DROP and tier", "if tier"),
+    ("if only and not o.through", "if only"),
+    ("if only and not o.through", "if False"),
+    ("(keep or rests(sla, found, listed, here))", "keep"),
+    ("(keep or rests(sla, found, listed, here))", "rests(sla, found, listed, here)"),
+    ("ready[here] and not complies", "ready[here]"),
+    ("if features.hysteresis else (0, 0)", "if True else (0, 0)"),
+    ("if not features.backups:", "if False:"),
+    ("and sla.when_none is not WhenNone.DROP", ""),
+    ("rows[0], shared_fate = current, current >= 0", "pass"),
+    ('cause = "violated" if bettered', 'cause = "rank" if bettered'),
+    (" and o.tier < VIOLATING]", "]"),
+    ("if share.get(name, 0) > 0]", "if True]"),
+    ("/ share[name]", ""),
+]
+"""Parts of the argument, and what it is without each."""
+
+
+def test_the_argument_needs_each_of_its_parts() -> None:
+    """With any rule left out of the argument some entry is steered otherwise."""
+    left_out = {(old, new): mutant(oracle, old, new) for old, new in RULES}
+
+    def unlike(case: Case) -> None:
+        decided = Decided(case)
+        for rule, other in [*left_out.items()]:
+            try:
+                decided.argued(other)
+            except (AssertionError, ArithmeticError, LookupError):
+                del left_out[rule]
+        assert left_out, "all are told apart"
+
+    caught(CASES, unlike, examples=2000)
+    assert not left_out
+
+
+# ------------------------------------------------------------ at once
+
+
+def searched(scene: Scene) -> None:
+    """Find what is stranded, unproven and led through other sites."""
+    steering, space = scene.parts.steering, scene.space
+    held = steering.wanted.rows.tolist()
+    dead, behind, asked = [], [], set()
+    for number, entry in scene.entries():
+        known, primary = scene.known(entry.site), held[number][0]
+        if primary >= 0 and known.tunnels[primary].state != oracle.UP:
+            dead.append(number)
+        if primary >= 0 and known.tunnels[primary].end not in scene.plan.homes(entry.destination):
+            behind.append(number)
+        asked |= oracle.unproven(scene.plan, scene.policy(entry.site), known, entry)
+    sites = np.arange(scene.plan.sites, dtype=np.int64)
+    every = np.arange(space.entries, dtype=np.int64)
+    assert steering.stranded(sites).tolist() == dead
+    assert np.flatnonzero(steering.leads_through(every)).tolist() == behind
+    assert steering.through(sites).tolist() == sorted({n // space.classes for n in behind})
+    assert steering.unproven(every).tolist() == sorted(asked)
+
+
+def left(plain: ModuleType, case: Case) -> None:
+    """Promote backups everywhere."""
+    scene = Scene(case)
+    wanted, moved, without = scene.parts.steering.wanted, [], []
+    before = wanted.rows.tolist()
+    every = np.arange(scene.space.entries, dtype=np.int64)
+    change, stuck = scene.parts.steering.promote(every)
+    for number, entry in scene.entries():
+        tunnels, homes = scene.known(entry.site).tunnels, scene.plan.homes(entry.destination)
+        after = plain.promote(before[number], tunnels)
+        if after is None:
+            without.append(number)
+            after = before[number]
+        else:
+            moved.append((number, before[number][0], after[0], Cause.LOST))
+            pair = [tunnels[row] for row in after[:2] if row >= 0]
+            apart = len(pair) == 2 and plain.stands_apart(*pair, homes)
+            assert wanted.shared_fate[number] == (not apart)
+        assert wanted.rows[number].tolist() == after
+    assert stuck.tolist() == without
+    columns = change.entries, change.before, change.after, change.cause
+    assert list(zip(*(c.tolist() for c in columns), strict=True)) == moved
+
+
+@given(CASES)
+def test_what_is_left_at_once_goes_to_its_first_living_backup(case: Case) -> None:
+    """Promotion, and the searches around it, entry by entry."""
+    searched(Scene(case))
+    left(oracle, case)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tunnels[row].state == UP and not tunnels[row].drained", "tunnels[row].state == UP"),
+        ("row >= 0 and tunnels[row].state == UP", "row >= 0"),
+        ("[*rows[2 + place :], -1, -1]", "[*rows[2:], -1, -1]"),
+        ("-1 if homes == (one.end,) else t.end", "t.end"),
+    ],
+)
+def test_leaving_needs_each_of_its_rules(old: str, new: str) -> None:
+    """With any rule left out some entry would go elsewhere."""
+    other = mutant(oracle, old, new)
+    assert caught(CASES, lambda case: left(other, case), examples=1500)
+
+
+@given(CASES, st.sets(st.integers(0, 30)), st.sets(st.integers(0, 60)))
+def test_rows_are_found_wherever_entries_hold_them(
+    case: Case, some: set[int], wrong: set[int]
+) -> None:
+    """Every place of every entry, for rows that are bad for some classes, and for lost sites."""
+    scene = Scene(case)
+    steering, space = scene.parts.steering, scene.space
+    rows = np.array(sorted(r for r in some if r < scene.overlay.rows), dtype=np.int64)
+    held = steering.wanted.rows.tolist()
+    on = [n for n, places in enumerate(held) if set(places) & set(rows.tolist())]
+    entries = steering.on(rows)
+    assert entries.tolist() == on
+    bad = np.zeros((2, len(rows)), dtype=np.bool_)
+    bad.ravel()[[w for w in wrong if w < bad.size]] = True
+    expected = [
+        [row in rows and bool(bad[n % 2, rows.tolist().index(row)]) for row in held[n]] for n in on
+    ]
+    assert steering.hold(entries, rows, bad).tolist() == expected
+    lost = np.zeros((space.destinations, 2), dtype=np.bool_)
+    lost.ravel()[[w for w in wrong if w < lost.size]] = True
+    observers = np.arange(1, scene.plan.sites, dtype=np.int64)
+    got, places = steering.hold_through(0, observers, lost)
+    ends = [
+        [row >= 0 and int(scene.overlay.dst[row]) == 0 for row in held[n]]
+        for n in range(space.entries)
+    ]
+    hit = [
+        n for n, entry in scene.entries()
+        if entry.site > 0 and lost[entry.destination, entry.number] and any(ends[n])
+    ]  # fmt: skip
+    assert got.tolist() == hit
+    assert places.tolist() == [ends[n] for n in hit]
