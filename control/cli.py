@@ -6,10 +6,12 @@ the command that shows it again. ``docs/cli.md`` lists the exit codes.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -40,9 +42,8 @@ class Patronus(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is meant, or say which one was perhaps."""
-        near = get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and near:
-            ctx.fail(f"no such command {args[0]!r}; did you mean `{near[0]}`?")
+        if args[0] not in COMMANDS and (meant := _meant(args[0])):
+            ctx.fail(f"no such command {args[0]!r}; did you mean `{meant}`?")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -66,10 +67,21 @@ class Patronus(click.Group):
             code = super().main(
                 words, prog_name or "patronus", complete_var, standalone_mode=False, **extra
             )
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001  # the last place that can explain it
             code = end(error, words)
         sys.exit(PASS if code is None else code)
+
+
+def _meant(word: str) -> str:
+    """Return what somebody who wrote another word than a command may have meant, if anything."""
+    near = get_close_matches(word, COMMANDS, n=1)
+    if near:
+        return near[0]
+    from patronus.control.options import again, scenario_file
+
+    return again("run", word) if Path(scenario_file(word)).is_file() else ""
 
 
 @click.group(cls=Patronus, context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,4 +95,14 @@ def main() -> None:
     # Threads of BLAS have nothing to do here, and cost time and memory to start.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    _be_told_to_stop()
     cli.main()
+
+
+def _be_told_to_stop() -> None:
+    """Let a request to end be what Ctrl-C is: what was finished until then is kept."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # A program that is to outlive its terminal (nohup) is left alone.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))

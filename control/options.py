@@ -20,10 +20,11 @@ def _scenario_files(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Put the file of a shipped scenario where its name stands for no other file."""
-    return tuple(_file(name) for name in value)
+    return tuple(scenario_file(name) for name in value)
 
 
-def _file(name: str) -> str:
+def scenario_file(name: str) -> str:
+    """Return a file, or that of the shipped scenario of this name where there is no such file."""
     if os.sep in name or Path(name).exists():
         return name
     shipped = scenario_folder() / f"{name.removesuffix(SUFFIX)}{SUFFIX}"

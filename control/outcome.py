@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from patronus.control.tables import counted, indented, stamp, table
+from patronus.sim.judgement import NOT_MEASURED
 
 _DURATIONS: Final = ("detection", "switch", "failover", "outage", "degraded")
 _PERCENTILES: Final = ("p50", "p95", "p99", "max")
@@ -78,8 +79,12 @@ def _warnings(summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _verdicts(judgements: Sequence[Any]) -> list[str]:
     return table(
-        [stamp(str(j.verdict)), j.text, f"measured {j.measured_text}", j.note] for j in judgements
+        [stamp(str(j.verdict)), j.text, _measured(j.measured_text), j.note] for j in judgements
     )
+
+
+def _measured(text: str) -> str:
+    return text if text == NOT_MEASURED else f"measured {text}"
 
 
 def _durations(summary: Mapping[str, Any]) -> list[str]:

@@ -1,18 +1,19 @@
 """Where results go: a folder for each scenario, chosen before anything is run."""
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-from uuid import uuid4
 
 from patronus.control.endings import INVALID, Failure
 from patronus.control.rehearsal import Rehearsal
 from patronus.sim.folder import FolderError, check_free
 from patronus.sim.junit import Suite, junit
 from patronus.sim.scenario import Scenario
+from patronus.sim.whole import put
 
 DEFAULT: Final = Path("runs")
 
@@ -108,8 +109,11 @@ def _beneath(out: Path, names: Sequence[str]) -> list[Path]:
 def _check_file(path: Path) -> None:
     if path.is_dir():
         raise Failure(f"cannot write {path}: it is a folder")
-    if not path.absolute().parent.is_dir():
-        raise Failure(f"cannot write {path}: there is no folder {path.absolute().parent}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise Failure(f"cannot write {path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Failure(f"cannot write {path}: no permission to write in {folder}")
 
 
 def replace_file(path: Path, document: bytes) -> None:
@@ -118,11 +122,7 @@ def replace_file(path: Path, document: bytes) -> None:
     Raises:
         Failure: it cannot be written; the old one is still there.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
-        partial.write_bytes(document)
-        partial.replace(path)
+        put(path, document)
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}", INVALID) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,12 +6,14 @@ number and a seed, and runs come back in the order asked for.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
 
@@ -81,7 +83,8 @@ class Crew:
         """Let workers begin with what will be asked for later."""
         if self._pool is not None:
             for seed in seeds:
-                self._futures[number, seed] = self._pool.submit(_work, number, seed)
+                with _alive():
+                    self._futures[number, seed] = self._pool.submit(_work, number, seed)
 
     def runs(self, number: int, seeds: Sequence[int]) -> Iterator[Run]:
         """Yield the runs of some seeds in their order.
@@ -102,11 +105,8 @@ class Crew:
         return orders.carry_out(seed, None if told is None else lambda ns: told(orders, ns))
 
     def _there(self, number: int, seed: int) -> Run:
-        try:
+        with _alive():
             return self._futures.pop((number, seed)).result()
-        except BrokenProcessPool as error:
-            why = "a worker process died; perhaps there is not enough memory for so many jobs"
-            raise CrewError(why) from error
 
     def __enter__(self) -> Self:
         return self
@@ -125,15 +125,18 @@ class Crew:
         mine = [child for child in multiprocessing.active_children() if child not in self._others]
         self._pool.shutdown(wait=False, cancel_futures=True)
         for worker in mine:
-            worker.terminate()
+            worker.kill()
         for worker in mine:
-            _bury(worker)
+            worker.join()
 
 
-def _bury(worker: BaseProcess) -> None:
-    worker.join(timeout=5)
-    if worker.is_alive():
-        worker.kill()
+@contextmanager
+def _alive() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        why = "a worker process died; perhaps there is not enough memory for so many jobs"
+        raise CrewError(why) from error
 
 
 _orders: tuple[Orders, ...] = ()
@@ -141,9 +144,20 @@ _orders: tuple[Orders, ...] = ()
 
 def _arrive(orders: tuple[Orders, ...]) -> None:
     global _orders  # noqa: PLW0603  # a worker's own memory is how it is told things once
-    # Ctrl-C reaches every process of the terminal; the one that was started decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals reach every process of a terminal or a job; the one that was started decides.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
     _orders = orders
+
+
+def _follow_parent() -> None:
+    """End with the process that started this one, also when that was killed outright."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(number: int, seed: int) -> Run:

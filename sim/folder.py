@@ -6,12 +6,14 @@ were never reached stay ``NEVER`` in the tables; JSON has no infinity, so figure
 that are not finite are null there. ``docs/report.md`` lists the files.
 """
 
+import errno
 import json
 import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -135,18 +137,18 @@ def load_run(directory: Where) -> Run:
     summary = _read_summary(directory)
     if "runs" in summary:
         raise FolderError(f"{directory} holds {len(summary['runs'])} runs; read it with load_runs")
-    try:
-        return Run(
-            name=summary["name"],
-            seed=summary["seed"],
-            summary=summary,
-            topology=json.loads((directory / "topology.json").read_bytes()),
-            journal=tuple((directory / "journal.jsonl").read_bytes().splitlines()),
-            trace=_read_trace(directory),
-            **{name: _read_table(directory / f"{name}.parquet") for name in SCHEMAS},
-        )
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise FolderError(f"{directory} is not a complete run folder: {error}") from error
+    for key, kind in _NEEDED.items():
+        if not isinstance(summary.get(key), kind):
+            raise _damaged(directory / "summary.json", f"it does not say what `{key}` is")
+    return Run(
+        name=summary["name"],
+        seed=summary["seed"],
+        summary=summary,
+        topology=_read_topology(directory / "topology.json"),
+        journal=_read_journal(directory / "journal.jsonl", summary["journal_sha256"]),
+        trace=_read_trace(directory),
+        **{name: _read_table(directory / f"{name}.parquet") for name in SCHEMAS},
+    )
 
 
 def load_runs(directory: Where) -> tuple[Run, ...]:
@@ -171,13 +173,40 @@ def _complete(directory: Path) -> Iterator[Path]:
         directory.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
         yield partial
-        # rename(2) replaces an empty folder and refuses any other, so two writers cannot mix.
-        partial.rename(directory)
+        _take_name(partial, directory)
     except OSError as error:
         why = error.strerror or str(error)
         raise FolderError(f"cannot write {directory}: {why}; nothing was left there") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+_RIVALS: Final = 100
+
+
+def _take_name(partial: Path, directory: Path) -> None:
+    """Rename a finished folder; what somebody else has filled meanwhile is left alone."""
+    others = (directory.with_name(f"{directory.name}-{n}") for n in range(2, _RIVALS))
+    place = next((p for p in (directory, *others) if _renamed(partial, p)), None)
+    if place is None:
+        raise FolderError(
+            f"{directory} and {_RIVALS} names like it were filled by others meanwhile"
+        )
+    if place != directory:
+        raise FolderError(
+            f"{directory} was filled by another run meanwhile; this one is in {place}"
+        )
+
+
+def _renamed(partial: Path, place: Path) -> bool:
+    # rename(2) replaces an empty folder and refuses any other, so two writers cannot mix.
+    try:
+        partial.rename(place)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
 
 
 def _fill(run: Run, judgements: tuple[Judged, ...], folder: Path) -> None:
@@ -226,8 +255,56 @@ def _pack_numbers(numbers: Iterable[Mapping[str, int]]) -> pa.Array:
     return pa.MapArray.from_arrays(pa.array(offsets, type=pa.int32()), keys, values)
 
 
+_NUMBER: Final = (int, float)
+
+_NEEDED: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "name": str, "seed": int, "verdict": str, "expectations": list, "counts": dict,
+    "checks": dict, "false_alarms": int, "warmup_s": _NUMBER, "simulated_s": _NUMBER,
+    "wall_s": _NUMBER, "decisions_sha256": str, "journal_sha256": str,
+}  # fmt: skip
+"""What a summary has, or the folder was not written by us."""
+
+
+def _damaged(path: Path, why: str) -> FolderError:
+    return FolderError(f"{path.parent} is not a complete run folder: {path.name}: {why}")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the file in whatever goes wrong with reading it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FolderError(
+            f"{path.parent} is not a complete run folder: it has no {path.name}"
+        ) from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise _damaged(path, why) from error
+
+
+def _read_journal(path: Path, fingerprint: object) -> tuple[bytes, ...]:
+    with _reading(path):
+        journal = path.read_bytes()
+    if sha256(journal).hexdigest() != fingerprint:
+        raise _damaged(path, "it is not the one that this run wrote (journal_sha256 differs)")
+    return tuple(journal.splitlines())
+
+
+def _read_topology(path: Path) -> Any:
+    with _reading(path):
+        loaded = json.loads(path.read_bytes())
+    parts = ("sites", "nodes", "links", "failed", "failed_sites")
+    if not isinstance(loaded, dict) or any(not isinstance(loaded.get(p), list) for p in parts):
+        raise _damaged(path, "it does not hold a network")
+    return loaded
+
+
 def _read_table(path: Path) -> pd.DataFrame:
-    table = pq.ParquetFile(path).read()
+    with _reading(path):
+        table = pq.ParquetFile(path).read()
+    if not table.schema.equals(SCHEMAS[path.stem]):
+        raise _damaged(path, "its columns are not those of this table")
     packed = [name for name in table.column_names if name == "numbers"]
     frame: pd.DataFrame = table.drop_columns(packed).to_pandas()
     for name in packed:
@@ -241,6 +318,8 @@ def _read_summary(directory: Path) -> dict[str, Any]:
         loaded = json.loads((directory / "summary.json").read_bytes())
     except FileNotFoundError as error:
         raise FolderError(f"{directory} is not a run folder: it has no summary.json") from error
+    except NotADirectoryError as error:
+        raise FolderError(f"{directory} is a file; a run is a folder") from error
     except (OSError, ValueError) as error:
         raise FolderError(f"cannot read {directory / 'summary.json'}: {error}") from error
     if not isinstance(loaded, dict):

@@ -21,6 +21,7 @@ from patronus.engine.journal import Decision, read
 from patronus.engine.units import SECOND
 from patronus.sim.language.loading import stem
 from patronus.sim.run import Run
+from patronus.sim.whole import put
 
 VERSION: Final = 1
 LINES_MOST: Final = 200
@@ -131,7 +132,7 @@ def write_golden(golden: Golden, path: Path) -> None:
         GoldenError: it cannot be written.
     """
     try:
-        path.write_text(render(golden), encoding="utf-8")
+        put(path, render(golden).encode())
     except OSError as error:
         raise GoldenError(f"cannot write {path}: {error.strerror}") from error
 

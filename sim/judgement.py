@@ -46,6 +46,9 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
+NOT_MEASURED: Final = "not measured"
+"""What is shown of a figure that there is none of."""
+
 EXIT_CODES: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNDECIDED: 3}
 """What the command line returns; 2 is bad input and 4 an invalid run."""
 
@@ -208,7 +211,7 @@ class Sequential:
 def show(value: float | None, dimension: Dimension) -> str:
     """Return a figure with its unit, about four digits of it."""
     if value is None:
-        return "not measured"
+        return NOT_MEASURED
     if math.isinf(value):
         return "never" if dimension is Dimension.DURATION else "unbounded"
     match dimension:

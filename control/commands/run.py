@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from patronus.sim.scenario import Scenario
 
 
+_REPEATS: Final = range(1, 1_000_001)
+"""How many seeds can be asked for."""
+
+
 @click.command()
 @options.files
 @options.seed
 @click.option("--repeat", metavar="N|auto", default="1", show_default=True,
               help="Run N seeds, or with --max as many as the verdicts need.")  # fmt: skip
-@click.option("--max", "most", type=click.IntRange(1), metavar="N",
+@click.option("--max", "most", type=click.IntRange(1, _REPEATS[-1]), metavar="N",
               help="With --repeat auto: at most so many seeds.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1), metavar="N",
               help="Runs at a time (default: one for two runs, up to the processors).")  # fmt: skip
@@ -60,6 +65,7 @@ def command(
 
     request = _request(repeat, most, **asked)
     scenarios = load_all(files, request.settings)
+    _check_seeds(scenarios, request)
     if len(scenarios) * request.repeat > 1:
         # A mistake in the last of them should not cost the time of the others.
         plan_all(scenarios, request.seed)
@@ -81,11 +87,19 @@ def _request(repeat: str, most: int | None, **asked: Any) -> "Request":
     growing = repeat == "auto"
     if growing != (most is not None):
         raise click.UsageError("`--repeat auto` and `--max N` belong together")
-    if not growing and not (repeat.isdecimal() and int(repeat) > 0):
-        raise click.BadParameter(f"{repeat!r} is neither a number nor `auto`",
-                                 param_hint="--repeat")  # fmt: skip
+    if not growing and not (re.fullmatch(r"[0-9]{1,7}", repeat) and int(repeat) in _REPEATS):
+        meant = f"neither `auto` nor a number from 1 to {_REPEATS[-1]:,}"
+        raise click.BadParameter(f"{repeat!r} is {meant}", param_hint="--repeat")
     count = most if most is not None else int(repeat)
     return Request(repeat=count, growing=growing, **asked)
+
+
+def _check_seeds(scenarios: "Sequence[Scenario]", request: "Request") -> None:
+    for scenario in scenarios:
+        if request.seeds(scenario)[-1] > options.SEED_MOST:
+            message = f"{request.repeat} seeds from {request.seeds(scenario)[0]} on are too large"
+            raise click.BadParameter(f"{message}; the last is {options.SEED_MOST}",
+                                     param_hint="--seed")  # fmt: skip
 
 
 def _rehearse_all(

@@ -38,6 +38,8 @@ class _Scale:
     def __call__(self, given: str) -> int:
         match = re.fullmatch(rf"([-+]?)({_NUMBER})(\s*)(\D*)", given)
         if not match:
+            if re.fullmatch(r"[-+]?[0-9]{19,}[.0-9]*\s*\D*", given):
+                raise Unfit(f"{quoted(given)} is too large", self._at_most)
             raise Unfit(f"{quoted(given)} is not a number with a unit")
         sign, digits, space, unit = match.groups()
         if unit not in self.units or space:
@@ -50,11 +52,14 @@ class _Scale:
         if value.denominator != 1:
             raise Unfit(f"{quoted(given)} is finer than 1{next(iter(self.units))}")
         if abs(value) > self.most:
-            most = shown(self.most, self.units)
-            raise Unfit(f"{quoted(given)} is too large", f"at most `{most}`")
+            raise Unfit(f"{quoted(given)} is too large", self._at_most)
         if self.positive and not value:
             raise Unfit(f"{quoted(given)} makes no sense here", "write more than zero")
         return int(value)
+
+    @property
+    def _at_most(self) -> str:
+        return f"at most `{shown(self.most, self.units)}`"
 
     def _unit(self, digits: str, unit: str) -> Unfit:
         if unit in self.units:

@@ -1,5 +1,6 @@
 """Bad input: every message as it is printed, the exit code 2, and nothing written."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,22 @@ MESSAGES: dict[str, tuple[Prepare, list[str], str]] = {
         ["run", "cut.patronus.yml", "--trace", "rome"],
         f"{MISTAKE}--trace: a trace is given as SITE:DESTINATION, not 'rome'\n\n",
     ),
+    "endless number": (
+        write(("n.patronus.yml", SCENARIO.replace("6s", f"{'9' * 30}s"))),
+        ["check", "n.patronus.yml"],
+        (
+            f"{MISTAKE}n.patronus.yml:5:11: `{'9' * 30}s` is too large\n"
+            f"    5 | duration: {'9' * 30}s\n"
+            f"      |           {'^' * 31}\n"
+            "  expected: a duration above zero such as 300ms or 30s\n"
+            "  help: at most `8760h`\n\n"
+        ),
+    ),
+    "a file, not a folder": (
+        write(("r", "")),
+        ["report", "r"],
+        "patronus: r is a file; a run is a folder\n",
+    ),
     "no run folder": (
         write(),
         ["report", "nowhere"],
@@ -136,10 +153,36 @@ def test_bad_input(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_place_for_junit_without_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place that nothing can be written to is found before anything is run."""
+    # Whoever runs as root may write everywhere, so the question to the system is answered here.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    told = patronus("run", scenario(tmp_path), "--junit", tmp_path / "j.xml")
+    assert told.exit_code == 2
+    assert f"j.xml: no permission to write in {tmp_path}\n" in told.stderr
+
+
 OPTIONS = {
     ("run",): "Missing argument 'FILE…'.",
-    ("run", "x", "--repeat", "few"): "Invalid value for --repeat: 'few' is neither a number",
-    ("run", "x", "--repeat", "0"): "Invalid value for --repeat: '0' is neither a number",
+    (
+        "run",
+        "x",
+        "--repeat",
+        "few",
+    ): "Invalid value for --repeat: 'few' is neither `auto` nor a number",
+    ("run", "x", "--repeat", "0"): "Invalid value for --repeat: '0' is neither `auto` nor a number",
+    ("run", "x", "--repeat", "9" * 30): "is neither `auto` nor a number from 1 to 1,000,000",
+    ("run", "x", "--repeat", "-3"): "Invalid value for --repeat: '-3' is neither",
+    ("run", "x", "--repeat", "auto", "--max", "9" * 30): "Invalid value for '--max'",
+    ("run", "x", "--seed", "9" * 30): "Invalid value for '--seed'",
+    ("run", "dual-isp-blackout", "--seed", str(2**63 - 2), "--repeat", "3"): (
+        "3 seeds from 9223372036854775806 on are too large"
+    ),
+    ("dual-isp-blackout",): (
+        "no such command 'dual-isp-blackout'; did you mean `patronus run dual-isp-blackout`?"
+    ),
     ("run", "x", "--repeat", "auto"): "`--repeat auto` and `--max N` belong together",
     ("run", "x", "--max", "9"): "`--repeat auto` and `--max N` belong together",
     ("run", "x", "--jobs", "0"): "Invalid value for '--jobs'",

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from patronus.control import endings
 from patronus.sim import load_run
 from tests.control.command import PROGRAM, patronus, process, scenario
@@ -15,20 +17,24 @@ INTERRUPTED = """
 import os, signal, sys
 from patronus.control.cli import main
 from patronus.sim.prober import Prober
+number = getattr(signal, sys.argv.pop(1))
 step, left = Prober.step, iter(range(80))
 def watched(self, *arguments):
     if next(left, None) is None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
     return step(self, *arguments)
 Prober.step = watched
 main()
 """
 
 
-def test_a_signal_in_mid_run(tmp_path: Path) -> None:
-    """SIGINT ends a run in good order: folder, marks, exit code, no trace."""
-    words = [sys.executable, "-c", INTERRUPTED, "run", scenario(tmp_path).name, "--out", "out"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_in_mid_run(tmp_path: Path, number: str) -> None:
+    """Ctrl-C, and a polite request to end, end a run in good order: folder, marks, no trace."""
+    words = [sys.executable, "-c", INTERRUPTED, number, "run", scenario(tmp_path).name]
+    done = subprocess.run(
+        [*words, "--out", "out"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == endings.INTERRUPTED == 128 + signal.SIGINT
     assert done.stderr == "Reproduce: patronus run cut.patronus.yml --seed 1\n"
     assert load_run(tmp_path / "out").summary["interrupted"]
@@ -55,6 +61,19 @@ def test_a_disk_without_room(tmp_path: Path) -> None:
     assert first == "patronus: cannot write out: File too large; nothing was left there"
     assert again == "Reproduce: patronus run cut.patronus.yml --out out"
     assert [p.name for p in tmp_path.iterdir()] == ["cut.patronus.yml"]
+
+
+def test_output_that_was_closed(tmp_path: Path) -> None:
+    """With the standard output closed a run is made and judged as with an open one."""
+    words = [
+        sys.executable,
+        "-c",
+        "import os, sys; os.close(1); os.execv(sys.argv[1], sys.argv[1:])",
+    ]
+    words += [str(PROGRAM), "run", scenario(tmp_path).name, "--out", "out"]
+    done = subprocess.run(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert load_run(tmp_path / "out").summary["verdict"] == "pass"
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:

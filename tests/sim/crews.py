@@ -1,6 +1,8 @@
 """Orders that go wrong, where worker processes can import them."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,10 +13,11 @@ from tests.sim.synthetic import make_run
 
 @dataclass(frozen=True, slots=True)
 class Invented(Orders):
-    """Orders whose runs are made up; one seed kills its worker, or breaks."""
+    """Orders whose runs are made up; one seed kills its worker, breaks, or kills who asked."""
 
     deadly: int = -1
     broken: int = -1
+    orphan: int = -1
 
     def carry_out(self, seed: int, progress: Callable[[int], None] | None = None) -> Run:
         """Return a run at once."""
@@ -22,6 +25,9 @@ class Invented(Orders):
             os._exit(1)
         if seed == self.broken:
             raise ZeroDivisionError(f"seed {seed}")
+        if seed == self.orphan:
+            os.kill(os.getppid(), signal.SIGKILL)
+            threading.Event().wait()
         if progress is not None:
             progress(0)
         return make_run(seed, summary={"pid": os.getpid()})

@@ -1,6 +1,10 @@
 """Runs shared out among workers: order, isolation, and what happens when one dies."""
 
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +56,23 @@ def test_a_worker_that_dies_is_an_error() -> None:
         Crew([Invented(SCENARIO, deadly=2)], jobs=2) as crew,
     ):
         runs.extend(crew.runs(0, [2, 3]))
+
+
+ORPHANED = """
+from tests.sim.crews import Invented
+from tests.sim.handmade import make_scenario
+from patronus.sim.crew import Crew
+with Crew([Invented(make_scenario(), orphan=1)], jobs=2) as crew:
+    list(crew.runs(0, [1]))
+"""
+
+
+def test_workers_do_not_outlive_who_asked() -> None:
+    """When the process that started them is killed outright, workers end by themselves."""
+    words, root = [sys.executable, "-c", ORPHANED], Path(__file__).parents[2]
+    # Workers hold the ends of these pipes, so this returns when the last of them is gone.
+    done = subprocess.run(words, cwd=root, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_an_error_in_a_worker_is_raised_here() -> None:

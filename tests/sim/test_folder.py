@@ -5,6 +5,7 @@ import os
 import resource
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -202,7 +203,7 @@ def test_an_interruption_while_writing_leaves_nothing_behind(
 def test_a_rival_who_was_faster_is_not_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If another process takes the name while this one writes, its files stay."""
+    """If another process takes the name while this one writes, both results are kept."""
 
     def rival(*_: object) -> str:
         (tmp_path / "out").mkdir()
@@ -210,9 +211,16 @@ def test_a_rival_who_was_faster_is_not_overwritten(
         return "<html></html>"
 
     monkeypatch.setattr(folder, "render_run", rival)
-    with pytest.raises(FolderError, match="cannot write"):
-        write_run(make_run(), (), tmp_path / "out")
+    with pytest.raises(FolderError, match=r"filled by another run meanwhile; .* is in .*/out-2"):
+        write_run(make_run(4), (), tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["theirs.txt"]
+    assert load_run(tmp_path / "out-2").seed == 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "out-2"]
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in the middle, as a disk that was full or a copy that was stopped does."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def test_several_seeds_have_a_folder_each_and_a_report_over_all(tmp_path: Path) -> None:
@@ -260,11 +268,19 @@ def test_one_run_can_be_read_as_several_but_not_the_other_way(tmp_path: Path) ->
         (lambda d: (d / "summary.json").unlink(), "no summary.json"),
         (lambda d: (d / "summary.json").write_text("{"), "cannot read"),
         (lambda d: (d / "summary.json").write_text("[]"), "does not hold a summary"),
-        (lambda d: (d / "summary.json").write_text("{}"), "not a complete run folder"),
-        (lambda d: (d / "journal.jsonl").unlink(), "not a complete run folder"),
-        (lambda d: (d / "faults.parquet").unlink(), "not a complete run folder"),
-        (lambda d: (d / "faults.parquet").write_bytes(b"PAR1"), "not a complete run folder"),
-        (lambda d: (d / "topology.json").write_text("no"), "not a complete run folder"),
+        (
+            lambda d: (d / "summary.json").write_text("{}"),
+            "summary.json: it does not say what `name` is",
+        ),
+        (lambda d: (d / "journal.jsonl").unlink(), "it has no journal.jsonl"),
+        (lambda d: (d / "journal.jsonl").write_bytes(b"{}\n"), "journal.jsonl: it is not the one"),
+        (lambda d: truncate(d / "journal.jsonl"), "journal.jsonl: it is not the one"),
+        (lambda d: (d / "faults.parquet").unlink(), "it has no faults.parquet"),
+        (lambda d: (d / "faults.parquet").write_bytes(b"PAR1"), "faults.parquet: "),
+        (lambda d: truncate(d / "faults.parquet"), "faults.parquet: "),
+        (lambda d: copyfile(d / "series.parquet", d / "faults.parquet"), "columns are not those"),
+        (lambda d: (d / "topology.json").write_text("no"), "topology.json: "),
+        (lambda d: (d / "topology.json").write_text("{}"), "it does not hold a network"),
     ],
 )
 def test_damage_is_told_apart_from_a_run(tmp_path: Path, damage: object, said: str) -> None:
