@@ -17,8 +17,8 @@ WORKERS ?= auto
 PYTHONS ?= python3.11 python3.12 python3.13
 SCENARIO ?= scenarios/demo.patronus.yml
 
-.PHONY: demo test lint types imports suite test-slow bench bench-scale format
-.PHONY: proof-determinism clean
+.PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios goldens
+.PHONY: format proof-determinism clean
 
 demo: $(FOR_DEMO)
 	@mkdir -p runs; out=runs/demo; n=1; \
@@ -54,6 +54,15 @@ bench: $(FOR_TEST)
 # The bars of scale, beside a plain SimPy world. CASES="mesh-50 hubs-1000" picks some of them.
 bench-scale: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.scale $(CASES:%=--case %)
+
+# All shipped scenarios, one after the other: what each takes, and on what.
+bench-scenarios: $(FOR_TEST)
+	$(BIN)/python -m tests.bench.scenarios
+
+# Takes what the shipped scenarios do now as what they should do, and prints what changed: the
+# table belongs into the message of a commit of its own.
+goldens: $(FOR_TEST)
+	$(BIN)/patronus golden --accept scenarios/*.patronus.yml
 
 format: $(FOR_TEST)
 	$(BIN)/ruff format

@@ -136,7 +136,11 @@ def load_run(directory: Where) -> Run:
     directory = Path(directory)
     summary = _read_summary(directory)
     if "runs" in summary:
-        raise FolderError(f"{directory} holds {len(summary['runs'])} runs; read it with load_runs")
+        first = directory / Path(summary["runs"][0]["folder"]).name
+        raise FolderError(
+            f"{directory} holds the runs of {len(summary['runs'])} seeds; name one of them, "
+            f"such as {first} (in Python, load_runs reads all)"
+        )
     for key, kind in _NEEDED.items():
         if not isinstance(summary.get(key), kind):
             raise _damaged(directory / "summary.json", f"it does not say what `{key}` is")

@@ -258,7 +258,9 @@ def test_one_run_can_be_read_as_several_but_not_the_other_way(tmp_path: Path) ->
     write_run(make_run(7), (), tmp_path / "one")
     write_runs([make_run(1), make_run(2)], (), tmp_path / "two")
     assert [run.seed for run in load_runs(tmp_path / "one")] == [7]
-    with pytest.raises(FolderError, match="holds 2 runs; read it with load_runs"):
+    with pytest.raises(
+        FolderError, match=r"the runs of 2 seeds; name one of them, such as .*/two/seed-1 "
+    ):
         load_run(tmp_path / "two")
 
 
