@@ -175,10 +175,12 @@ class Ledger:
 
     def _mark(self, found: Candidates, good: Bools, column: I64, *, moved: bool) -> None:
         """Write the time of each exposure's first good candidate, where none is written yet."""
-        at = np.flatnonzero(good)
-        exposure, first = np.unique(found.exposure[at], return_index=True)
-        fresh = column[exposure] == NEVER
-        exposure, at = exposure[fresh], at[first[fresh]]
+        at = np.flatnonzero(good & (column[found.exposure] == NEVER))
+        # Of several candidates the last one written stays, hence backwards.
+        first: I64 = np.empty(len(self), dtype=np.int64)
+        first[found.exposure[at[::-1]]] = at[::-1]
+        at = at[first[found.exposure[at]] == at]
+        exposure = found.exposure[at]
         column[exposure] = found.at_ns[at] - self.t0_ns[exposure]
         if moved:
             self.row_after[exposure] = found.row[at]

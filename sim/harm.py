@@ -125,8 +125,10 @@ class Harm:
 
     def _at(self, number: I64, rows: I64, at_ns: I64) -> tuple[Bools, Bools]:
         """Return whether tunnels are alive and fine for one class each; they may repeat."""
-        times, when = np.unique(at_ns, return_inverse=True)
-        pairs, place = np.unique(rows * len(times) + when, return_inverse=True)
+        times = distinct(at_ns)
+        code = rows * len(times) + np.searchsorted(times, at_ns)
+        pairs = distinct(code)
+        place = np.searchsorted(pairs, code)
         state = self.state(pairs // len(times), times[pairs % len(times)])
         return state.alive[number, place], state.fine[number, place]
 

@@ -64,6 +64,10 @@ class Measurement:
         """Exposures whose streams still count."""
         self._began_used: I32 = world.dataplane.used.copy()
         self._moves: list[Move] = []
+        self._may_carry: Bools = np.zeros(space.sites, dtype=np.bool_)
+        self._may_carry[list(world.overlay.transit)] = True
+        self._onto: Bools = np.zeros(space.entries, dtype=np.bool_)
+        """Scratch, false between calls."""
         self._harmed: dict[str, I64] = {}
         self.occurrences: list[Occurrence] = []
         self._watched: I64 = np.zeros(0, dtype=np.int64)
@@ -117,17 +121,33 @@ class Measurement:
     def _note(self, move: Move) -> None:
         """Keep a move, and what it means to waiting entries that lead through its site."""
         self._moves.append(move)
-        world = self._world
-        sites = distinct(move.entries // world.engine.space.per_site)
-        sites = sites[np.isin(sites, world.overlay.transit)]
-        waiting = self.ledger.waiting_entries
-        if len(sites) and len(waiting):
-            first = world.dataplane.used[waiting]
-            waiting = waiting[(first != NO_ROW) & np.isin(world.overlay.dst[first], sites)]
-            second, onward = world.second_leg(waiting)
-            hit = waiting[onward & np.isin(second, move.entries)]
-            if len(hit):
-                self._moves.append(move._replace(entries=hit, rows=world.dataplane.used[hit]))
+        hit = self._leading_onto(move.entries)
+        if len(hit):
+            used = self._world.dataplane.used[hit]
+            self._moves.append(move._replace(entries=hit, rows=used))
+
+    def _leading_onto(self, entries: I64) -> I64:
+        """Return the waiting entries, ascending, whose second leg is one of some entries."""
+        world, space = self._world, self._world.engine.space
+        onto = entries[self._may_carry[entries // space.per_site]]
+        found = self.ledger.waiting_entries
+        if not len(onto) or not len(found):
+            return onto[:0]
+        if len(onto) * space.sites < len(found):
+            # Only entries of the same destination and class can lead there.
+            first = np.arange(space.sites, dtype=np.int64)[:, None] * space.per_site
+            near = (first + distinct(onto % space.per_site)).ravel()
+            place = np.minimum(np.searchsorted(found, near), len(found) - 1)
+            found = near[found[place] == near]
+        row = world.dataplane.used[found]
+        sites = np.zeros(space.sites, dtype=np.bool_)
+        sites[onto // space.per_site] = True
+        found = found[(row != NO_ROW) & sites[world.overlay.dst[row]]]
+        second, onward = world.second_leg(found)
+        self._onto[onto] = True
+        found = found[onward & self._onto[second]]
+        self._onto[onto] = False
+        return found
 
     def detected(self, row: int, at_ns: int, layer: str) -> None:
         """The engine took a tunnel for down, or raised an alarm."""
