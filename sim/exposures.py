@@ -12,9 +12,9 @@ the class's SLA, if it keeps that SLA. This is judged on the wire's truth.
 The loss of a hub exposes a million entries at once, so exposures are columns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from patronus.engine.arrays import distinct
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
+
+_AT_ONCE: Final = 200_000
+"""Entries that moved, looked at together."""
 
 
 class Kind(IntEnum):
@@ -138,9 +141,16 @@ class Ledger:
 
     def settle(self, moves: Sequence[Move], truth: Truth) -> None:
         """Go through what happened, in order of time."""
-        found = self._candidates(moves)
-        if not len(found.exposure):
-            return
+        some = False
+        for part in _batches(sorted(moves, key=lambda m: m.at_ns)):
+            found = self._candidates(part)
+            if len(found.exposure):
+                self._settle(found, truth)
+                some = True
+        if some:
+            self._waiting = self._waiting_entries = None
+
+    def _settle(self, found: Candidates, truth: Truth) -> None:
         alive, fine = truth(self.entry[found.exposure], found.row, found.at_ns)
         works = alive & (self.hard[found.exposure] | fine)
         works &= found.at_ns >= self.t0_ns[found.exposure]
@@ -148,30 +158,24 @@ class Ledger:
         self._mark(found, works, self.switch_ns, moved=True)
         installed = (found.kind == Kind.ACK) | (found.kind == Kind.END)
         self._mark(found, works & installed, self.failover_ns, moved=False)
-        self._waiting = self._waiting_entries = None
 
     def _candidates(self, moves: Sequence[Move]) -> Candidates:
         """Pair every move with the exposures that wait for its entries."""
-        waiting = self.waiting
-        entry, parts = self.entry[waiting], []
-        for move in sorted(moves, key=lambda m: m.at_ns):
-            low = np.searchsorted(entry, move.entries, side="left")
-            count = np.searchsorted(entry, move.entries, side="right") - low
-            total = int(count.sum())
-            if total:
-                offset = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
-                exposure = waiting[np.repeat(low, count) + offset]
-                parts.append(
-                    Candidates(
-                        exposure,
-                        np.full(total, move.at_ns, dtype=np.int64),
-                        np.full(total, move.kind, dtype=np.int64),
-                        np.repeat(move.rows, count).astype(np.int64),
-                    )
-                )
-        none = np.zeros(0, dtype=np.int64)
-        columns = zip(*[Candidates(none, none, none, none), *parts], strict=True)
-        return Candidates(*(np.concatenate(c) for c in columns))
+        entry, moved = self.entry[self.waiting], np.concatenate([m.entries for m in moves])
+        low = np.searchsorted(entry, moved, side="left")
+        count = np.searchsorted(entry, moved, side="right") - low
+        lengths = [len(m.entries) for m in moves]
+        offset = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+
+        def spread(values: I64) -> I64:
+            return np.repeat(values, count)
+
+        return Candidates(
+            self.waiting[spread(low) + offset],
+            spread(np.repeat(np.array([m.at_ns for m in moves], dtype=np.int64), lengths)),
+            spread(np.repeat(np.array([m.kind for m in moves], dtype=np.int64), lengths)),
+            spread(np.concatenate([m.rows for m in moves]).astype(np.int64)),
+        )
 
     def _mark(self, found: Candidates, good: Bools, column: I64, *, moved: bool) -> None:
         """Write the time of each exposure's first good candidate, where none is written yet."""
@@ -186,3 +190,13 @@ class Ledger:
             self.row_after[exposure] = found.row[at]
             kind = np.where(found.kind[at] == Kind.ACK, Kind.ENGINE, found.kind[at])
             self.moved_by[exposure] = kind
+
+
+def _batches(moves: Sequence[Move]) -> Iterator[Sequence[Move]]:
+    """Cut moves where there are many entries, so that what is worked out of them stays small."""
+    first = held = 0
+    for place, move in enumerate(moves, start=1):
+        held += len(move.entries)
+        if held >= _AT_ONCE or place == len(moves):
+            yield moves[first:place]
+            first, held = place, 0

@@ -145,9 +145,9 @@ class Measurement:
         found = found[(row != NO_ROW) & sites[world.overlay.dst[row]]]
         second, onward = world.second_leg(found)
         self._onto[onto] = True
-        found = found[onward & self._onto[second]]
+        hit: I64 = found[onward & self._onto[second]]
         self._onto[onto] = False
-        return found
+        return hit
 
     def detected(self, row: int, at_ns: int, layer: str) -> None:
         """The engine took a tunnel for down, or raised an alarm."""

@@ -19,6 +19,9 @@ AFTER_NS = 10 * SECOND
 LONGEST_NS = 60 * SECOND
 """Of a longer fault only its beginning is."""
 
+_TOLD = ("switch_ns", "outage_ns", "moved_by")
+"""Of the exposures of each fault; a copy of a million with all their names is heavy."""
+
 
 @dataclass(frozen=True, eq=False)
 class Occurrence:
@@ -33,7 +36,7 @@ class Occurrence:
     end_ns: int
     """When it is undone, ``NEVER`` if that is after the end."""
     exposures: pd.DataFrame
-    """Its rows of ``run.failovers``."""
+    """Its rows of ``run.failovers``, with the columns that are told of."""
 
     @cached_property
     def switch(self) -> Quantiles:
@@ -81,8 +84,9 @@ class Facts:
     def occurrences(self) -> tuple[Occurrence, ...]:
         """All happenings of faults in order of time."""
         frame = self.run.faults.sort_values(["start_ns", "fault"], kind="stable")
-        by_fault = dict(iter(self.run.failovers.groupby("fault", sort=False, observed=True)))
-        nothing = self.run.failovers.iloc[:0]
+        exposures = self.run.failovers[[*_TOLD, "fault"]]
+        by_fault = dict(iter(exposures.groupby("fault", sort=False, observed=True)))
+        nothing = exposures.iloc[:0]
         repeated = frame["fault"].map(family).value_counts()
         return tuple(
             Occurrence(

@@ -28,8 +28,9 @@ COLUMNS = (
 
 def outage_by_class(facts: Facts) -> Markup:
     """Return one row a class."""
-    groups = dict(iter(facts.run.failovers.groupby("class", sort=False, observed=True)))
-    nothing = facts.run.failovers.iloc[:0]
+    costs = facts.run.failovers[["class", "outage_ns", "degraded_ns"]]
+    groups = dict(iter(costs.groupby("class", sort=False, observed=True)))
+    nothing = costs.iloc[:0]
     samples = {c: Quantiles.of(groups.get(c, nothing)["outage_ns"]) for c in facts.classes}
     scale = _scale(samples.values())
     rows = [
