@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.arrays import Rows, blocks, bounds, index
+from patronus.engine.arrays import Rows, blocks, bounds, hits, index
 from patronus.engine.lossshift import ADOPT_INTERVALS, Shift
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import MS, SECOND
@@ -54,6 +54,7 @@ _FAST: Final = 3  # shifts: gains 1/8 and 1/256
 _SLOW: Final = 8
 _USUAL, _WIDTH, _SCORE, _LEVEL = range(4)
 _NO_ROWS: Final = np.zeros(0, dtype=np.int64)
+_NO_SHIFT: Final = Shift(_NO_ROWS, _NO_ROWS)
 
 
 class DelayShift:
@@ -97,9 +98,16 @@ class DelayShift:
             at = np.concatenate([_NO_ROWS, *odd])
             rows, rtt_ns, jitter_ns = at + start, rtt_ns[at], jitter_ns[at]
         came = rtt_ns >= 0
-        rows, rtt_ns, jitter_ns = rows[came], rtt_ns[came], jitter_ns[came]
+        if not came.all():
+            rows, rtt_ns, jitter_ns = rows[came], rtt_ns[came], jitter_ns[came]
+        return self._observe_each(rows, rtt_ns, jitter_ns) if len(rows) else _NO_SHIFT
+
+    def _observe_each(self, rows: I64, rtt_ns: I64, jitter_ns: I64) -> Shift:
         new, loud = self.usual_ns[rows] == UNKNOWN, self.alarmed[rows]
-        calm = ~(new | loud)
+        odd = new | loud
+        if not odd.any():  # nearly always
+            return Shift(self._watch(rows, rtt_ns, jitter_ns), _NO_ROWS)
+        calm = ~odd
         self._meet(rows[new], rtt_ns[new], jitter_ns[new])
         alarmed = self._watch(rows[calm], rtt_ns[calm], jitter_ns[calm])
         return Shift(alarmed, self._follow(rows[loud], rtt_ns[loud]))
@@ -112,7 +120,7 @@ class DelayShift:
         odd = after[_SCORE] >= RAISED_WIDTHS * state[_WIDTH]
         odd |= rtt_ns < 0
         odd |= self._special[rows]
-        others = np.flatnonzero(odd) if odd.any() else _NO_ROWS
+        others = hits(odd) if odd.any() else _NO_ROWS
         for field, value in zip(state, after, strict=False):
             value[others] = field[others]
             field[:] = value

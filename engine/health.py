@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.arrays import BLOCK, Rows, blocks, bounds, index, isqrt, runs
+from patronus.engine.arrays import BLOCK, Rows, blocks, bounds, hits, index, isqrt, runs
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import LONG_AGO, PPM
 
@@ -158,12 +158,14 @@ class Health:
         # As unsigned numbers the negative ones are huge: one comparison tells both.
         ordinary = gap.view(np.uint64) < _SERIAL_HALF
         ordinary &= rtt_ns.view(np.uint64) < _ROUND_TRIP_MAX
-        odd = _NONE if ordinary.all() else np.flatnonzero(~ordinary)
-        gap[odd] = 0
-        before = state[:, odd]
+        odd = _NONE if ordinary.all() else hits(~ordinary)
+        if len(odd):
+            gap[odd] = 0
+            before = state[:, odd]
         lost = np.zeros(len(gap), dtype=np.int64)
-        holes = np.flatnonzero(gap)
-        lost[holes] = self._tally(holes + start, gap[holes], probes.heard_count[holes])
+        holes = hits(gap)
+        if len(holes):
+            lost[holes] = self._tally(holes + start, gap[holes], probes.heard_count[holes])
         # Not kept: blocks of rows may be observed from several threads.
         scratch = np.empty((2, BLOCK), dtype=np.int64)
         for place in blocks(stop - start):
@@ -185,12 +187,15 @@ class Health:
         first = expected == LONG_AGO
         gap = np.where(first, 0, _serial(probes.sequence - expected))
         fresh = came & (gap >= 0)
+        if fresh.all():
+            return Sample(gap + 1, self._take(rows, probes, rtt_ns, gap, first), rtt_ns)
         self.late[rows[came & ~fresh]] += 1
         rtt_ns[~fresh] = UNKNOWN
         sent = np.where(fresh, gap + 1, 0)
         lost = np.zeros(len(rows), dtype=np.int64)
-        at = np.flatnonzero(fresh)
-        lost[at] = self._take(rows[at], probes.at(at), rtt_ns[at], gap[at], first[at])
+        at = hits(fresh)
+        if len(at):
+            lost[at] = self._take(rows[at], probes.at(at), rtt_ns[at], gap[at], first[at])
         return Sample(sent, lost, rtt_ns)
 
     def _take(self, rows: I64, probes: Probes, rtt_ns: I64, gap: I64, first: Bools) -> I64:
@@ -199,8 +204,9 @@ class Health:
         # comes as if nothing had changed since one like it, a wrapped one without the wrap.
         state = self._state[:, rows]
         wrap = probes.sequence - gap - state[_NEXT]
-        for start in (_MARK, _BASE):
-            state[start] = np.where(first, probes.sequence, state[start] + wrap)
+        if wrap.any():
+            for start in (_MARK, _BASE):
+                state[start] = np.where(first, probes.sequence, state[start] + wrap)
         state[_SRTT, first] = rtt_ns[first]
         state[_TRANSIT, first] = (probes.reflected_ns - probes.sent_ns)[first]
         _advance(state, probes, rtt_ns, np.empty((2, len(rows)), dtype=np.int64))
@@ -212,8 +218,10 @@ class Health:
         """Count missing probes (none is fine); return those lost on the way out."""
         # The probe itself was heard, so at most the whole gap was lost; also when the
         # peer has started counting anew.
+        if not gap.any():
+            return np.zeros(len(gap), dtype=np.int64)
         heard = _serial(heard_count - self._state[_HEARD, rows])
-        lost: I64 = np.clip(gap + 1 - heard, 0, gap)
+        lost: I64 = np.minimum(np.maximum(gap + 1 - heard, 0), gap)
         self._open[1, rows] += lost
         outage = gap > OUTAGE_PROBES
         self._state[_BASE, rows] += np.where(outage, gap, 0)
@@ -254,7 +262,7 @@ class Health:
         self._state[_MARK][rows] = following
         self._open[:, rows] = 0
         probes = following - self._state[_BASE][rows]
-        long = np.flatnonzero(probes > HABIT_PROBES)
+        long = hits(probes > HABIT_PROBES)
         if len(long):
             self._forget_half(index(rows, len(self.late))[long], probes[long])
 
@@ -274,7 +282,7 @@ class Health:
         where a decision hangs on the figure.
         """
         sent, lost = self._window(rows)
-        some = np.flatnonzero(lost)
+        some = hits(lost)
         # Twice the root, rounded once: else four lost packets would prove less than three.
         lost[some] = np.maximum(lost[some] - isqrt(4 * lost[some]), 0)
         return _share_ppm(lost, sent)
@@ -284,7 +292,7 @@ class Health:
         lost, bursts = self._habit[:, rows]
         probes = self._state[_NEXT][rows] - self._state[_BASE][rows]
         burst_milli = np.full(len(lost), 1000, dtype=np.int64)
-        some = np.flatnonzero(bursts)
+        some = hits(bursts)
         burst_milli[some] = 1000 * lost[some] // bursts[some]
         # Probes lost in a row are one event: a cable that was once routed around is no habit.
         proven = np.maximum(bursts - isqrt(4 * bursts), 0) * lost // np.maximum(bursts, 1)
@@ -333,6 +341,6 @@ def _serial(difference: I64) -> I64:
 
 def _share_ppm(lost: I64, sent: I64) -> I64:
     share = np.where(sent > 0, 0, UNKNOWN)
-    some = np.flatnonzero((lost > 0) & (sent > 0))  # a division costs more than all the rest
+    some = hits((lost > 0) & (sent > 0))  # a division costs more than all the rest
     share[some] = PPM * lost[some] // sent[some]
     return share

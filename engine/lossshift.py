@@ -34,7 +34,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.arrays import Rows, bounds, index, isqrt
+from patronus.engine.arrays import Rows, bounds, hits, index, isqrt
 from patronus.engine.brownout_table import ADDED, ALARM, BASE_PPM, SUSPECTED_PPM, TAKEN
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import PPM
@@ -144,7 +144,7 @@ class LossShift:
             self._left[rows] = left
         due = lost > 0
         due |= left <= 0
-        at = np.flatnonzero(due)
+        at = hits(due)
         if not len(at):
             return Shift(_NO_ROWS, _NO_ROWS)
         touched = at + bounds(rows, len(self._left))[0] if isinstance(rows, slice) else rows[at]
@@ -170,11 +170,12 @@ class LossShift:
         score += added * lost - taken * sent
         since = _tally(score, since, sent, lost)
         limit = ALARM << self._patience[rows].astype(np.int64)
-        np.clip(score, 0, limit, out=score)
+        np.maximum(score, 0, out=score)
+        np.minimum(score, limit, out=score)
         self._score[:, rows], self._since[:, :, rows] = score, since
         highest = score.max(axis=0)
         self._learn(rows, good + sent, lost, highest >= limit >> 1)
-        hit = np.flatnonzero(highest == limit)
+        hit = hits(highest == limit)
         if not len(hit):
             return _NO_ROWS
         alarmed: I64 = rows[hit]
@@ -269,9 +270,12 @@ class LossShift:
 
 
 def _tally(score: I64, since: I64, sent: I64, lost: I64) -> I64:
-    """Return counts since each score left zero, after some more packets."""
-    more = np.minimum(since + np.stack(np.broadcast_arrays(sent, lost)), _COUNT_MAX)
-    return np.where(np.expand_dims(score > 0, -2), more, 0)
+    """Add packets to counts since each score left zero, in place, and return them."""
+    since[..., 0, :] += sent
+    since[..., 1, :] += lost
+    np.minimum(since, _COUNT_MAX, out=since)
+    since *= (score > 0)[..., None, :]
+    return since
 
 
 def _level_of(sent: I64, lost: I64) -> I64:

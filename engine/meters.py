@@ -1,6 +1,6 @@
 """What is measured on the tunnels: health, and the tests for brownouts, side by side."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,10 @@ class Alarmed(NamedTuple):
     """When the proof arrived."""
     figures: Figures
     """What was known of them at that time."""
+
+
+_NOTHING: Final = np.zeros(0, dtype=np.int64)
+_NONE: Final = Alarmed(_NOTHING, _NOTHING, Figures(_NOTHING, _NOTHING, _NOTHING))
 
 
 class Meters:
@@ -63,6 +67,8 @@ class Meters:
         delay = self.brownout.observe_delay(
             rows, rtt_ns=sample.rtt_ns, jitter_ns=self.health.jitter_ns(rows)
         )
+        if not (len(loss.alarmed) or len(delay.alarmed)):  # nearly always
+            return _NONE
         alarmed = distinct(np.concatenate([loss.alarmed, delay.alarmed]))
         if isinstance(rows, slice):
             place = alarmed - bounds(rows, self._rows)[0]
@@ -81,6 +87,8 @@ class Meters:
         """
         self.health.count(rows, sent=sent, lost=lost)
         alarmed = self.brownout.observe_loss(rows, sent=sent, lost=lost).alarmed
+        if not len(alarmed):
+            return _NONE
         return self._alarmed(alarmed, at_ns[np.searchsorted(rows, alarmed)])
 
     def _alarmed(self, rows: I64, at_ns: I64) -> Alarmed:

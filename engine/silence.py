@@ -11,10 +11,11 @@ The boundary is that of :mod:`patronus.engine.fastpath`: silent from
 rows: they stay in the cache.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.forwarding import Bool
 from patronus.engine.liveness import I8, Input
 from patronus.engine.overlay import I64
@@ -31,6 +32,11 @@ class Edges(NamedTuple):
     row: I64
     kind: I8
     """``Input.EXPIRE`` or ``Input.CONFIRM``."""
+
+
+NO_EDGES: Final = Edges(
+    np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int8)
+)
 
 
 def stamp(
@@ -61,8 +67,11 @@ def stamp(
     # Rows without a stamp give any gap at all here (it may wrap): they drop out below.
     odd = at_ns - confirmed > detect
     odd |= mute
-    at = np.flatnonzero(odd)
+    at = hits(odd)
     at = at[(at_ns[at] != NEVER) & (at_ns[at] > confirmed[at])]
+    if not len(at):  # nearly always
+        _advance(confirmed_ns, rows, confirmed, at_ns)
+        return NO_EDGES
     back = _edges(rows, at, at_ns[at], Input.CONFIRM)
     lost = at[~mute[at]]
     gone = _edges(rows, lost, confirmed[lost] + detect[lost] + 1, Input.EXPIRE)
@@ -74,7 +83,7 @@ def stamp(
 def _advance(confirmed_ns: I64, rows: Rows, confirmed: I64, at_ns: I64) -> None:
     # Maximum of everything, then the few rows without a stamp are put back: this is
     # cheaper than a masked copy, whose cost is paid for every row.
-    none = np.flatnonzero(at_ns == NEVER)
+    none = hits(at_ns == NEVER)
     kept = confirmed[none]
     if isinstance(rows, slice):
         np.maximum(confirmed, at_ns, out=confirmed)
@@ -101,7 +110,9 @@ def expire(
     confirmed, detect = confirmed_ns[rows], detect_ns[rows]
     stale = confirmed + detect < until_ns - 1
     stale &= ~silent[rows]
-    at = np.flatnonzero(stale)
+    at = hits(stale)
+    if not len(at):  # nearly always
+        return NO_EDGES
     gone = _edges(rows, at, confirmed[at] + detect[at] + 1, Input.EXPIRE)
     silent[gone.row] = True
     return _merge(gone, _edges(rows, at[:0], at[:0], Input.CONFIRM), not_before_ns)
@@ -122,7 +133,7 @@ def cut(
     ``CONFIRM`` edge again, however soon it comes. A row whose proof had run out before is
     dated by that. Arguments are those of :func:`stamp`; every row has a time.
     """
-    loud = np.flatnonzero(~silent[rows])
+    loud = hits(~silent[rows])
     row, at = rows[loud], at_ns[loud]
     confirmed, detect = confirmed_ns[row], detect_ns[row]
     gone_ns = np.minimum(confirmed + detect + 1, at)

@@ -240,7 +240,7 @@ def _power(q_ppm: U64, n: U64) -> U64:
     high, rest = np.divmod(q_ppm << np.uint64(44), million)
     base = (high << np.uint64(20)) + (rest << np.uint64(20)) // million
     power = np.full(len(n), 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
-    for bit in range(13):
+    for bit in range(int(n.max(initial=0)).bit_length()):
         odd = (n >> np.uint64(bit)) & np.uint64(1) == np.uint64(1)
         power = np.where(odd, _high(power, base), power)
         base = _high(base, base)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.selection import Bools
 from patronus.sim.flight import Counts, Flight, Samples, merge, within
@@ -94,10 +95,10 @@ class Reflections:
         taken: list[T] = []
         for flight in slot.flights:
             assert not isinstance(flight.rows, slice)
-            at = np.flatnonzero(within(flight.back_at_ns, slot.start_ns, slot.end_ns))
+            at = hits(within(flight.back_at_ns, slot.start_ns, slot.end_ns))
             if len(at):
                 taken.append(take(self._samples(flight, flight.rows[at], at)))
-                taken += self._counts(flight, _came(flight, slot), count)
+                taken += [count(c) for c in self._counts(flight, hits(_came(flight, slot)))]
         return taken
 
     def _of_all_rows(
@@ -118,29 +119,32 @@ class Reflections:
             here = [within(f.back_at_ns[part], slot.start_ns, slot.end_ns) for f in flights]
             merged, again = merge(flights, here, part, self._samples)
             taken = [take(merged)]
-            later = {id(flight): rows for flight, rows in again}
+            later = {id(flight): _among(flight.data_at, rows) for flight, rows in again}
+            first = []
             for flight in flights:
                 if len(flight.data_at):
                     came = _came(flight, slot) & within(flight.data_at, part.start, part.stop)
-                    came &= ~np.isin(flight.data_at, later.get(id(flight), _NO_ROWS))
-                    taken += self._counts(flight, came, count)
+                    came[later.get(id(flight), _NO_ROWS)] = False
+                    first += self._counts(flight, hits(came))
+            taken += [count(counts) for counts in _joined(first)]
             for flight, rows in again:
                 taken.append(take(self._samples(flight, rows, rows)))
-                taken += self._counts(flight, np.isin(flight.data_at, rows), count)
+                taken += [count(c) for c in self._counts(flight, later[id(flight)])]
             return taken
 
         found = by_blocks(self._overlay.rows, report)
         return [one for block in found for one in block]
 
-    def _counts(self, flight: Flight, came: Bools, count: Callable[[Counts], T]) -> list[T]:
-        """Report the data counts that came with some reflections (by ``flight.data_at``)."""
-        at = flight.data_at[came]
-        if not len(at):
+    def _counts(self, flight: Flight, came: I64) -> list[Counts]:
+        """Take the data counts that came with some reflections (places in ``data_at``)."""
+        if not len(came):
             return []
+        at = flight.data_at[came]
         rows = at + flight.rows.start if isinstance(flight.rows, slice) else flight.rows[at]
-        new = flight.data[came] - self.reported[rows]
-        self.reported[rows] = flight.data[came]
-        return [count(Counts(rows, new[:, 0], new[:, 1], flight.back_at_ns[at]))]
+        data = flight.data[came]
+        new = data - self.reported[rows]
+        self.reported[rows] = data
+        return [Counts(rows, new[:, 0], new[:, 1], flight.back_at_ns[at])]
 
     def _samples(self, flight: Flight, rows: slice | I64, at: slice | I64) -> Samples:
         """Return the samples at some positions of a flight, which stand for ``rows``."""
@@ -154,6 +158,27 @@ class Reflections:
             reflected -= jump.by_ns * (jump.sites[dst] & (samples.reflected_ns < jump.at_ns))
             reflected += jump.by_ns * (jump.sites[src] & (samples.sent_ns < jump.at_ns))
         return replace(samples, reflected_ns=reflected)
+
+
+def _joined(parts: list[Counts]) -> list[Counts]:
+    """Return counts of different rows as one; a call for each would cost more than they do."""
+    if len(parts) < 2:
+        return parts
+    rows, sent, lost, at_ns = (
+        np.concatenate(column)
+        for column in zip(*((c.rows, c.sent, c.lost, c.at_ns) for c in parts), strict=True)
+    )
+    order = np.argsort(rows)
+    return [Counts(rows[order], sent[order], lost[order], at_ns[order])]
+
+
+def _among(places: I64, rows: I64) -> I64:
+    """Return where some ascending places hold one of some rows, ascending too."""
+    if not len(places):
+        return _NO_ROWS
+    at = np.minimum(places.searchsorted(rows), len(places) - 1)
+    found: I64 = at[places[at] == rows]
+    return found
 
 
 def _came(flight: Flight, slot: Slot) -> Bools:

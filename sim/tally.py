@@ -80,17 +80,23 @@ class Tally:
         second[:, 1] += (arrived & here).sum(axis=1)
         second[:, 2] += np.where(here, teeth.copies, 0).sum(axis=1)
         second[:, 3] += np.where(here, delay, 0).sum(axis=1)
-        for column in range(delay.shape[1]):
-            self._vary(second, delay[:, column], arrived[:, column] & here[:, column])
+        self._vary(second, delay, arrived & here)
         self._second[streams] = second
         self._judge_outage(streams, here, arrived)
 
     def _vary(self, second: I64, delay: I64, arrived: Bools) -> None:
-        """Take one more delay into the sum of differences of successive ones."""
-        both = arrived & (second[:, 6] >= 0)
-        second[both, 4] += np.abs(delay - second[:, 6])[both]
-        second[:, 5] += both
-        second[arrived, 6] = delay[arrived]
+        """Sum up the differences of successive delays, beginning with the last one before."""
+        line = np.concatenate([second[:, 6:7], delay], axis=1)
+        # By place in the line: where the newest delay stands, this one included.
+        newest = np.arange(1, line.shape[1]) * arrived
+        np.maximum.accumulate(newest, axis=1, out=newest)
+        before = np.zeros_like(newest)
+        before[:, 1:] = newest[:, :-1]
+        previous = np.take_along_axis(line, before, axis=1)
+        both = arrived & (previous >= 0)
+        second[:, 4] += np.where(both, np.abs(delay - previous), 0).sum(axis=1)
+        second[:, 5] += both.sum(axis=1)
+        second[:, 6] = np.take_along_axis(line, newest[:, -1:], axis=1)[:, 0]
 
     def _judge_outage(self, streams: I64, here: Bools, arrived: Bools) -> None:
         """Judge each tooth once two more have passed after it."""
@@ -101,12 +107,13 @@ class Tally:
         bits = np.take_along_axis(arrived, column, axis=1).astype(np.int8)
         number = here.sum(axis=1)
         line = np.concatenate([self._tail[streams], bits], axis=1)
-        sums = np.cumsum(np.pad(line, ((0, 0), (1, 0))), axis=1, dtype=np.int64)
         span = 2 * _AROUND + 1
-        delivered = sums[:, span:] - sums[:, :-span]
+        delivered = line[:, :width].copy()
+        for place in range(1, span):
+            delivered += line[:, place : place + width]
         valid = np.arange(width)[None, :] < number[:, None]
         out = (2 * delivered < span) & valid
-        self.outage_ns[streams] += out.sum(axis=1) * TOOTH_NS
+        self.outage_ns[streams] += np.count_nonzero(out, axis=1) * TOOTH_NS
         last = number[:, None] + np.arange(2 * _AROUND)[None, :]
         self._tail[streams] = np.take_along_axis(line, last, axis=1)
 

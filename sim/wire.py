@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from patronus.engine.arrays import distinct
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.fingerprint import U64, mix
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.units import MS, NEVER, PPM
@@ -40,6 +40,7 @@ from patronus.sim.luck import (
 from patronus.sim.passage import Passage
 from patronus.sim.topology.routes import segment_sum, segments
 from patronus.sim.underlay import Underlay
+from patronus.sim.usual import Usual
 
 WINDOW_NS: Final = 100 * MS
 """Widest window: the grid on which congestion and provider routes change."""
@@ -71,13 +72,6 @@ class Wire:
         links = len(underlay.links.names)
         self.congestion_delay_ns = np.zeros(links, dtype=np.int64)
         self.congestion_loss_ppm = np.zeros(links, dtype=np.int64)
-        # By link, and at the end the padding and -1, which stands for a missing route.
-        pad = np.zeros(2, dtype=np.int64)
-        self._link_delay = np.concatenate([underlay.links.delay_ns, pad])
-        self._link_jitter = np.concatenate([underlay.links.jitter_ns, pad])
-        self._link_loss = np.concatenate([underlay.links.loss_ppm, pad])
-        self._link_mtu = np.concatenate([underlay.links.mtu, pad + NEVER])
-        self._link_survive = PPM - self._link_loss
         self._special = np.zeros(links + 2, dtype=np.bool_)
         self._special[-1] = True
         rows = overlay.rows
@@ -87,7 +81,9 @@ class Wire:
         self._is_lively, self._is_odd = np.zeros((2, rows), dtype=np.bool_)
         self.lively = np.zeros(0, dtype=np.int64)
         """Rows of the window that must be looked up packet by packet, sorted."""
-        self._unfolded = [np.arange(rows, dtype=np.int64)]
+        self._usual = Usual(underlay.links, rows)
+        self._unfolded: list[I64] = []
+        self._refold(np.arange(rows, dtype=np.int64))
         self.start_ns = self.end_ns = self.horizon_ns = 0
 
     # ------------------------------------------------------------ routes
@@ -244,10 +240,12 @@ class Wire:
         return mute.row[(mute.from_ns < end_ns) & (mute.until_ns >= start_ns)]
 
     def _refold(self, rows: I64) -> None:
+        for part in _parts(rows):
+            self._usual.lay(part, self.links_of(part))
         self._unfolded.append(rows)
 
     def _fold(self, rows: I64) -> None:
-        for part in np.array_split(rows, len(rows) // 65536 + 1):
+        for part in _parts(rows):
             passage = self.passage(part, np.full(len(part), self.start_ns, dtype=np.int64))
             limit, back = threshold(passage.loss_ppm), self.overlay.reverse[part]
             self.delay_ns[part] = self.delay_back_ns[back] = passage.delay_ns
@@ -265,10 +263,8 @@ class Wire:
             (delay_ns != self.congestion_delay_ns) | (loss_ppm != self.congestion_loss_ppm)
         )
         if len(changed):
-            self._link_delay[:-2] += delay_ns - self.congestion_delay_ns
             self.congestion_delay_ns, self.congestion_loss_ppm = delay_ns, loss_ppm
-            self._link_survive = PPM - self._link_loss
-            self._link_survive[:-2] = self._link_survive[:-2] * (PPM - loss_ppm) // PPM
+            self._usual.congest(delay_ns, loss_ppm)
             self._refold(self.rows_of(changed))
 
     def overloaded(self, row: int) -> bool:
@@ -288,7 +284,7 @@ class Wire:
         np.add(noise_ns(noise_out(word), self.jitter_ns[rows]), self.delay_ns[rows], out=there)
         there += sent_ns
         lost = hit(loss_out(word), self.limit[rows])
-        lively = np.flatnonzero(self._is_lively[rows])
+        lively = hits(self._is_lively[rows])
         if len(lively):
             row = lively + rows.start if isinstance(rows, slice) else rows[lively]
             out = self.passage(row, sent_ns[lively])
@@ -303,7 +299,7 @@ class Wire:
         np.add(noise_ns(noise_back(word), self.jitter_back_ns[rows]), there, out=back)
         back += self.delay_back_ns[rows]
         gone = hit(loss_back(word), self.limit_back[rows])
-        lively = np.flatnonzero(self._is_lively[rows] & ~lost)
+        lively = hits(self._is_lively[rows] & ~lost)
         if len(lively):
             row = lively + rows.start if isinstance(rows, slice) else rows[lively]
             home = self.passage(self.overlay.reverse[row].astype(np.int64), there[lively])
@@ -316,7 +312,7 @@ class Wire:
     def loss_ppm(self, rows: I64, at_ns: I64) -> I64:
         """Return the loss that packets meet one way."""
         loss = (self.limit[rows].astype(np.int64) * PPM) >> LOSS_BITS
-        lively = np.flatnonzero(self._is_lively[rows])
+        lively = hits(self._is_lively[rows])
         if len(lively):
             loss[lively] = self.passage(rows[lively], at_ns[lively]).loss_ppm
         return loss
@@ -332,7 +328,7 @@ class Wire:
         arrived = sent_ns + self.delay_ns[rows] + noise
         lost = hit(loss_out(word), self.limit[rows])
         copies = np.ones(len(rows), dtype=np.int64)
-        at = np.flatnonzero(self._is_lively[rows] | self._is_odd[rows])
+        at = hits(self._is_lively[rows] | self._is_odd[rows])
         if len(at):
             way, extra = self.passage(rows[at], sent_ns[at]), mix(word[at])
             held = hit(loss_out(extra), threshold(way.reorder_ppm))
@@ -361,24 +357,14 @@ class Wire:
     def passage(self, rows: I64, at_ns: I64) -> Passage:
         """Return what packets that depart at given times meet; rows may repeat."""
         matrix = self.links_of(rows)
-        survive = np.full(len(rows), PPM, dtype=np.int64)
-        for link in matrix.T:
-            survive *= self._link_survive[link]
-            survive //= PPM
-        way = Passage(
-            delay_ns=self._link_delay[matrix].sum(axis=1),
-            jitter_ns=self._link_jitter[matrix].sum(axis=1),
-            loss_ppm=survive,
-            mtu=self._link_mtu[matrix].min(axis=1),
-            duplicate_ppm=np.zeros(len(rows), dtype=np.int64),
-            reorder_ppm=np.zeros(len(rows), dtype=np.int64),
-            reorder_ns=np.zeros(len(rows), dtype=np.int64),
-        )
-        for link in matrix.T:
-            at = np.flatnonzero(self._special[link])
-            if len(at):
-                self._harm(way, at, link[at], at_ns[at])
-        survive[self.mute_at(rows, at_ns)] = 0
+        way = self._usual.passage(rows)
+        survive = way.loss_ppm
+        special = self._special[matrix]
+        for column in hits(np.logical_or.reduce(special, axis=0)).tolist():
+            at = hits(special[:, column])
+            self._harm(way, at, matrix[at, column], at_ns[at])
+        if len(self._mutes.row):
+            survive[self.mute_at(rows, at_ns)] = 0
         np.subtract(PPM, survive, out=survive)
         return way
 
@@ -420,7 +406,7 @@ class Wire:
         links = np.arange(self.neutral, dtype=np.int64)
         when = np.full(len(links), at_ns, dtype=np.int64)
         state = self.effects.at(links, when)
-        survive = PPM - self._link_loss[links]
+        survive = PPM - self.underlay.links.loss_ppm
         survive = survive * (PPM - self._burst_loss(links, when)) // PPM
         survive = survive * (PPM - state.loss_ppm) // PPM
         survive[state.blackhole] = 0
@@ -437,3 +423,8 @@ class Wire:
         last = np.searchsorted(known, link * span + (at_ns - self.start_ns), side="right") - 1
         inside = (last >= 0) & (bad.link[last] == link) & (at_ns < bad.until_ns[last])
         return np.where(inside, self._burst_ppm[link], 0)
+
+
+def _parts(rows: I64) -> list[I64]:
+    """Cut rows such that the links of each part take little memory."""
+    return np.array_split(rows, len(rows) // 65536 + 1) if len(rows) else []

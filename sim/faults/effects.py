@@ -199,8 +199,8 @@ class LinkEffects:
 
     def changing(self, start_ns: int, end_ns: int) -> I64:
         """Return the links that change within the window: after its start, before its end."""
-        low = np.searchsorted(self._change_ns, start_ns, side="right")
-        high = np.searchsorted(self._change_ns, end_ns, side="left")
+        low = self._change_ns.searchsorted(start_ns, side="right")
+        high = self._change_ns.searchsorted(end_ns, side="left")
         return distinct(self._change_link[low:high])
 
     def touched(self, start_ns: int, end_ns: int) -> I64:
