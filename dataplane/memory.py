@@ -105,9 +105,9 @@ class MemoryDataplane:
     def clear_latch(self, rows: Sequence[int], now_ns: int) -> None:
         """Let tunnels carry traffic again; those that are silent stay latched."""
         self.advance(now_ns)
-        at = list(rows)
+        at = np.asarray(rows, dtype=np.int64)
         self.latched[at] = self.since_ns[at] == NEVER
-        self._return_to(rows, now_ns)
+        self._return_to(at, now_ns)
 
     def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
         """Set the detect times of tunnels; what they make silent comes as :meth:`silence`.
@@ -130,16 +130,17 @@ class MemoryDataplane:
     def silence(self, rows: Sequence[int], at_ns: int) -> None:
         """The proofs of these rows are stale from this instant on."""
         self.advance(at_ns - 1)
-        self.latched[list(rows)] = True
-        self.since_ns[list(rows)] = NEVER
-        for site, gone in self._by_site(rows):
+        at = np.asarray(rows, dtype=np.int64)
+        self.latched[at] = True
+        self.since_ns[at] = NEVER
+        for site, gone in self._by_site(at):
             own = self.space.of_site(site)
             self._reconsider(site, own.start + _places(self.used[own], gone), at_ns)
 
     def confirm(self, rows: Sequence[int], at_ns: int) -> None:
         """These rows were silent and are heard again; the latch stays."""
         self.advance(at_ns)
-        at = list(rows)
+        at = np.asarray(rows, dtype=np.int64)
         self.since_ns[at] = np.minimum(self.since_ns[at], at_ns)
         if self._stale_from:
             self._due_ns = min(self._due_ns, at_ns + self.hold_ns)
@@ -185,18 +186,19 @@ class MemoryDataplane:
         rows = rows[self.latched[rows] & (self.since_ns[rows] != NEVER)]
         due = np.maximum(self.since_ns[rows] + self.hold_ns, self._stale_from[site])
         for at_ns in np.unique(due[due <= now_ns]).tolist():
-            ready = rows[due == at_ns].tolist()
+            ready = rows[due == at_ns]
             self.latched[ready] = False
             self._return_to(ready, at_ns)
         return int(due[due > now_ns].min(initial=NEVER))
 
-    def _by_site(self, rows: Sequence[int]) -> Iterable[tuple[int, list[int]]]:
-        sites: dict[int, list[int]] = {}
-        for row in rows:
-            sites.setdefault(int(self._source[row]), []).append(row)
-        return sorted(sites.items())
+    def _by_site(self, rows: I64) -> Iterable[tuple[int, I64]]:
+        rows = np.sort(rows)
+        sites = self._source[rows]
+        cuts = np.flatnonzero(sites[1:] != sites[:-1]) + 1
+        firsts = sites[np.append(0, cuts)].tolist() if len(rows) else []
+        return zip(firsts, np.split(rows, cuts), strict=False)
 
-    def _return_to(self, rows: Sequence[int], at_ns: int) -> None:
+    def _return_to(self, rows: I64, at_ns: int) -> None:
         for site, back in self._by_site(rows):
             own = self.space.of_site(site)
             candidates = self.table.rows[own]
@@ -214,6 +216,6 @@ class MemoryDataplane:
             self._rings[site].push(at_ns, entries, before, after)
 
 
-def _places(values: I32, rows: list[int]) -> I64:
+def _places(values: I32, rows: I64) -> I64:
     """Return where any of some rows stands; a single one is the common case, and quicker."""
     return np.flatnonzero(values == rows[0] if len(rows) == 1 else np.isin(values, rows))

@@ -221,7 +221,7 @@ class Health:
         if not gap.any():
             return np.zeros(len(gap), dtype=np.int64)
         heard = _serial(heard_count - self._state[_HEARD, rows])
-        lost: I64 = np.minimum(np.maximum(gap + 1 - heard, 0), gap)
+        lost: I64 = np.clip(gap + 1 - heard, 0, gap)
         self._open[1, rows] += lost
         outage = gap > OUTAGE_PROBES
         self._state[_BASE, rows] += np.where(outage, gap, 0)

@@ -200,8 +200,8 @@ def test_packets_go_where_a_kernel_of_plain_records_sends_them(history: History)
     ("old", "new"),
     [
         ("self.advance(at_ns - 1)", "self.advance(at_ns)"),
-        ("self.latched[list(rows)] = True", "pass"),
-        ("self.since_ns[list(rows)] = NEVER", "pass"),
+        ("self.latched[at] = True", "pass"),
+        ("self.since_ns[at] = NEVER", "pass"),
         ("self.latched[at] = self.since_ns[at] == NEVER", "self.latched[at] = False"),
         ("np.minimum(self.since_ns[at], at_ns)", "at_ns + 1"),
         ("self._stale_from.pop(site, None)", "pass"),
