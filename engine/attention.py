@@ -1,10 +1,10 @@
 """Which pairs must be looked at again at the next evaluation.
 
 A pair (site, destination) is marked when something has changed that can change its
-choice. Metrics of tunnels to transit sites are an exception: there may be a thousand
+choice. Metrics of ways through transit sites are an exception: there may be a thousand
 destinations behind each, so paths that already lead through one are compared by metric
-only at every ``TRANSIT_TURNS``-th evaluation. What goes down, is withdrawn or breaks an
-SLA is marked at once everywhere.
+only at every ``TRANSIT_TURNS``-th evaluation, and only if their own have changed. What
+goes down, is withdrawn or breaks an SLA is marked at once everywhere.
 """
 
 from typing import Final
@@ -28,7 +28,9 @@ class Attention:
         self._carries: Bools = np.zeros(sites, dtype=np.bool_)
         self._carries[list(overlay.transit)] = True
         self.transit_moved: Bools = np.zeros(sites, dtype=np.bool_)
-        """The metric of some path through a transit site has changed."""
+        """The metric of some tunnel to a transit site, or of a way beyond one, has changed."""
+        self._near_moved: Bools = np.zeros(sites, dtype=np.bool_)
+        self._far_moved: Bools = np.zeros_like(self.marked)
         self._evaluated_ns: I64 = np.full(sites, LONG_AGO, dtype=np.int64)
         self._evaluations: I64 = np.zeros(sites, dtype=np.int64)
 
@@ -45,7 +47,8 @@ class Attention:
         the tunnels' own ends, and paths that already lead through one of them.
         """
         src, dst = self._overlay.src[rows], self._overlay.dst[rows]
-        self.transit_moved[src[self._carries[dst]]] = True
+        near = src[self._carries[dst]]
+        self.transit_moved[near] = self._near_moved[near] = True
         self._ends(rows)
 
     def _ends(self, rows: I64) -> None:
@@ -56,10 +59,15 @@ class Attention:
         for number, destination in enumerate(self._overlay.destinations[first:], start=first):
             self.marked[src[np.isin(dst, destination.sites)], number] = True
 
-    def news(self, observers: I64, changed: Bools) -> None:
-        """Mark where some sites were told something new; figures alone can wait for their turn."""
+    def news(self, observers: I64, changed: Bools, moved: Bools) -> None:
+        """Mark where some sites were told something new; figures alone can wait for their turn.
+
+        ``changed`` and ``moved`` tell of each destination whether something else is offered
+        there, and whether its figures are others.
+        """
         self.transit_moved[observers] = True
         self.marked[observers[:, None], np.flatnonzero(changed)] = True
+        self._far_moved[observers[:, None], np.flatnonzero(moved)] = True
 
     def sites(self, sites: I64) -> None:
         """Mark all pairs of some sites."""
@@ -80,9 +88,19 @@ class Attention:
         self._evaluated_ns[sites] = now_ns
         self._evaluations[sites] += 1
         due = self.transit_moved[sites] & (self._evaluations[sites] % TRANSIT_TURNS == 0)
-        self.transit_moved[sites[due]] = False
         turn: I64 = sites[due]
         return turn
+
+    def ways(self, sites: I64, pairs: I64) -> None:
+        """Mark those ways of some sites through others whose metrics have changed.
+
+        ``pairs`` are all of these sites' ways, by number.
+        """
+        site, destination = np.divmod(pairs, self.marked.shape[1])
+        moved = self._near_moved[site] | self._far_moved[site, destination]
+        self.marked[site[moved], destination[moved]] = True
+        self.transit_moved[sites] = self._near_moved[sites] = False
+        self._far_moved[sites] = False
 
     def take(self, sites: I64) -> I64:
         """Return the marked pairs of some sites (ascending) and forget the marks."""

@@ -194,7 +194,8 @@ class Engine:
             origin = self.overlay.site_index.get(announcement.origin, -1)
             heard.append(sites)
             for news in self.knowledge.receive(sites, announcement, now_ns):
-                self._attention.news(news.observers, news.changed)
+                near = self._transit.near(news.observers, origin)
+                self._attention.news(near, news.changed, news.moved)
                 lost.append(self.steering.hold_through(origin, news.observers, news.lost))
         entries, held = merge(lost)
         self.moves.avoid(entries, held, now_ns, None)
@@ -231,12 +232,16 @@ class Engine:
         hold_ns = self.tunnels.damper.hold_ns(rows, now_ns)
         judged = self.ranking.evaluate(rows, self.figures(rows, now_ns), hold_ns)
         self.tunnels.damper.flap(rows[judged.fell], now_ns, still_up=True)
-        self._attention.tunnels(rows[judged.changed])
-        self._attention.metrics(rows[judged.moved & ~judged.changed])
-        self._attention.sites(self.knowledge.age(own, now_ns - self.policy.patience_ns))
+        # What is not up is no candidate; when it comes up, it is looked at anyway.
+        up = self.state[rows] == State.UP
+        self._attention.tunnels(rows[judged.changed & up])
+        self._attention.metrics(rows[judged.moved & ~judged.changed & up])
+        stale = self.knowledge.age(own, now_ns - self.policy.patience_ns)
+        self._attention.sites(self._transit.misses(*stale))
         moved_sites = own[self._attention.transit_moved[own]]
         self._attention.pairs(self._transit.fallen(moved_sites))
-        self._attention.pairs(self.steering.through(self._attention.turn(own, now_ns)))
+        turn = self._attention.turn(own, now_ns)
+        self._attention.ways(turn, self.steering.through(turn))
         if self.policy.features.adaptive_multiplier:
             self._out.detect += self.tunnels.adapt(rows, self.meters.habit(rows))
         entries = self.space.of_pairs(self._attention.take(own))

@@ -47,6 +47,8 @@ class News(NamedTuple):
     """Shape (destinations, classes): what the site offered them and offers no more."""
     changed: Bools
     """Shape (destinations,): it offers something else there."""
+    moved: Bools
+    """Shape (destinations,): it tells other figures or verdicts of the way there."""
 
 
 class Knowledge:
@@ -155,13 +157,16 @@ class Knowledge:
         was, now = self._usable[old] & bool(fresh), self._usable[number]
         had, has = self._announces[old], self._announces[number]
         lost = (was & ~now) | (had & ~has)[:, None]
-        return News(observers, lost, (was != now).any(axis=1) | (had != has))
+        figures = (self._figures[old] != self._figures[number]).any(axis=(1, 2))
+        moved = figures | (self._verdict[old] != self._verdict[number]).any(axis=1)
+        return News(observers, lost, (was != now).any(axis=1) | (had != has), moved)
 
-    def age(self, observers: I64, since_ns: int) -> I64:
-        """Let what was heard before a time go stale; return the observers of whom some did."""
+    def age(self, observers: I64, since_ns: int) -> tuple[I64, I64]:
+        """Let what was heard before a time go stale; return the observers, and of whom it was."""
         stale = self.fresh[observers] & (self.heard_ns[observers] < since_ns)
         self.fresh[observers] &= ~stale
-        return observers[stale.any(axis=1)]
+        place, slot = np.nonzero(stale)
+        return observers[place], np.array(self.announcers, dtype=np.int64)[slot]
 
     def forget(self, observer: int) -> None:
         """Make a site know nothing of the others again."""

@@ -12,11 +12,13 @@ from patronus.engine.arrays import distinct
 from patronus.engine.configured import Configured
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.knowledge import BADNESS_BITS, Knowledge
-from patronus.engine.liveness import I8
+from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy, SlaClass
 from patronus.engine.ranking import Ranking, join_figures
+from patronus.engine.selection import Bools
 from patronus.engine.steering import Steering
+from patronus.engine.tunnels import Tunnels
 from patronus.engine.verdict import COMPLIANT, Figures, verdict
 
 
@@ -28,13 +30,17 @@ class TransitWatch:
         steering: Steering,
         *,
         configured: Configured,
+        tunnels: Tunnels,
         ranking: Ranking,
         knowledge: Knowledge,
     ) -> None:
+        self._tunnels = tunnels
         self._steering, self._configured = steering, configured
         self._ranking, self._knowledge = ranking, knowledge
         self._overlay, self._rows = steering.overlay, steering.candidates.transit
         self._through: I64 = np.array(steering.overlay.transit, dtype=np.int64)[:, None]
+        self._place: I64 = np.full(len(self._overlay.sites), -1, dtype=np.int64)
+        self._place[self._through[:, 0]] = np.arange(len(self._through))
 
     def fallen(self, sites: I64) -> I64:
         """Return the pairs of some sites whose way is worse than when it was looked at last."""
@@ -43,6 +49,28 @@ class TransitWatch:
             if policy.features.sla and policy.features.transit:
                 found += [self._of_class(sites[at], policy, n) for n in range(len(policy.classes))]
         return distinct(np.concatenate(found) // self._steering.space.classes)
+
+    def misses(self, observers: I64, sites: I64) -> I64:
+        """Return the observers who could still reach a site that they have not heard for long."""
+        carries = self._place[sites] >= 0
+        observers, sites = observers[carries], sites[carries]
+        return distinct(observers[self._reach(observers, sites)])
+
+    def near(self, observers: I64, site: int) -> I64:
+        """Return the observers to whom it matters what a site tells of the ways beyond it.
+
+        Where all tunnels to it are down there is no such way; when one comes up, all ways
+        through it are looked at anyway. A site that carries nothing speaks of itself.
+        """
+        if self._place[site] < 0:
+            return observers
+        return observers[self._reach(observers, np.full_like(observers, site))]
+
+    def _reach(self, observers: I64, sites: I64) -> Bools:
+        """Tell who has a tunnel to a transit site that is up."""
+        rows = self._rows[self._place[sites], :, observers]
+        up: Bools = ((rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)).any(axis=1)
+        return up
 
     def _of_class(self, sites: I64, policy: Policy, number: int) -> I64:
         """Return the entries of one class that are worse."""

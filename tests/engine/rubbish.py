@@ -10,7 +10,7 @@ from patronus.engine.engine import Engine
 
 Array = npt.NDArray[Any]
 
-CONFIGURED: Final = frozenset({"_carries", "_of_site", "slot", "_site_key"})
+CONFIGURED: Final = frozenset({"_carries", "_of_site", "_place", "slot", "_site_key"})
 """By site, and known everywhere: who carries, announces and runs what, and is called how."""
 
 _KINDS: Final = ("Overlay", "Candidates", "Interpreter", "ClassColumns")

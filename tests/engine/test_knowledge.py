@@ -118,8 +118,8 @@ class Sites:
 
     def age(self, who: tuple[int, ...], since: int) -> None:
         found = self.knowledge.age(np.array(who, dtype=np.int64), since)
-        stale = [o for o in who if sum(self.drawers[o, s].age(since) for s in range(4))]
-        assert found.tolist() == stale
+        stale = [(o, s) for o in who for s in range(4) if self.drawers[o, s].age(since)]
+        assert list(zip(*(x.tolist() for x in found), strict=True)) == stale
 
     def forget(self, observer: int) -> None:
         self.knowledge.forget(observer)
