@@ -52,8 +52,11 @@ class Pair:
         elif what == "news":
             observers, changed = numbers(some, sites), np.zeros(places, dtype=np.bool_)
             changed[numbers(others, places)] = True
-            self.attention.news(observers, changed)
-            self.marks.news(observers.tolist(), np.flatnonzero(changed).tolist())
+            moved = np.zeros(places, dtype=np.bool_)
+            moved[numbers({n + 1 for n in some}, places)] = True
+            self.attention.news(observers, changed, moved)
+            told = (np.flatnonzero(x).tolist() for x in (changed, moved))
+            self.marks.news(observers.tolist(), *told)
         elif what == "pairs":
             pairs = numbers(some, sites * places)
             self.attention.pairs(pairs)
@@ -71,15 +74,24 @@ class Pair:
             taken = [divmod(p, places) for p in self.attention.take(sites).tolist()]
             assert taken == self.marks.take(sites.tolist())
         else:
-            for _ in range(9 if what == "turns" else 1):
+            for _ in range(10 if what == "turns" else 1):
                 self.now += 7
                 due = self.attention.turn(sites, self.now).tolist()
                 assert due == self.marks.turn(sites.tolist(), self.now)
+                self.ways(due)
+
+    def ways(self, sites: list[int]) -> None:
+        """Every other pair of some sites leads through another."""
+        places = len(self.plan.destinations)
+        pairs = [s * places + d for s in sites for d in range(places) if (s + d) % 2]
+        self.attention.ways(np.array(sites, dtype=np.int64), np.array(pairs, dtype=np.int64))
+        self.marks.ways(sites, [divmod(p, places) for p in pairs])
 
     def agree(self) -> None:
         marked = {tuple(pair) for pair in np.argwhere(self.attention.marked).tolist()}
         assert marked == self.marks.marked
-        assert set(np.flatnonzero(self.attention.transit_moved).tolist()) == self.marks.moved
+        moved = set(np.flatnonzero(self.attention.transit_moved).tolist())
+        assert moved == self.marks.near | self.marks.told
         last = self.attention.last_ns(np.arange(len(self.plan.rows)))
         assert last.tolist() == [
             self.marks.last.get(here, LONG_AGO) for here, _, _ in self.plan.rows
@@ -104,12 +116,16 @@ def test_what_is_marked_is_what_could_have_changed(life: Life) -> None:
     ("old", "new"),
     [
         ("                self.every(here)", "                pass"),
-        ("                self.moved.add(here)", "                self.every(here)"),
+        ("                self.near.add(here)", "                self.every(here)"),
         ("if there in self.plan.homes(d)}", "if there == d}"),
-        ("self.moved |= set(observers)", "pass"),
+        ("self.told |= set(observers)", "pass"),
+        ("pair[0] in self.near or pair in self.far", "pair in self.far"),
+        ("pair[0] in self.near or pair in self.far", "pair[0] in self.near"),
+        ("self.near -= set(sites)", "pass"),
+        ("if pair[0] not in sites", ""),
         ("% 10 == 0", "% 9 == 0"),
-        ("and site in self.moved:", "and True:"),
-        ("self.moved.remove(site)", "pass"),
+        ("and site in self.near | self.told:", "and True:"),
+        ("self.told -= set(sites)", "pass"),
         ("self.marked -= set(taken)", "self.marked = set()"),
         ("self.last[site] = now_ns", "pass"),
     ],

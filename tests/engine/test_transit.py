@@ -19,6 +19,7 @@ def watched(kind: type[TransitWatch], case: Case, some: set[int]) -> None:
     watch = kind(
         parts.steering,
         configured=parts.configured,
+        tunnels=parts.tunnels,
         ranking=parts.ranking,
         knowledge=parts.knowledge,
     )
