@@ -28,14 +28,13 @@ STEP = st.one_of(
 LIVES = st.tuples(plans().filter(lambda plan: plan.tunnels), st.lists(STEP, max_size=12))
 
 SMALL = Plan(4, 1, ((0, 1, 0),), shared=((0, 3),), transit=(0,))
-TURNS = st.sampled_from(
-    [
-        # A site is told of one destination, has its turn, and is told of another one.
-        [("news", {1}, set()), ("turns", {1}), ("take", {1}), ("news", {9}, set()), ("turns", {1})],
-        # The metric of its tunnel to the transit site moves, and nothing beyond.
-        [("metrics", {1}), ("take", {1}), ("turns", {1})],
-    ]
-).map(lambda steps: (SMALL, steps))
+STEPS: list[list[tuple[Any, ...]]] = [
+    # A site is told of one destination, has its turn, and is told of another one.
+    [("news", {1}, set()), ("turns", {1}), ("take", {1}), ("news", {9}, set()), ("turns", {1})],
+    # The metric of its tunnel to the transit site moves, and nothing beyond.
+    [("metrics", {1}), ("take", {1}), ("turns", {1})],
+]
+TURNS = st.sampled_from([(SMALL, steps) for steps in STEPS])
 
 Life = tuple[Plan, list[tuple[Any, ...]]]
 
