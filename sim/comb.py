@@ -34,8 +34,8 @@ class Teeth:
     """``NEVER`` where lost."""
     copies: I64
     """How many arrived: 0, 1, or 2 when duplicated on the way."""
-    """Counted packets of an entry that fall outside the slot are not in it: see ``inside``."""
     inside: Bools
+    """The packet leaves in the slot; the others only fill the rows of the arrays."""
 
 
 class Comb:
