@@ -21,7 +21,7 @@ TOOL = PROJECT["tool"]
 
 def shipped_files() -> set[str]:
     """Return the name in the wheel of every file that an installation must have."""
-    found = {"patronus/__init__.py", "patronus/py.typed"}
+    found = {"patronus/__init__.py", "patronus/__main__.py", "patronus/py.typed"}
     for folder in sorted(LINKS):
         files = (path for path in (ROOT / folder).rglob("*") if path.is_file())
         found.update(

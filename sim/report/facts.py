@@ -22,6 +22,8 @@ LONGEST_NS = 60 * SECOND
 _TOLD = ("switch_ns", "outage_ns", "moved_by")
 """Of the exposures of each fault; a copy of a million with all their names is heavy."""
 
+_PAIR = ["site", "destination", "class"]
+
 
 @dataclass(frozen=True, eq=False)
 class Occurrence:
@@ -36,7 +38,7 @@ class Occurrence:
     end_ns: int
     """When it is undone, ``NEVER`` if that is after the end."""
     exposures: pd.DataFrame
-    """Its rows of ``run.failovers``, with the columns that are told of."""
+    """Those that traffic was on, with the columns that are told of."""
 
     @cached_property
     def switch(self) -> Quantiles:
@@ -81,10 +83,34 @@ class Facts:
         return max(marks)
 
     @cached_property
+    def exposed(self) -> pd.DataFrame:
+        """The rows of ``run.failovers`` that traffic was on; all where no traffic is measured.
+
+        The report is about traffic. Exposures of pairs that sent nothing are found out by
+        few probes and harm nobody, so beside the others they would only mislead.
+        """
+        frame, series = self.run.failovers, self.run.series
+        if not len(series) or not len(frame):
+            return frame
+        sent = series.loc[series["offered"] > 0, _PAIR].drop_duplicates()
+        mine, theirs = np.zeros(len(frame), dtype=np.int64), np.zeros(len(sent), dtype=np.int64)
+        for name in _PAIR:
+            known = pd.Index(sent[name].unique())
+            mine = mine * (len(known) + 1) + _numbered(frame[name], known)
+            theirs = theirs * (len(known) + 1) + _numbered(sent[name], known)
+        carried = np.isin(mine, theirs)
+        return frame if carried.all() else frame[carried]
+
+    @property
+    def idle(self) -> int:
+        """How many exposures there are of pairs that sent nothing."""
+        return len(self.run.failovers) - len(self.exposed)
+
+    @cached_property
     def occurrences(self) -> tuple[Occurrence, ...]:
         """All happenings of faults in order of time."""
         frame = self.run.faults.sort_values(["start_ns", "fault"], kind="stable")
-        exposures = self.run.failovers[[*_TOLD, "fault"]]
+        exposures = self.exposed[[*_TOLD, "fault"]]
         by_fault = dict(iter(exposures.groupby("fault", sort=False, observed=True)))
         nothing = exposures.iloc[:0]
         repeated = frame["fault"].map(family).value_counts()
@@ -142,27 +168,27 @@ class Facts:
     @cached_property
     def detection(self) -> Quantiles:
         """Fault to notice, over all exposures."""
-        return Quantiles.of(self.run.failovers["detection_ns"])
+        return Quantiles.of(self.exposed["detection_ns"])
 
     @cached_property
     def switch(self) -> Quantiles:
         """Fault to the first packet that would be sent on a working path."""
-        return Quantiles.of(self.run.failovers["switch_ns"])
+        return Quantiles.of(self.exposed["switch_ns"])
 
     @cached_property
     def failover(self) -> Quantiles:
         """Fault to the engine's acknowledged choice of a working path."""
-        return Quantiles.of(self.run.failovers["failover_ns"])
+        return Quantiles.of(self.exposed["failover_ns"])
 
     @cached_property
     def outage(self) -> Quantiles:
         """Time in which less than half of the packets arrived."""
-        return Quantiles.of(self.run.failovers["outage_ns"])
+        return Quantiles.of(self.exposed["outage_ns"])
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Names of the traffic classes that were measured, in order of first appearance."""
-        names = [*self.run.series["class"].unique(), *self.run.failovers["class"].unique()]
+        names = [*self.run.series["class"].unique(), *self.exposed["class"].unique()]
         return tuple(dict.fromkeys(str(name) for name in names))
 
     @cached_property
@@ -190,6 +216,14 @@ class Facts:
             lost = rows["lost"].to_numpy(dtype=np.float64)
             share = np.divide(lost, offered, out=np.zeros_like(lost), where=offered > 0)
             yield name, rows.index.to_numpy(dtype=np.int64), share
+
+
+def _numbered(names: pd.Series, known: pd.Index) -> np.ndarray:
+    """Return each name's place among known ones, and their number for a stranger."""
+    # Numbers, since a million rows of text are slow to compare.
+    several = names.astype("category").cat
+    place = known.get_indexer(several.categories)[several.codes]
+    return np.where(place < 0, len(known), place).astype(np.int64)
 
 
 def family(occurrence: str) -> str:

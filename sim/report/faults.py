@@ -64,7 +64,7 @@ def _effect(occurrence: Occurrence, end_ns: int) -> list[Child]:
     title = _titled(occurrence.title, words.fault_kind(occurrence.kind))
     switch, outage = occurrence.switch, occurrence.outage
     if not switch.count:
-        return [title, when, "0", "–", "–", "–", "no traffic was exposed"]
+        return [title, when, "0", "–", "–", "–", "no path was broken"]
     return [
         title,
         when,
@@ -95,7 +95,7 @@ def movers(exposures: pd.DataFrame) -> str:
 
 def slowest(facts: Facts, rows: int = 10) -> Markup:
     """Return the exposures that took longest to be back on a working path."""
-    frame = facts.run.failovers
+    frame = facts.exposed
     # Sorted as numbers alone: to sort the frame would copy a million names.
     keys = [-frame[c].to_numpy(np.int64) for c in ("outage_ns", "failover_ns", "switch_ns")]
     top = frame.iloc[np.lexsort(keys)[:rows]]

@@ -53,25 +53,28 @@ def render_runs(
     judged, facts = tuple(judgements) or recorded(summary), [Facts(run) for run in runs]
     sections = [
         verdict_section(judged),
-        _speed(runs),
+        _speed(facts),
         _seeds(facts),
         *closing_sections(reproduction(summary)),
     ]
-    banner = _banner(runs, judged, summary)
+    banner = _banner(facts, judged, summary)
     return document(title=runs[0].name, banner=banner, sections=sections)
 
 
 def _banner(
-    runs: Sequence[Run], judged: Sequence[Judged], summary: Mapping[str, Any]
+    facts: Sequence[Facts], judged: Sequence[Judged], summary: Mapping[str, Any]
 ) -> list[Child]:
-    switch = _pooled(runs, "switch_ns")
-    seeds = words.counted(len(runs), "run")
-    waited = sum(repaired(run.failovers) for run in runs)
-    faults = sum(len(run.faults) for run in runs)
+    switch = _pooled(facts, "switch_ns")
+    seeds = words.counted(len(facts), "run")
+    waited = sum(repaired(f.exposed) for f in facts)
+    faults = sum(len(f.run.faults) for f in facts)
+    idle = sum(f.idle for f in facts)
+    rest = f" {words.count(idle)} more carried no traffic; they are not counted here."
     scope = f"{seeds} with different seeds, {words.counted(switch.count, 'exposure')} in all."
+    scope += rest if idle else ""
     return [
         tag("p", "Patronus failover report, all seeds", class_="eyebrow"),
-        tag("h1", runs[0].name),
+        tag("h1", facts[0].run.name),
         tag("p", str(summary["about"]), class_="about") if summary.get("about") else None,
         reservations(summary),
         tag(
@@ -84,13 +87,13 @@ def _banner(
     ]
 
 
-def _pooled(runs: Sequence[Run], column: str) -> Quantiles:
-    return Quantiles.of(np.concatenate([r.failovers[column].to_numpy(np.int64) for r in runs]))
+def _pooled(facts: Sequence[Facts], column: str) -> Quantiles:
+    return Quantiles.of(np.concatenate([f.exposed[column].to_numpy(np.int64) for f in facts]))
 
 
-def _speed(runs: Sequence[Run]) -> Section:
+def _speed(facts: Sequence[Facts]) -> Section:
     columns = ("detection_ns", "switch_ns", "failover_ns")
-    measures = {m: _pooled(runs, c) for m, c in zip(MEASURES, columns, strict=True)}
+    measures = {m: _pooled(facts, c) for m, c in zip(MEASURES, columns, strict=True)}
     about = "Share of exposures of all seeds that were detected, switched and failed over in a time"
     return Section(
         "speed",

@@ -28,7 +28,7 @@ COLUMNS = (
 
 def outage_by_class(facts: Facts) -> Markup:
     """Return one row a class."""
-    costs = facts.run.failovers[["class", "outage_ns", "degraded_ns"]]
+    costs = facts.exposed[["class", "outage_ns", "degraded_ns"]]
     groups = dict(iter(costs.groupby("class", sort=False, observed=True)))
     nothing = costs.iloc[:0]
     samples = {c: Quantiles.of(groups.get(c, nothing)["outage_ns"]) for c in facts.classes}
@@ -53,7 +53,7 @@ def _row(
         tag("span", f"{words.count(lost)} of {words.count(offered)}", class_="small"),
     )
     if not outage.count:
-        bar = tag("span", "not exposed to any fault", class_="small")
+        bar = tag("span", "no path was broken", class_="small")
         return [name, bar, "–", "–", "–", loss if offered else words.MISSING]
     degraded = Quantiles.of(exposures["degraded_ns"])
     return [

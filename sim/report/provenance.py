@@ -12,7 +12,7 @@ _CHECKS = {
     "black_holes": "black holes",
     "flaps": "flaps",
     "sla_misses": "SLA misses that could have been avoided",
-    "conservation": "counts that do not balance",
+    "conservation": "miscounted packets",
     "shared_fate": "entries without a disjoint backup",
 }
 

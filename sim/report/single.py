@@ -11,6 +11,7 @@ from patronus.sim.report.markup import Child, Markup, join, tag
 from patronus.sim.report.outage import outage_by_class
 from patronus.sim.report.page import Section, document
 from patronus.sim.report.provenance import checks, reproduction
+from patronus.sim.report.tables import left_out
 from patronus.sim.report.timeline import timeline
 from patronus.sim.report.topology import topology
 from patronus.sim.report.verdicts import (
@@ -40,7 +41,7 @@ def render_run(run: Run, judgements: Iterable[Judged] = ()) -> str:
     sections = [
         verdict_section(judged),
         _timeline(facts),
-        *([_speed(facts)] if len(run.failovers) else []),
+        *([_speed(facts)] if len(facts.exposed) else []),
         *([_users(facts)] if facts.classes else []),
         *([_health(facts)] if len(run.faults) else []),
         _map(facts),
@@ -71,7 +72,7 @@ def closing_sections(made_again: Markup) -> list[Section]:
 
 def _banner(facts: Facts, judged: Sequence[Judged]) -> list[Child]:
     summary = facts.run.summary
-    said = headline(len(facts.occurrences), facts.switch, repaired(facts.run.failovers))
+    said = headline(len(facts.occurrences), facts.switch, repaired(facts.exposed))
     return [
         tag("p", "Patronus failover report", class_="eyebrow"),
         tag("h1", facts.run.name),
@@ -114,6 +115,7 @@ def _speed(facts: Facts) -> Section:
         join(
             distribution(measures, about),
             percentiles(measures, MEASURES),
+            left_out(facts.idle, "more without traffic are in failovers.parquet."),
             tag("h3", "The slowest"),
             slowest(facts),
         ),
@@ -125,7 +127,8 @@ def _users(facts: Facts) -> Section:
         "users",
         "Users",
         "What users felt",
-        "An outage is time in which less than half of the packets arrived.",
+        "An outage is time in which less than half of the packets arrived, for traffic that "
+        "had another path to take. Lost packets are counted whether there was one or not.",
         outage_by_class(facts),
     )
 

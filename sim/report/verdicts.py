@@ -136,7 +136,7 @@ def headline(faults: int, switch: Quantiles, waited: int) -> str:
     if not faults:
         return "No fault was injected, so nothing had to fail over."
     if not switch.count:
-        return "The faults that were injected would have harmed none of the traffic."
+        return "No fault broke a path that traffic was on."
     whole = words.count(switch.count)
     if not len(switch.reached):
         return f"Traffic never came back: none of {whole} found a working path."
@@ -176,10 +176,10 @@ def scope(facts: Facts) -> str:
     hit = words.counted(facts.switch.count, "exposure")
     seconds = words.duration(facts.end_ns)
     stuck = int(counts.get("unavoidable", 0))
-    rest = f" {words.count(stuck)} more had no other path to take and are not counted."
-    return f"{faults} in a network of {sites} over {seconds}, with {hit} to them." + (
-        rest if stuck else ""
-    )
+    more = [f"{words.count(stuck)} more had no other path to take"] if stuck else []
+    more += [f"{words.count(facts.idle)} more carried no traffic"] if facts.idle else []
+    rest = f" {' and '.join(more)}; they are not counted here." if more else ""
+    return f"{faults} in a network of {sites} over {seconds}, with {hit} to them.{rest}"
 
 
 def tiles(facts: Facts) -> Markup:
@@ -201,7 +201,7 @@ def _tile(name: str, value: str, note: str) -> Markup:
 
 def _worst(sample: Quantiles) -> tuple[str, str]:
     if not sample.count:
-        return "–", "no traffic was exposed"
+        return "–", "no path was broken"
     return words.duration(sample.worst_ns), f"half within {words.duration(sample.at(500_000))}"
 
 
@@ -212,7 +212,7 @@ def _of(part: int, whole: int) -> str:
 
 
 def _moved(facts: Facts) -> tuple[str, str]:
-    frame = facts.run.failovers
+    frame = facts.exposed
     if frame.empty:
         return "–", "nothing had to move"
     at_once = int((frame["moved_by"] == "kernel").sum())

@@ -63,6 +63,15 @@ def test_a_disk_without_room(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["cut.patronus.yml"]
 
 
+def test_the_package_can_be_run() -> None:
+    """``python -m patronus`` is the same command, by the same name."""
+    words = [sys.executable, "-m", "patronus", "rum"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == endings.BAD_INPUT
+    assert "did you mean `run`?" in done.stderr
+    assert done.stderr.startswith("Usage: patronus [OPTIONS]")
+
+
 def test_output_that_was_closed(tmp_path: Path) -> None:
     """With the standard output closed a run is made and judged as with an open one."""
     words = [

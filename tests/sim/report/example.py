@@ -177,6 +177,14 @@ def _series() -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
+def _carried(exposures: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    pairs = {(row.get("site"), row.get("destination"), row.get("class")) for row in exposures}
+    for site, destination, name in pairs:
+        known = {"site": site, "destination": destination, "class": name}
+        packet = {"t_ns": 0, "offered": 1, "delivered": 1, "lost": 0}
+        yield packet | {key: value for key, value in known.items() if value}
+
+
 def _map() -> dict[str, Any]:
     places = {name: [x, y] for name, x, y in CITIES}
     links = []
@@ -215,7 +223,7 @@ def _run(
         decisions=frame(DECISIONS, sorted(decisions, key=lambda d: d["t_ns"])),
         detections=frame(DETECTIONS, detections),
         failovers=frame(FAILOVERS, exposures),
-        series=frame(SERIES, _series()),
+        series=frame(SERIES, [*_series(), *_carried(exposures)]),
         health=frame(HEALTH, health),
         faults=frame(FAULTS, FAULT_ROWS),
         topology=topology,

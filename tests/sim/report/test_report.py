@@ -112,10 +112,10 @@ def test_a_run_in_which_nothing_happened_says_so() -> None:
 
 
 def test_faults_that_harmed_nobody_are_told_apart_from_no_faults() -> None:
-    """If no traffic was exposed the page says so instead of claiming a fast failover."""
+    """If no path was broken the page says so instead of claiming a fast failover."""
     text = shown(make_run(failovers=[]))
-    assert "would have harmed none of the traffic" in text
-    assert "no traffic was exposed" in text
+    assert "No fault broke a path that traffic was on." in text
+    assert "no path was broken" in text
 
 
 def test_an_interrupted_run_is_marked_at_the_top() -> None:
@@ -142,8 +142,21 @@ def test_the_verdict_of_the_run_is_the_one_that_is_stamped(verdict: str, stamped
 def test_traffic_without_any_other_path_is_mentioned() -> None:
     """A good headline does not hide traffic that could not be saved by anything."""
     text = shown(make_run(summary={"counts": {"sites": 3, "unavoidable": 1200}}))
-    assert "1,200 more had no other path to take and are not counted." in text
+    assert "1,200 more had no other path to take; they are not counted here." in text
     assert "no other path to take" not in shown(make_run())
+
+
+def test_pairs_that_sent_nothing_are_told_apart() -> None:
+    """What took long and carried nothing is neither the headline nor silently left out."""
+    slow = {"destination": "nowhere", "class": "voice", "switch_ns": 90 * SECOND}
+    quick = {"destination": "oslo", "class": "voice", "switch_ns": 300 * MS}
+    run = make_run(failovers=[slow, quick], summary={"counts": {"unavoidable": 3}})
+    text = shown(run)
+    assert "Traffic came back in 300 ms at the worst." in text
+    assert "with 1 exposure to them." in text
+    assert "3 more had no other path to take and 1 more carried no traffic; they are not" in text
+    assert "1 more without traffic are in failovers.parquet." in text
+    assert "Traffic came back in 90 s at the worst." in shown(replace(run, series=run.series[:0]))
 
 
 def test_checkers_are_told_with_their_bound() -> None:
@@ -287,6 +300,14 @@ def test_the_page_over_all_seeds_ranks_the_seeds() -> None:
     ]  # fmt: skip
     assert "Traffic came back in 900 ms at the worst." in page.text
     assert "patronus run 'a b.yml' --seed 1 --repeat 2" in page.text
+
+
+def test_over_all_seeds_traffic_counts() -> None:
+    """The page over all seeds speaks of traffic too, and counts the other exposures."""
+    idle = make_run(2, failovers=[{"destination": "nowhere", "switch_ns": 900 * MS}])
+    page = Page(render_runs([make_run(1), idle], (), {"seeds": [1, 2]}))
+    assert "4 exposures in all. 1 more carried no traffic; they are not counted" in page.text
+    assert "900 ms" not in page.text
 
 
 def test_a_page_needs_a_run() -> None:
