@@ -182,17 +182,29 @@ class DelayShift:
 def _step(state: I64, rtt_ns: I64, jitter_ns: I64, gain: int | I64) -> tuple[I64, I64, I64]:
     """Return usual, width and score after one sample a row, nothing frozen."""
     usual_ns, width_ns, score = state[_USUAL], state[_WIDTH], state[_SCORE]
+    # In place wherever it can be: a block and what is made of it stay in the nearest caches.
     most = width_ns << _CLIP
     beyond = rtt_ns - usual_ns
-    x = np.clip(beyond, -most, most)
-    score = np.maximum(score + x - width_ns, 0)
-    beyond += most
-    usual_ns = usual_ns + (x >> gain) + (np.minimum(beyond, 0) >> _FAST)
-    far = np.maximum(np.abs(x), jitter_ns)
+    x = np.minimum(beyond, most)
+    beyond += most  # below zero where a round trip is further down than what counts
+    np.maximum(x, -most, out=x)
+    after = score + x
+    after -= width_ns
+    np.maximum(after, 0, out=after)
+    np.minimum(beyond, 0, out=beyond)
+    beyond >>= _FAST
+    beyond += usual_ns
+    beyond += x >> gain
+    far = np.abs(x, out=x)
+    np.maximum(far, jitter_ns, out=far)
+    np.maximum(far, WIDTH_NS_MIN, out=far)
     # No sample counts for more than four widths, however odd the peer's clock.
-    far = np.minimum(np.maximum(far, WIDTH_NS_MIN), most)
-    width_ns = np.minimum(width_ns + ((far - width_ns) >> gain), WIDTH_NS_MAX)
-    return usual_ns, width_ns, score
+    np.minimum(far, most, out=far)
+    far -= width_ns
+    far >>= gain
+    far += width_ns
+    np.minimum(far, WIDTH_NS_MAX, out=far)
+    return beyond, far, after
 
 
 def _gain(seen: I8) -> int | I64:

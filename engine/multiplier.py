@@ -49,7 +49,6 @@ def adapt(configured: I64, *, interval_ns: I64, loss_ppm: I64, burst_milli: I64)
         where it is above the ceiling already.
     """
     micro, again = _single(interval_ns, loss_ppm, burst_milli, MONTH_NS)
-    micro, again = _single(interval_ns, loss_ppm, burst_milli, MONTH_NS)
     needed = np.ones(len(micro), dtype=np.int64)
     for _ in range(2, MULTIPLIER_CEILING + 1):
         above = micro > _ONE_MICRO

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.fingerprint import U64
 from patronus.engine.overlay import I64
 from patronus.engine.units import SECOND, US
@@ -123,7 +124,7 @@ def _slice(epoch: Bad, start_ns: int, end_ns: int) -> Bad:
     # What overlaps [start, end): the beginnings are sorted, and no period outlasts the longest.
     longest = int((epoch.until_ns - epoch.from_ns).max(initial=0))
     low, high = np.searchsorted(epoch.from_ns, [start_ns - longest, end_ns])
-    keep = low + np.flatnonzero(epoch.until_ns[low:high] > start_ns)
+    keep = low + hits(epoch.until_ns[low:high] > start_ns)
     return Bad(*(column[keep] for column in epoch))
 
 

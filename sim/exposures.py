@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from patronus.engine.arrays import distinct
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
@@ -122,7 +122,7 @@ class Ledger:
     def waiting(self) -> I64:
         """Exposures not yet switched or not yet failed over, in order of their entries."""
         if self._waiting is None:
-            open_ones = np.flatnonzero((self.switch_ns == NEVER) | (self.failover_ns == NEVER))
+            open_ones = hits((self.switch_ns == NEVER) | (self.failover_ns == NEVER))
             self._waiting = open_ones[np.argsort(self.entry[open_ones], kind="stable")]
         return self._waiting
 
@@ -179,7 +179,7 @@ class Ledger:
 
     def _mark(self, found: Candidates, good: Bools, column: I64, *, moved: bool) -> None:
         """Write the time of each exposure's first good candidate, where none is written yet."""
-        at = np.flatnonzero(good & (column[found.exposure] == NEVER))
+        at = hits(good & (column[found.exposure] == NEVER))
         # Of several candidates the last one written stays, hence backwards.
         first: I64 = np.empty(len(self), dtype=np.int64)
         first[found.exposure[at[::-1]]] = at[::-1]

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
@@ -71,6 +72,8 @@ class Flight:
     """... and how many were sent and lost there so far, shape (positions, 2)."""
     first_ns: int
     """Before this nothing of it arrives anywhere."""
+    last_heard_ns: int
+    """After this nothing of it arrives at the peer."""
     last_ns: int
     """After this nothing of it is under way."""
     mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -112,7 +115,7 @@ def merge(
     merged, taken = samples(used[0][0], part, part), used[0][1]
     again: list[tuple[Flight, I64]] = []
     for flight, now in used[1:]:
-        both = np.flatnonzero(now & taken)
+        both = hits(now & taken)
         if len(both):
             again.append((flight, both + part.start))
         merged = merged.over(samples(flight, part, part), taken)

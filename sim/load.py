@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import PPM
@@ -32,13 +33,15 @@ class Load:
 
     def changed(self, used: I32, now_ns: int) -> bool:
         """Take note of the paths in use; tell whether anything about the load is new."""
-        rows = self._legs(used)
-        capacity = capacities(self._wire.underlay.links, self._wire.effects, now_ns)
-        new = not np.array_equal(rows, self._rows) or not np.array_equal(capacity, self._capacity)
-        new |= bool(len(self._wire.effects.changing(now_ns - WINDOW_NS - 1, now_ns + 1)))
-        new |= self._wire.rerouted
-        self._rows, self._capacity = rows, capacity
-        return new and len(self.entries) > 0
+        if not len(self.entries):
+            return False
+        rows, effects = self._legs(used), self._wire.effects
+        new = self._wire.rerouted or not np.array_equal(rows, self._rows)
+        if not len(self._capacity) or len(effects.changing(now_ns - WINDOW_NS - 1, now_ns + 1)):
+            self._capacity = capacities(self._wire.underlay.links, effects, now_ns)
+            new = True
+        self._rows = rows
+        return new
 
     def _legs(self, used: I32) -> I32:
         """Return the tunnels of each flow: the first, and the second where it transits."""
@@ -72,7 +75,7 @@ class Load:
         pps = self.demands.rate_bps // (_BITS * np.maximum(size, 1))
         rate = np.zeros((2, self._wire.overlay.rows), dtype=np.int64)
         for leg in self._rows.T:
-            there = np.flatnonzero(leg != NO_ROW)
+            there = hits(leg != NO_ROW)
             rows = leg[there].astype(np.int64)
             mtu = self._wire.passage(rows, np.full(len(rows), now_ns, dtype=np.int64)).mtu
             np.add.at(rate[0], rows, pps[there])

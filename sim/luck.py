@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from patronus.engine.arrays import hits
 from patronus.engine.fingerprint import GOLDEN, U64, combine, mix, name_key
 from patronus.engine.overlay import I64
 from patronus.engine.units import PPM
@@ -204,9 +205,9 @@ def binomial(word: U64, n: I64, p_ppm: I64) -> I64:
 def _draw(word: U64, n: I64, p_ppm: I64) -> I64:
     count = np.zeros(len(n), dtype=np.int64)
     wide = n * p_ppm > _MEAN_LIMIT
-    few = np.flatnonzero(~wide & (p_ppm > 0))
+    few = hits(~wide & (p_ppm > 0))
     count[few] = _search(word[few], n[few], p_ppm[few])
-    many = np.flatnonzero(wide)
+    many = hits(wide)
     if len(many):
         half, p = n[many] // 2, p_ppm[many]
         count[many] = _draw(mix(word[many] + GOLDEN), half, p)
@@ -223,7 +224,7 @@ def _search(word: U64, n: I64, p_ppm: I64) -> I64:
     term = _power(q, size)
     total, row = term.copy(), np.arange(len(n))
     for k in range(4096):
-        going = np.flatnonzero((target >= total) & (size > np.uint64(k)) & (term > 0))
+        going = hits((target >= total) & (size > np.uint64(k)) & (term > 0))
         if not len(going):
             break
         target, total, term, row = target[going], total[going], term[going], row[going]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from patronus.dataplane.protocol import KernelMoves
-from patronus.engine.arrays import distinct
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.fingerprint import U64, name_key
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.overlay import I32, I64
@@ -227,7 +227,7 @@ class Measurement:
     def _open(self, number: int, t0_ns: int, exposed: Exposed) -> None:
         """Open exposures; those that lose packets by chance get a comb of their own."""
         numbers = self.ledger.open(number, t0_ns, exposed)
-        chancy = np.flatnonzero(~exposed.lost)
+        chancy = hits(~exposed.lost)
         keys = self._keys_of(exposed.entry[chancy])
         chancy = chancy[np.sort(np.argsort(keys, kind="stable")[:_COMBED])]
         streams = self.tally.add(exposed.entry[chancy] % self._world.engine.space.classes)
@@ -257,12 +257,13 @@ class Measurement:
         self.tally.finish()
 
     def _send(self, start_ns: int, until_ns: int, pointers: Pointers) -> None:
-        active = self._active
-        entries, streams = self.ledger.entry[active], self._stream[active]
-        everything = np.concatenate([self._flows, entries])
+        active, everything, keys = self._active, self._flows, self._flow_keys
+        if len(active):
+            entries = self.ledger.entry[active]
+            everything = np.concatenate([everything, entries])
+            keys = np.concatenate([keys, self._keys_of(entries)])
         if not len(everything):
             return
-        keys = np.concatenate([self._flow_keys, self._keys_of(entries)])
         teeth = self.comb.send(
             everything,
             keys,
@@ -275,7 +276,7 @@ class Measurement:
         # An exposure counts from its own beginning.
         flows = len(self._flows)
         teeth.inside[flows:] &= teeth.sent_ns[flows:] >= self.ledger.t0_ns[active][:, None]
-        self.tally.count(np.concatenate([self._flow_streams, streams]), teeth)
+        self.tally.count(np.concatenate([self._flow_streams, self._stream[active]]), teeth)
         if until_ns % WINDOW_NS == 0:
             self._active = active[self.ledger.settled_ns(active) > until_ns - SETTLE_NS]
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from patronus.dataplane.memory import MemoryDataplane
 from patronus.engine import silence
+from patronus.engine.arrays import hits
 from patronus.engine.fingerprint import U64
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy
@@ -71,8 +72,9 @@ class Prober:
         self.lost = 0
         self._heard_count: I64 = np.zeros(rows, dtype=np.int64)
         self._data: I64 = np.zeros((rows, 2), dtype=np.int64)
-        self._last_heard_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
-        self._last_back_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
+        # Just after the last arrival at the peer, and of a reflection.
+        self._from_heard_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
+        self._from_back_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
         self._last_sent_ns: I64 = np.full(rows, NEVER, dtype=np.int64)
         self._data_words = object_keys(seed, "data", overlay.key)
         phase = words(object_keys(seed, "phase", overlay.key), 0)
@@ -135,7 +137,7 @@ class Prober:
                 rows: slice | I64 = slice(0, len(group.rows)) if group.whole else group.rows
                 phase = group.phase_ns
             else:
-                due = np.flatnonzero((group.phase_ns >= low) & (group.phase_ns < high))
+                due = hits((group.phase_ns >= low) & (group.phase_ns < high))
                 rows, phase = group.rows[due], group.phase_ns[due]
             if len(phase):
                 self._launch(rows, ordinal * group.interval_ns + phase, ordinal)
@@ -145,21 +147,21 @@ class Prober:
         there, back = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         heard = np.empty(count, dtype=np.int64)
 
-        def fly(at: slice) -> tuple[int, int]:
+        def fly(at: slice) -> tuple[int, int, int]:
             part = _part_of(rows, at)
             word = self._wire.word(part, ordinal)
             self._wire.outward(part, sent_ns[at], word, there[at])
-            _in_order(part, there[at], self._last_heard_ns)
+            _in_order(part, there[at], self._from_heard_ns)
             self._wire.homeward(part, there[at], word, back[at])
-            _in_order(part, back[at], self._last_back_ns)
+            _in_order(part, back[at], self._from_back_ns)
             self._heard_count[part] += there[at] != NEVER
             heard[at] = self._heard_count[part]
-            last = max(_last(there[at]), _last(back[at]))
-            return int(np.count_nonzero(back[at] == NEVER)), last
+            lost = int(np.count_nonzero(back[at] == NEVER))
+            return lost, _last(there[at]), _last(back[at])
 
         flown = self._by_blocks(count, fly)
         self.sent += count
-        self.lost += sum(lost for lost, _ in flown)
+        self.lost += sum(lost for lost, _, _ in flown)
         data_at, data = self._count_data(rows, sent_ns, ordinal)
         flight = Flight(
             rows=rows,
@@ -171,7 +173,8 @@ class Prober:
             data_at=data_at,
             data=data,
             first_ns=int(there.min()),
-            last_ns=max(last for _, last in flown),
+            last_heard_ns=max(last for _, last, _ in flown),
+            last_ns=max(max(heard, back) for _, heard, back in flown),
         )
         self._flights.append(flight)
         self._set_mute(flight)
@@ -185,7 +188,7 @@ class Prober:
         if isinstance(rows, slice):
             row = at = self._busy
         else:
-            at = np.flatnonzero(self._counting[rows])
+            at = hits(self._counting[rows])
             row = rows[at]
         if not len(row):
             return at, np.zeros((0, 2), dtype=np.int64)
@@ -210,13 +213,13 @@ class Prober:
         # A row that traffic has left still owes the report of its last packets: if it was
         # left because it went dark, that comes with the first reflection afterwards.
         self._counting = (rate_pps > 0) | (self._data != self.reflections.reported).any(axis=1)
-        self._busy = np.flatnonzero(self._counting).astype(np.int64)
+        self._busy = hits(self._counting).astype(np.int64)
 
     def _set_mute(self, flight: Flight) -> None:
         """Find the probes that leave with a clear H bit: their senders hear nothing."""
         rows, sent = flight.rows, flight.sent_ns
         deaf = sent - self._dataplane.heard_ns[rows] > self._dataplane.detect_ns[rows]
-        at = np.flatnonzero(deaf)
+        at = hits(deaf)
         if not len(at):
             return
         row = at + rows.start if isinstance(rows, slice) else rows[at]
@@ -248,7 +251,7 @@ class Prober:
         odd, strewn = self._odd(start_ns, end_ns), self._strewn(end_ns)
 
         def stamp(part: slice) -> list[Edges]:
-            newest = self._newest(part, end_ns)
+            newest = self._newest(part, start_ns, end_ns)
             if strewn is not None:
                 np.maximum(newest, strewn[part], out=newest)
             return self._stamp_block(part, newest, odd[part], start_ns, end_ns)
@@ -266,7 +269,7 @@ class Prober:
         strange |= self.silent[part] & (gap > 0)
         strange |= odd
         if strange.any():
-            at = np.flatnonzero(strange)
+            at = hits(strange)
             newest[at] = LONG_AGO
             edges += self._exactly(at + part.start, start_ns, end_ns)
         edges.append(
@@ -283,13 +286,17 @@ class Prober:
         )  # fmt: skip
         return edges
 
-    def _newest(self, part: slice, end_ns: int) -> I64:
+    def _newest(self, part: slice, start_ns: int, end_ns: int) -> I64:
         """Return a block's newest proofs before the end, from flights of all rows."""
         newest = np.full(part.stop - part.start, LONG_AGO, dtype=np.int64)
         reverse = self._overlay.reverse[part]
         for flight in self._landing(end_ns):
             if isinstance(flight.rows, slice):
-                for times in (flight.back_at_ns[part], flight.heard_at_ns[reverse]):
+                ways = [flight.back_at_ns[part]]
+                # What arrived before this slot has been seen in an earlier one.
+                if flight.last_heard_ns >= start_ns:
+                    ways.append(flight.heard_at_ns[reverse])
+                for times in ways:
                     np.maximum(newest, np.where(times < end_ns, times, LONG_AGO), out=newest)
         return newest
 
@@ -320,7 +327,7 @@ class Prober:
         row, at_ns, proof = self._arrivals(rows, start_ns, end_ns)
         order = np.lexsort((at_ns, row))
         row, at_ns, proof = row[order], at_ns[order], proof[order]
-        first = np.flatnonzero(np.diff(row, prepend=-1))
+        first = hits(np.diff(row, prepend=-1))
         place = np.arange(len(row)) - np.repeat(first, np.diff(first, append=len(row)))
         plane, edges = self._dataplane, []
         for turn in range(int(place.max(initial=-1)) + 1):
@@ -364,7 +371,7 @@ def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
     by_row = interval[overlay.transport]
     groups = []
     for value in np.unique(by_row).tolist():
-        rows = np.flatnonzero(by_row == value)
+        rows = hits(by_row == value)
         ns = (phase[rows] % np.uint64(value)).astype(np.int64)
         groups.append(_Group(rows, value, ns, len(rows) == overlay.rows))
     return groups
@@ -383,15 +390,19 @@ def _rows_at(rows: slice | I64, at: I64) -> I64:
 
 def _last(times: I64) -> int:
     """Return the last of some times that are not ``NEVER``."""
-    return int(np.max(times, where=times != NEVER, initial=LONG_AGO))
+    # One more than NEVER wraps around to the least of all numbers.
+    return max(int((times + 1).max()) - 1, LONG_AGO)
 
 
-def _in_order(rows: slice | I64, times: I64, last: I64) -> None:
-    """Let no probe overtake the one before it in its direction."""
-    lost = times == NEVER
-    np.maximum(times, last[rows] + 1, out=times)
-    last[rows] = np.where(lost, last[rows], times)
-    times[lost] = NEVER
+def _in_order(rows: slice | I64, times: I64, from_ns: I64) -> None:
+    """Let no probe overtake the one before it in its direction; lost ones overtake nobody."""
+    allowed = from_ns[rows]
+    np.maximum(times, allowed, out=times)
+    after = times + 1  # of lost ones the least number, see _last
+    if isinstance(rows, slice):
+        np.maximum(allowed, after, out=allowed)
+    else:
+        from_ns[rows] = np.maximum(allowed, after)
 
 
 def _raise_to(newest: I64, rows: I64, times: I64, end_ns: int) -> None:
@@ -401,6 +412,9 @@ def _raise_to(newest: I64, rows: I64, times: I64, end_ns: int) -> None:
 
 def _in_time(parts: list[Edges]) -> Edges:
     """Return edges of several sources in order of (time, row, expire before confirm)."""
+    parts = [p for p in parts if len(p.row)]
+    if not parts:
+        return silence.NO_EDGES
     at_ns = np.concatenate([p.at_ns for p in parts])
     row = np.concatenate([p.row for p in parts])
     kind = np.concatenate([p.kind for p in parts])

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.mos import CODEC_INDEX, mos_milli
 from patronus.engine.overlay import I64
 from patronus.engine.policy import SlaClass, TrafficClass
@@ -139,7 +140,7 @@ class Tally:
         mos = np.full(len(number), -1, dtype=np.int64)
         in_sla = np.full(len(number), -1, dtype=np.int64)
         for index, traffic_class in enumerate(self._classes):
-            at = np.flatnonzero((number == index) & (loss >= 0))
+            at = hits((number == index) & (loss >= 0))
             if not len(at):
                 continue
             sla = traffic_class.sla

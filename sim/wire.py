@@ -149,7 +149,7 @@ class Wire:
             np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=neutral)
             for m in (before, after)
         ]
-        changed = np.flatnonzero((both[0] != both[1]).any(axis=1)) + self._first_segment[provider]
+        changed = hits((both[0] != both[1]).any(axis=1)) + self._first_segment[provider]
         rows = np.sort(self._rows_by_segment.of(changed))
         self._refold(rows)
         self.rerouted = True
@@ -175,12 +175,12 @@ class Wire:
 
     def rows_of(self, links: I64) -> I64:
         """Return the rows that cross any of some directed links now, sorted."""
-        crossing = np.isin(self.route, links).any(axis=1)
+        crossing = np.logical_or.reduce(np.isin(self.route, links), axis=1)
         found = np.concatenate(
             [
                 self._rows_by_up.of(links),
                 self._rows_by_down.of(links),
-                self._rows_by_segment.of(np.flatnonzero(crossing)),
+                self._rows_by_segment.of(hits(crossing)),
             ]
         )
         return distinct(found)
@@ -197,7 +197,9 @@ class Wire:
         self.rerouted = False
         self.horizon_ns = horizon = end_ns + self._longest_ns() + 1
         self._find_bursts(start_ns, horizon)
-        changing = np.union1d(self.effects.changing(start_ns, horizon), self._burst_links)
+        changing = self.effects.changing(start_ns, horizon)
+        if len(self._burst_links):
+            changing = distinct(np.concatenate([changing, self._burst_links]))
         one_way = [self._muted(start_ns, horizon)]
         if len(changing):
             one_way.append(self.rows_of(changing))
@@ -228,7 +230,7 @@ class Wire:
 
     def _find_bursts(self, start_ns: int, end_ns: int) -> None:
         self._bad = self._bursts.bad(start_ns, end_ns)
-        self._burst_links = np.unique(self._bad.link)
+        self._burst_links = distinct(self._bad.link)
         # The last place is that of -1, no route: black. The padding before it does nothing.
         self._special[:-1] = False
         self._special[self.effects.touched(start_ns, end_ns)] = True
@@ -259,7 +261,7 @@ class Wire:
 
     def congest(self, delay_ns: I64, loss_ppm: I64) -> None:
         """Set what congestion adds on each directed link, from the next window on."""
-        changed = np.flatnonzero(
+        changed = hits(
             (delay_ns != self.congestion_delay_ns) | (loss_ppm != self.congestion_loss_ppm)
         )
         if len(changed):

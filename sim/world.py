@@ -17,6 +17,7 @@ import numpy as np
 import simpy
 
 from patronus.dataplane.memory import MemoryDataplane
+from patronus.engine.arrays import hits
 from patronus.engine.engine import Engine, Received
 from patronus.engine.fingerprint import U64, name_key
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
@@ -181,9 +182,11 @@ class World:
             self.agenda.at(until, Phase.SLOT, 0, lambda: self._slot(end_ns, progress))
 
     def _plan_edges(self, edges: Edges) -> None:
+        if not len(edges.row):
+            return
         if len(edges.row) > _BULK:
             edges = self._bring_up(edges)
-        cuts = np.flatnonzero(np.diff(edges.at_ns)) + 1
+        cuts = hits(np.diff(edges.at_ns)) + 1
         rows, kinds = np.split(edges.row, cuts), np.split(edges.kind, cuts)
         times = edges.at_ns[np.concatenate([[0], cuts])].tolist() if len(edges.row) else []
         for at_ns, row, kind in zip(times, rows, kinds, strict=False):
@@ -238,7 +241,7 @@ class World:
         order = np.lexsort((rows, at_ns))
         again = (np.diff(at_ns[order]) == 0) & (np.diff(rows[order]) == 0)
         order = order[~np.append(again, False)]  # of two alarms of a row the later knows more
-        cuts = np.flatnonzero(np.diff(at_ns[order])) + 1
+        cuts = hits(np.diff(at_ns[order])) + 1
         for part in np.split(order, cuts):
             known = Figures(*figures[:, part])
             self.agenda.at(
@@ -343,7 +346,7 @@ class World:
         if self.load.changed(self.dataplane.used, now):
             self.checkers.fluid(self.demands.rate_bps, self.load.spread(self.prober, now))
         period = self.scenario.policy.evaluation_ns
-        due = np.flatnonzero((self._turn == now % period) & self.agents.running)
+        due = hits((self._turn == now % period) & self.agents.running)
         if len(due):
             self.engine.evaluate(due.tolist(), now)
             self.carry_out()

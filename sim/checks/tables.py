@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from patronus.engine.arrays import distinct
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.narrative import path_name
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
@@ -99,12 +99,12 @@ class Tables:
     def audit(self, now_ns: int) -> None:
         """Compare all tables, in case one changed that nobody told of."""
         used = self._world.dataplane.used
-        entries = np.flatnonzero(used != self._ways.first)
+        entries = hits(used != self._ways.first)
         if len(entries):
             self.take([(np.full(len(entries), now_ns, dtype=np.int64), entries, used[entries])])
 
     def _flapped(self, at_ns: I64, entries: I64, before: I32, rows: I32) -> None:
-        flaps = np.flatnonzero(self._flaps.see(at_ns, entries, before, rows))
+        flaps = hits(self._flaps.see(at_ns, entries, before, rows))
         self._found.add("flaps", len(flaps))
         for i in flaps[: self._found.room("flaps")].tolist():
             path, left = (
@@ -154,7 +154,7 @@ class Tables:
         self._standing = now
         if any(not np.array_equal(a, b) for a, b in zip(now[:3], before[:3], strict=True)):
             sites = before.running != now.running
-            own = np.flatnonzero(np.repeat(sites, self._space.per_site))
+            own = hits(np.repeat(sites, self._space.per_site))
             self._new += [own, self._towards(~now.lan_up | ~before.lan_up)]
             self._again.append(self._watched())
 
@@ -164,7 +164,7 @@ class Tables:
     def _towards(self, sites: Bools) -> I64:
         """Return the entries of all sites whose destination has any of some sites for a home."""
         homes = sites[self._world.overlay.home].any(axis=1)
-        own = np.flatnonzero(np.repeat(homes, self._space.classes))
+        own = hits(np.repeat(homes, self._space.classes))
         first = np.arange(self._space.sites, dtype=np.int64) * self._space.per_site
         return (first[:, None] + own[None, :]).ravel()
 
@@ -177,7 +177,7 @@ class Tables:
         away = ~self._is_home(entries)
         dead = away & self._delivers_nothing(entries, first, second)
         ill = away & rules.limited[variant, number] & self._standing.running[site]
-        at = np.flatnonzero(ill)
+        at = hits(ill)
         figures = self.truth.figures(first[at], second[at])
         ill[at] = rules.violates(figures, variant[at], number[at])
         return dead, ill

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from patronus.engine.arrays import distinct
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO, MS, PPM
@@ -80,7 +80,7 @@ class Truth:
             links = self._link_state(now_ns)
             changed = np.ones(0, dtype=np.bool_) if first else _different(self._links, links)
             if first or changed.any():
-                parts.append(self._wire.rows_of(np.flatnonzero(changed)))
+                parts.append(self._wire.rows_of(hits(changed)))
                 self._links = links if first else _taken(changed, links, self._links)
         self._at_ns, self._rerouted = now_ns, []
         rows = np.arange(self.nowhere) if first else distinct(np.concatenate(parts))
@@ -138,7 +138,7 @@ class Truth:
         left = np.full(len(rows), PPM, dtype=np.int64)
         for link in matrix.T:
             left = left * survive[link] // PPM
-        at = np.flatnonzero(np.isin(rows, storming)) if len(storming) else storming
+        at = hits(np.isin(rows, storming)) if len(storming) else storming
         now = np.full(len(at), now_ns, dtype=np.int64)
         left[at[self._wire.passage(rows[at], now).loss_ppm >= PPM]] = 0
         self.loss_ppm[rows] = PPM - left

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from patronus.engine.arrays import distinct
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import LONG_AGO, NEVER, PPM
 from patronus.sim.bursts import EPOCH_NS, Bursts
@@ -176,7 +176,7 @@ class LinkEffects:
 
     def _list_changes(self) -> None:
         slot, step = np.divmod(self._codes, len(self._times))
-        real = np.flatnonzero(step > 0)
+        real = hits(step > 0)
         order = real[np.argsort(self._times[step[real]], kind="stable")]
         self._change_ns = self._times[step[order]]
         self._change_link = self._known[slot[order]]
@@ -185,7 +185,7 @@ class LinkEffects:
         """Return the span of each link at each instant (0: neutral); -1 is no link."""
         slot = self._slot[links]
         span = np.zeros(len(slot), dtype=np.int64)
-        hit = np.flatnonzero(slot >= 0)
+        hit = hits(slot >= 0)
         if len(hit):
             at = t_ns[hit] if isinstance(t_ns, np.ndarray) else t_ns
             step = np.searchsorted(self._times, at, side="right") - 1

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.selection import Bools
 from patronus.sim.faults.kinds import KINDS
@@ -86,7 +87,7 @@ class Company:
         if not sent_ns.size:
             return total
         low, high = int(sent_ns.min()), int(sent_ns.max())
-        for at in np.flatnonzero((self._from <= high) & (self._until > low)).tolist():
+        for at in hits((self._from <= high) & (self._until > low)).tolist():
             if self._met[at].fault.kind not in kinds:
                 continue
             hit = self.hits(self._met[at], ways)
@@ -114,7 +115,7 @@ class Company:
         """Return how many faults of some kinds each way can meet within a time."""
         total = np.zeros(len(ways.rows), dtype=np.int64)
         seen: set[str] = set()
-        for at in np.flatnonzero((self._from < until_ns) & (self._until > from_ns)).tolist():
+        for at in hits((self._from < until_ns) & (self._until > from_ns)).tolist():
             occurrence = self._met[at]
             if occurrence.fault.kind in kinds and occurrence.fault.name not in seen:
                 seen.add(occurrence.fault.name)
@@ -137,8 +138,8 @@ class Company:
     def _mute(self, rows: I64, sent_ns: I64, low: int, high: int) -> I64:
         total = np.zeros(sent_ns.shape, dtype=np.int64)
         mute = self._mutes
-        for at in np.flatnonzero((mute.from_ns <= high) & (mute.until_ns > low)).tolist():
-            hit = np.flatnonzero(rows == mute.row[at])
+        for at in hits((mute.from_ns <= high) & (mute.until_ns > low)).tolist():
+            hit = hits(rows == mute.row[at])
             now = (sent_ns[hit] >= mute.from_ns[at]) & (sent_ns[hit] < mute.until_ns[at])
             total[hit] += now
         return total

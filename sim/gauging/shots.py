@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.fingerprint import U64
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.selection import Bools
@@ -106,7 +107,7 @@ def _through(occurrence: Occurrence, wire: Wire) -> I64:
     if occurrence.rows:
         rows = np.array(occurrence.rows, dtype=np.int64)
         return np.concatenate([rows, overlay.reverse[rows].astype(np.int64)])
-    return np.flatnonzero(np.isin(overlay.dst, occurrence.sites))
+    return hits(np.isin(overlay.dst, occurrence.sites))
 
 
 def fire(field: Field, wire: Wire, start_ns: int, until_ns: int) -> Shots:

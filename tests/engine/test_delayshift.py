@@ -121,11 +121,12 @@ def fails(module: ModuleType, life: Life) -> bool:
         ("np.where(clear, 0, np.maximum(mirror, 0))", "np.where(clear, 0, mirror)"),
         ("(width_ns >> 1) - np.clip", "width_ns - np.clip"),
         ("age >= ADOPT_INTERVALS", "age > ADOPT_INTERVALS"),
-        ("+ (np.minimum(beyond, 0) >> _FAST)", ""),
-        ("np.maximum(np.abs(x), jitter_ns)", "np.abs(x)"),
-        ("far = np.minimum(np.maximum(far, WIDTH_NS_MIN), most)", "pass"),
+        ("np.minimum(beyond, 0, out=beyond)", "beyond[:] = 0"),
+        ("np.maximum(far, jitter_ns, out=far)", "pass"),
+        ("np.maximum(far, WIDTH_NS_MIN, out=far)", "pass"),
+        ("np.minimum(far, most, out=far)", "pass"),
         ("np.where(seen < YOUNG, _FAST, _SLOW)", "_SLOW"),
-        ("np.maximum(score + x - width_ns, 0)", "score + x - width_ns"),
+        ("np.maximum(after, 0, out=after)", "pass"),
     ],
 )
 def test_the_property_catches_mutants(old: str, new: str) -> None:
