@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from patronus.engine.announcement import Announcement
-from patronus.engine.arrays import Rows, distinct
+from patronus.engine.arrays import Rows, blocks, distinct
 from patronus.engine.fingerprint import U64
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.journal import Reason
@@ -35,6 +35,7 @@ from patronus.engine.output import Output
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.parts import assemble
 from patronus.engine.policy import Policy
+from patronus.engine.ranking import NONE_JUDGED, Judged
 from patronus.engine.selection import Bools, Selector, select
 from patronus.engine.steering import merge
 from patronus.engine.verdict import Figures
@@ -229,8 +230,7 @@ class Engine:
         self._rise(self.tunnels.rise(rows, now_ns))
         unproven = self.steering.unproven(self.steering.stranded(own))
         self._rise(self.tunnels.admit(unproven, now_ns))
-        hold_ns = self.tunnels.damper.hold_ns(rows, now_ns)
-        judged = self.ranking.evaluate(rows, self.figures(rows, now_ns), hold_ns)
+        judged = self._judge(rows, now_ns)
         self.tunnels.damper.flap(rows[judged.fell], now_ns, still_up=True)
         # What is not up is no candidate; when it comes up, it is looked at anyway.
         up = self.state[rows] == State.UP
@@ -243,10 +243,20 @@ class Engine:
         turn = self._attention.turn(own, now_ns)
         self._attention.ways(turn, self.steering.through(turn))
         if self.policy.features.adaptive_multiplier:
-            self._out.detect += self.tunnels.adapt(rows, self.meters.habit(rows))
+            wont = rows[self.meters.habitual(rows) | self.tunnels.adapted(rows)]
+            self._out.detect += self.tunnels.adapt(wont, self.meters.habit(wont))
         entries = self.space.of_pairs(self._attention.take(own))
         self._attention.pairs(self.moves.choose(entries, now_ns, None))
         self._out.announcements += self._heralds.speak(own.tolist(), now_ns)
+
+    def _judge(self, rows: I64, now_ns: int) -> Judged:
+        """Judge some rows, not too many at once: each array of scratch is used a dozen times."""
+        parts = [self._judge_block(rows[at], now_ns) for at in blocks(len(rows))]
+        return Judged(*map(np.concatenate, zip(*parts, strict=True))) if parts else NONE_JUDGED
+
+    def _judge_block(self, rows: I64, now_ns: int) -> Judged:
+        hold_ns = self.tunnels.damper.hold_ns(rows, now_ns)
+        return self.ranking.evaluate(rows, self.figures(rows, now_ns), hold_ns)
 
     # ------------------------------------------------------------ configuration and plans
 

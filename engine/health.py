@@ -37,6 +37,9 @@ UNKNOWN: Final = -1
 OUTAGE_PROBES: Final = 10
 """More probes lost in a row are an outage, which liveness reports, not a habit of the path."""
 
+_UNPROVEN: Final = 4
+"""So many bursts are not more than twice their root, so they prove nothing."""
+
 HABIT_PROBES: Final = 2**15
 """The habit is halved beyond so many probes: it reaches back about an hour at 10 Hz."""
 
@@ -286,6 +289,11 @@ class Health:
         # Twice the root, rounded once: else four lost packets would prove less than three.
         lost[some] = np.maximum(lost[some] - isqrt(4 * lost[some]), 0)
         return _share_ppm(lost, sent)
+
+    def habitual(self, rows: I64) -> Bools:
+        """Tell of which rows so many bursts were counted that they may prove a habit."""
+        proven: Bools = self._habit[1, rows] > _UNPROVEN
+        return proven
 
     def habit(self, rows: Rows) -> Habit:
         """Return how probes of some rows usually get lost."""

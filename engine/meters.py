@@ -6,7 +6,7 @@ import numpy as np
 
 from patronus.engine.arrays import Rows, bounds, distinct
 from patronus.engine.brownout import Brownout
-from patronus.engine.health import Habit, Health
+from patronus.engine.health import Bools, Habit, Health
 from patronus.engine.overlay import I64
 from patronus.engine.policy import Policy
 from patronus.engine.verdict import Figures
@@ -111,6 +111,10 @@ class Meters:
             jitter_ns=np.where(stale, -1, self.health.jitter_ns(rows)),
             loss_ppm=np.where(stale, -1, loss),
         )
+
+    def habitual(self, rows: I64) -> Bools:
+        """Tell of which rows the habit may be one that counts."""
+        return self.health.habitual(rows)
 
     def habit(self, rows: I64) -> Habit:
         """Return how probes of some rows usually get lost."""

@@ -46,6 +46,10 @@ class Judged(NamedTuple):
     """Some class's SLA is broken from now on."""
 
 
+NONE_JUDGED: Final = Judged(*np.zeros((3, 0), dtype=np.bool_))
+"""What an evaluation of no rows finds."""
+
+
 class Ranking:
     """Verdicts by (class, row) and metrics by row."""
 
@@ -110,8 +114,19 @@ class Ranking:
     def _judge(
         self, number: int, rows: I64, figures: Figures, runs_needed: I64
     ) -> tuple[Bools, Bools]:
-        before = self.verdict[number, rows]
         raw = self._raw(number, rows, figures)
+        changed, fell = np.zeros((2, len(rows)), dtype=np.bool_)
+        # Mostly every verdict is what it was, and none is on its way to a better one.
+        some = np.flatnonzero(
+            (raw != self.verdict[number, rows]) | (self._better_runs[number, rows] > 0)
+        )
+        if len(some):
+            changed[some], fell[some] = self._turn(number, rows[some], raw[some], runs_needed[some])
+        return changed, fell
+
+    def _turn(self, number: int, rows: I64, raw: I8, runs_needed: I64) -> tuple[Bools, Bools]:
+        """Take verdicts of the moment: worse ones at once, better ones when they have held."""
+        before = self.verdict[number, rows]
         worse = raw > before
         # Losing sight of a bad tunnel does not make it better.
         better = np.where(before == VIOLATING, raw == COMPLIANT, raw < before)

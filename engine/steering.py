@@ -85,9 +85,10 @@ class Steering:
     def _parts(self, entries: I64) -> Iterator[tuple[Policy, I64, Bools]]:
         """Cut entries into pairs of one policy, not too many at once, and the classes asked for."""
         pair, number = np.divmod(entries, self.space.classes)
-        pairs = distinct(pair)
+        new = np.diff(pair, prepend=-1) != 0
+        pairs = pair[new]
         asked = np.zeros((len(pairs), self.space.classes), dtype=np.bool_)
-        asked[np.searchsorted(pairs, pair), number] = True
+        asked[np.cumsum(new) - 1, number] = True
         if len(pairs) and self.overlay.rows:
             for policy, at in self._configured.split(pairs // self.space.destinations):
                 mine, wish = pairs[at], asked[at]

@@ -84,6 +84,12 @@ class Tunnels:
         self.damper.up(rows, now_ns)
         return rows
 
+    def adapted(self, rows: I64) -> Bools:
+        """Tell which rows' detect times are not the configured ones."""
+        configured = self._interval_ns[rows] * self._multiplier[rows]
+        adapted: Bools = self.detect_ns[rows] != configured
+        return adapted
+
     def adapt(self, rows: I64, habit: Habit) -> list[tuple[I64, I64]]:
         """Let detect times follow the loss that rows usually have; return (rows, new times)."""
         interval_ns = self._interval_ns[rows]
