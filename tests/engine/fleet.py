@@ -108,10 +108,10 @@ class Fleet:
         all_said = [(a.origin, a.counter) for part in parts for a in part.announcements]
         assert all_said == [(a.origin, a.counter) for a in out.announcements]
         assert [self._post[key] for key in all_said] == [encode(a) for a in out.announcements]
-        assert _entries([out]) == _entries(parts)
+        assert wishes_of([out]) == wishes_of(parts)
         assert sorted(out.unlatch) == sorted(row for part in parts for row in part.unlatch)
         assert sorted(out.detections) == sorted(d for part in parts for d in part.detections)
-        assert _detect([out]) == _detect(parts)
+        assert detect_of([out]) == detect_of(parts)
         return out
 
     def programmed(self, delta: ForwardingDelta) -> None:
@@ -249,7 +249,7 @@ class Fleet:
         return np.where(mine, since_ns, RUBBISH), np.where(mine, latched, True)
 
 
-def _entries(outs: list[Output]) -> dict[int, tuple[Any, ...]]:
+def wishes_of(outs: list[Output]) -> dict[int, tuple[Any, ...]]:
     """Return the last wish for each entry."""
     wishes: dict[int, tuple[Any, ...]] = {}
     for delta in (delta for out in outs for delta in out.deltas):
@@ -259,7 +259,7 @@ def _entries(outs: list[Output]) -> dict[int, tuple[Any, ...]]:
     return wishes
 
 
-def _detect(outs: list[Output]) -> dict[int, int]:
+def detect_of(outs: list[Output]) -> dict[int, int]:
     pairs = [pair for out in outs for pair in out.detect]
     return {
         row: wish
