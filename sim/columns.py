@@ -1,19 +1,20 @@
-"""Columns of text for frames: made by Arrow from few names and many numbers.
+"""Columns of text for frames: a few names and many numbers, put together by Arrow.
 
-A million exposures have a few hundred thousand different paths. Their names are put
-together column by column, not one by one in Python.
+A million exposures have a few thousand different paths. Their names are made once, and
+each exposure holds the number of its own: as text of their own they would take 300 MB.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patronus.engine.arrays import distinct
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.overlay import I64, Overlay
-from patronus.engine.selection import Bools
 
 _TEXT = pa.large_string()  # what pandas keeps, so nothing is copied
 
@@ -23,24 +24,50 @@ def texts(names: Sequence[str], index: I64) -> "pd.Series[str]":
     return _column(_taken(names, index))
 
 
+def labels(names: Sequence[str], index: I64) -> "pd.Categorical[Any]":
+    """Return the same as a column of categories; every name once."""
+    every = list(dict.fromkeys([*names, ""]))
+    place = np.array([every.index(name) for name in (*names, "")], dtype=np.int32)
+    return pd.Categorical.from_codes(place[index], dtype=pd.CategoricalDtype(every))
+
+
 def paths(overlay: Overlay, rows: I64, destinations: I64) -> "pd.Series[str]":
     """Return the names of paths as ``narrative.path_name`` has them, one a row."""
+    return _column(_named(overlay, _codes(overlay, rows, destinations)))
+
+
+def path_labels(overlay: Overlay, rows: I64, destinations: I64) -> "pd.Categorical[Any]":
+    """Return the same as a column of categories."""
+    codes = _codes(overlay, rows, destinations)
+    every = distinct(codes)
+    names = _column(_named(overlay, every))
+    return pd.Categorical.from_codes(every.searchsorted(codes), dtype=pd.CategoricalDtype(names))
+
+
+def _codes(overlay: Overlay, rows: I64, destinations: I64) -> I64:
+    """Return (transport, end of the first tunnel, destination beyond it) in one number."""
     there = rows != NO_ROW
     row = np.where(there, rows, 0)
     end = overlay.dst[row].astype(np.int64)
-    onward = there & ~overlay.is_home(end, destinations)
-    names = [destination.name for destination in overlay.destinations]
+    beyond = np.where(overlay.is_home(end, destinations), len(overlay.destinations), destinations)
+    code = overlay.transport[row].astype(np.int64) * len(overlay.sites) + end
+    return np.where(there, code * (len(overlay.destinations) + 1) + beyond, -1)
+
+
+def _named(overlay: Overlay, codes: I64) -> pa.Array:
+    names = [f">{destination.name}" for destination in overlay.destinations]
+    rest, beyond = np.divmod(codes, len(names) + 1)
+    transport, end = np.divmod(rest, len(overlay.sites))
+    nowhere = codes < 0
+    transport[nowhere] = end[nowhere] = beyond[nowhere] = -1
+    beyond[beyond == len(names)] = -1
     parts = [
-        _taken(overlay.transports, _only(overlay.transport[row].astype(np.int64), there)),
-        _taken([f">{site}" for site in overlay.sites], _only(end, there)),
-        _taken([f">{name}" for name in names], _only(destinations, onward)),
+        _taken(overlay.transports, transport),
+        _taken([f">{site}" for site in overlay.sites], end),
+        _taken(names, beyond),
         pa.scalar("", _TEXT),
     ]
-    return _column(pc.binary_join_element_wise(*parts))
-
-
-def _only(index: I64, where: Bools) -> I64:
-    return np.where(where, index, -1)
+    return pc.binary_join_element_wise(*parts)
 
 
 def _taken(names: Sequence[str], index: I64) -> pa.Array:

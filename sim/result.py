@@ -13,7 +13,7 @@ import pandas as pd
 from patronus.engine.liveness import State
 from patronus.engine.overlay import I64
 from patronus.engine.units import NEVER, SECOND
-from patronus.sim.columns import paths, texts
+from patronus.sim.columns import labels, path_labels, paths, texts
 from patronus.sim.faults.kinds import commanded, kind_of
 from patronus.sim.faults.outages import turns
 from patronus.sim.run import DECISIONS, DETECTIONS, FAILOVERS, FAULTS, HEALTH, SERIES, Run
@@ -100,16 +100,16 @@ def failovers(world: World, stop_ns: int) -> pd.DataFrame:
     classes = [c.name for c in world.scenario.policy.classes]
     return pd.DataFrame(
         {
-            "fault": texts([o.name for o in occurrences], ledger.occurrence),
-            "kind": texts([str(o.fault.kind) for o in occurrences], ledger.occurrence),
+            "fault": labels([o.name for o in occurrences], ledger.occurrence),
+            "kind": labels([str(o.fault.kind) for o in occurrences], ledger.occurrence),
             "t0_ns": ledger.t0_ns,
-            "site": texts(overlay.sites, site),
-            "destination": texts([d.name for d in overlay.destinations], destination),
-            "class": texts(classes, number),
-            "path_before": paths(overlay, ledger.row_before, destination),
-            "path_after": paths(overlay, ledger.row_after, destination),
+            "site": labels(overlay.sites, site),
+            "destination": labels([d.name for d in overlay.destinations], destination),
+            "class": labels(classes, number),
+            "path_before": path_labels(overlay, ledger.row_before, destination),
+            "path_after": path_labels(overlay, ledger.row_after, destination),
             "layer": layer,
-            "moved_by": texts(["", "kernel", "engine"], ledger.moved_by),
+            "moved_by": labels(["", "kernel", "engine"], ledger.moved_by),
             "detection_ns": detection,
             "switch_ns": ledger.switch_ns,
             "failover_ns": ledger.failover_ns,
@@ -120,7 +120,7 @@ def failovers(world: World, stop_ns: int) -> pd.DataFrame:
     )
 
 
-def _noticed(world: World) -> tuple[I64, "pd.Series[str]"]:
+def _noticed(world: World) -> tuple[I64, "pd.Categorical[Any]"]:
     """Return when each exposure's own tunnel was taken for bad (-1: never), and how."""
     found, ledger, begins = world.measurement, world.measurement.ledger, _turns(world)
     number = {o.name: place for place, o in enumerate(found.occurrences)}
@@ -141,7 +141,7 @@ def _noticed(world: World) -> tuple[I64, "pd.Series[str]"]:
     known = np.append(codes, -1)[place] == sought
     # In a storm a tunnel is noticed at its own turn, not at that of another one further on.
     place[~known | (t0[place] != ledger.t0_ns)] = len(codes)
-    return times[place], texts(layers, kinds[place])
+    return times[place], labels(layers, kinds[place])
 
 
 def _turns(world: World) -> dict[tuple[str, int], int]:
