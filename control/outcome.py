@@ -88,12 +88,16 @@ def _measured(text: str) -> str:
 
 
 def _durations(summary: Mapping[str, Any]) -> list[str]:
-    rows = [["", "n", *_PERCENTILES]]
+    rows, shown = [["", "n", *_PERCENTILES]], summary.get("carried", summary)
     for name in _DURATIONS:
-        figures = summary[f"{name}_ms"]
+        figures = shown[f"{name}_ms"]
         values = [_ms(figures, p) for p in _PERCENTILES]
         rows.append([name, f"{figures['n']:,}", *values])
-    return table(rows, right=range(1, len(rows[0])))
+    lines = table(rows, right=range(1, len(rows[0])))
+    idle = summary["counts"].get("exposures", 0) - shown.get("exposures", 0)
+    if "carried" in summary and idle > 0:
+        lines.append(f"({counted(idle, 'more exposure')} carried no traffic)")
+    return lines
 
 
 def _ms(figures: Mapping[str, Any], percentile: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from patronus.engine.units import MS, NEVER
+from patronus.sim.carried import carried
 from patronus.sim.statistics import nearest_rank
 
 PERCENTILES: Final = {"p50": 500_000, "p95": 950_000, "p99": 990_000, "max": 1_000_000}
@@ -30,15 +31,22 @@ def summarise(
 
     Returns:
         ``detection_ms`` … ``degraded_ms`` {n, p50, p95, p99, max, never},
+        ``carried`` {exposures, and the same} of those that traffic was on,
         ``classes`` {name: {offered, lost, duplicated, outage_ms}} and ``false_alarms``.
     """
-    figures: dict[str, Any] = {f"{d}_ms": spread_ms(failovers[f"{d}_ns"]) for d in DURATIONS}
+    figures = _durations(failovers)
+    on_traffic = carried(failovers, series)
+    figures["carried"] = {"exposures": len(on_traffic), **_durations(on_traffic)}
     figures["classes"] = {
         name: _traffic(name, failovers, series)
         for name in sorted({*series["class"].unique(), *failovers["class"].unique()})
     }
     figures["false_alarms"] = int((detections["fault"] == "").sum())
     return figures
+
+
+def _durations(failovers: pd.DataFrame) -> dict[str, Any]:
+    return {f"{d}_ms": spread_ms(failovers[f"{d}_ns"]) for d in DURATIONS}
 
 
 def spread_ms(durations_ns: "pd.Series[int]") -> dict[str, int | float | None]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from patronus.engine.units import SECOND
+from patronus.sim.carried import carried
 from patronus.sim.report.quantiles import Quantiles
 from patronus.sim.report.watched import Tunnel, Watched
 from patronus.sim.run import Run
@@ -21,8 +22,6 @@ LONGEST_NS = 60 * SECOND
 
 _TOLD = ("switch_ns", "outage_ns", "moved_by")
 """Of the exposures of each fault; a copy of a million with all their names is heavy."""
-
-_PAIR = ["site", "destination", "class"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +83,8 @@ class Facts:
 
     @cached_property
     def exposed(self) -> pd.DataFrame:
-        """The rows of ``run.failovers`` that traffic was on; all where no traffic is measured.
-
-        The report is about traffic. Exposures of pairs that sent nothing are found out by
-        few probes and harm nobody, so beside the others they would only mislead.
-        """
-        frame, series = self.run.failovers, self.run.series
-        if not len(series) or not len(frame):
-            return frame
-        sent = series.loc[series["offered"] > 0, _PAIR].drop_duplicates()
-        mine, theirs = np.zeros(len(frame), dtype=np.int64), np.zeros(len(sent), dtype=np.int64)
-        for name in _PAIR:
-            known = pd.Index(sent[name].unique())
-            mine = mine * (len(known) + 1) + _numbered(frame[name], known)
-            theirs = theirs * (len(known) + 1) + _numbered(sent[name], known)
-        carried = np.isin(mine, theirs)
-        return frame if carried.all() else frame[carried]
+        """The exposures that traffic was on: the report is about traffic."""
+        return carried(self.run.failovers, self.run.series)
 
     @property
     def idle(self) -> int:
@@ -216,14 +201,6 @@ class Facts:
             lost = rows["lost"].to_numpy(dtype=np.float64)
             share = np.divide(lost, offered, out=np.zeros_like(lost), where=offered > 0)
             yield name, rows.index.to_numpy(dtype=np.int64), share
-
-
-def _numbered(names: pd.Series, known: pd.Index) -> np.ndarray:
-    """Return each name's place among known ones, and their number for a stranger."""
-    # Numbers, since a million rows of text are slow to compare.
-    several = names.astype("category").cat
-    place = known.get_indexer(several.categories)[several.codes]
-    return np.where(place < 0, len(known), place).astype(np.int64)
 
 
 def family(occurrence: str) -> str:

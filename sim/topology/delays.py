@@ -54,7 +54,11 @@ def pair_delays(
     missing = [f"{a}–{b}" for (a, b), delay in zip(pairs, forth, strict=True) if delay is None]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise ValueError(f"delays: none for {', '.join(missing[:5])}{more} over `{transport}`")
+        whom = f"{', '.join(missing[:5])}{more} over `{transport}`"
+        raise ValueError(
+            f"delays: none for {whom}; a transport needs one for every pair with a tunnel, or "
+            "none at all: then its delays follow from the map"
+        )
     back = [_delay(delays, transport, b, a) for a, b in pairs]
     return np.array(forth, dtype=np.int64), np.array(back, dtype=np.int64)
 

@@ -64,9 +64,21 @@ def test_what_was_never_reached_or_not_measured() -> None:
     """A percentile that was never reached is ``never``; of nothing there is a dash."""
     never = {"n": 4, "p50": 1500.0, "p95": None, "p99": None, "max": None, "never": 1}
     nothing = {"n": 0, "p50": None, "p95": None, "p99": None, "max": None, "never": 0}
-    lines = outcome(summary(switch_ms=never, outage_ms=nothing), ())
+    whole = summary()
+    whole["carried"] |= {"switch_ms": never, "outage_ms": nothing}
+    lines = outcome(whole, ())
     assert "  switch     4   1.5 s   never   never   never" in lines
     assert "  outage     0       -       -       -       -" in lines
+
+
+def test_exposures_without_traffic_are_counted_apart() -> None:
+    """Durations are those of traffic; how many other exposures there are stands beneath them."""
+    whole = summary()
+    whole["counts"] |= {"exposures": 10}
+    lines = outcome(whole, ())
+    assert lines.index("  (6 more exposures carried no traffic)") > lines.index(
+        next(line for line in lines if line.startswith("  degraded"))
+    )
 
 
 def test_several_seeds() -> None:

@@ -1,6 +1,8 @@
 """The measured part of a run's summary."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from patronus.sim.summary import DURATIONS, spread_ms, summarise
 from tests.sim.synthetic import make_run
 
 
-def summary(run: Run) -> dict[str, object]:
+def summary(run: Run) -> dict[str, Any]:
     """Return the summary of a run's frames."""
     return summarise(failovers=run.failovers, detections=run.detections, series=run.series)
 
@@ -55,6 +57,24 @@ def test_the_whole_summary() -> None:
     assert packets == {"offered": 200, "lost": 4, "duplicated": 2}
     assert classes["bulk"]["outage_ms"]["never"] == 1
     assert classes["video"]["outage_ms"]["n"] == 0
+
+
+def test_what_traffic_was_on_is_told_apart() -> None:
+    """Exposures of pairs that sent nothing count among all, not among those of traffic."""
+    run = make_run(
+        failovers=[
+            {"switch_ns": 300 * MS},
+            {"switch_ns": NEVER, "destination": "nowhere"},
+            {"switch_ns": NEVER, "class": "video"},
+        ],
+        series=[{}, {"class": "video", "offered": 0}],
+    )
+    figures = summary(run)
+    assert figures["switch_ms"]["never"] == 2
+    assert figures["carried"]["exposures"] == 1
+    assert figures["carried"]["switch_ms"]["max"] == 300
+    without = summary(replace(run, series=run.series[:0]))
+    assert without["carried"]["exposures"] == 3
 
 
 @pytest.mark.parametrize("empty", [True, False])

@@ -44,7 +44,9 @@ def test_delays_cover_the_transports_they_name() -> None:
 
 def test_missing_pairs_are_named() -> None:
     """The message names the pairs and the transport, and does not become a list."""
-    with pytest.raises(ValueError, match=r"^delays: none for a–c over `mpls`$"):
+    with pytest.raises(
+        ValueError, match=r"^delays: none for a–c over `mpls`; a transport needs one for every pair"
+    ):
         pair_delays(GIVEN, "mpls", [("a", "b"), ("a", "c")])
     many = [("a", f"x{i}") for i in range(8)]
     with pytest.raises(ValueError, match="none for a–x0, a–x1, a–x2, a–x3, a–x4 and 3 more over"):
