@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from patronus.engine.arrays import distinct
 from patronus.engine.forwarding import NO_ROW
-from patronus.engine.overlay import I64, Overlay
+from patronus.engine.liveness import I8
+from patronus.engine.overlay import I32, I64, Overlay
 
 _TEXT = pa.large_string()  # what pandas keeps, so nothing is copied
 
@@ -24,19 +25,19 @@ def texts(names: Sequence[str], index: I64) -> "pd.Series[str]":
     return _column(_taken(names, index))
 
 
-def labels(names: Sequence[str], index: I64) -> "pd.Categorical[Any]":
+def labels(names: Sequence[str], index: I64 | I32 | I8) -> "pd.Categorical[Any]":
     """Return the same as a column of categories; every name once."""
     every = list(dict.fromkeys([*names, ""]))
     place = np.array([every.index(name) for name in (*names, "")], dtype=np.int32)
     return pd.Categorical.from_codes(place[index], dtype=pd.CategoricalDtype(every))
 
 
-def paths(overlay: Overlay, rows: I64, destinations: I64) -> "pd.Series[str]":
+def paths(overlay: Overlay, rows: I64 | I32, destinations: I64) -> "pd.Series[str]":
     """Return the names of paths as ``narrative.path_name`` has them, one a row."""
     return _column(_named(overlay, _codes(overlay, rows, destinations)))
 
 
-def path_labels(overlay: Overlay, rows: I64, destinations: I64) -> "pd.Categorical[Any]":
+def path_labels(overlay: Overlay, rows: I64 | I32, destinations: I64) -> "pd.Categorical[Any]":
     """Return the same as a column of categories."""
     codes = _codes(overlay, rows, destinations)
     every = distinct(codes)
@@ -44,7 +45,7 @@ def path_labels(overlay: Overlay, rows: I64, destinations: I64) -> "pd.Categoric
     return pd.Categorical.from_codes(every.searchsorted(codes), dtype=pd.CategoricalDtype(names))
 
 
-def _codes(overlay: Overlay, rows: I64, destinations: I64) -> I64:
+def _codes(overlay: Overlay, rows: I64 | I32, destinations: I64) -> I64:
     """Return (transport, end of the first tunnel, destination beyond it) in one number."""
     there = rows != NO_ROW
     row = np.where(there, rows, 0)

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from patronus.engine.arrays import distinct, hits
+from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
@@ -79,15 +80,15 @@ class Ledger:
     """All exposures of a run as columns, and which of them wait."""
 
     def __init__(self) -> None:
-        self.occurrence: I64 = np.zeros(0, dtype=np.int64)
+        self.occurrence: I32 = np.zeros(0, dtype=np.int32)
         """Position in the list of occurrences that have begun."""
         self.t0_ns: I64 = np.zeros(0, dtype=np.int64)
         self.entry: I64 = np.zeros(0, dtype=np.int64)
-        self.row_before: I64 = np.zeros(0, dtype=np.int64)
-        self.row_after: I64 = np.zeros(0, dtype=np.int64)
+        self.row_before: I32 = np.zeros(0, dtype=np.int32)
+        self.row_after: I32 = np.zeros(0, dtype=np.int32)
         self.hard: Bools = np.zeros(0, dtype=np.bool_)
         self.lost: Bools = np.zeros(0, dtype=np.bool_)
-        self.moved_by: I64 = np.zeros(0, dtype=np.int64)
+        self.moved_by: I8 = np.zeros(0, dtype=np.int8)
         """Kind that switched it; ``END`` also while nothing has."""
         self.switch_ns: I64 = np.zeros(0, dtype=np.int64)
         self.failover_ns: I64 = np.zeros(0, dtype=np.int64)
@@ -102,19 +103,27 @@ class Ledger:
         """Add exposures and return their numbers."""
         first, count = len(self), len(exposed.entry)
 
-        def put(column: I64, values: I64 | I32 | int) -> I64:
-            return np.concatenate([column, np.broadcast_to(np.int64(values), count)])
+        def same(value: int) -> I64:
+            return np.broadcast_to(np.int64(value), count)
 
-        self.occurrence = put(self.occurrence, occurrence)
-        self.t0_ns = put(self.t0_ns, t0_ns)
-        self.entry = np.concatenate([self.entry, exposed.entry])
-        self.row_before = np.concatenate([self.row_before, exposed.row.astype(np.int64)])
-        self.row_after = put(self.row_after, -1)
-        self.hard = np.concatenate([self.hard, exposed.hard])
-        self.lost = np.concatenate([self.lost, exposed.lost])
-        self.moved_by = put(self.moved_by, Kind.END)
-        self.switch_ns = put(self.switch_ns, NEVER)
-        self.failover_ns = put(self.failover_ns, NEVER)
+        more = {
+            "occurrence": same(occurrence),
+            "t0_ns": same(t0_ns),
+            "entry": exposed.entry,
+            "row_before": exposed.row,
+            "row_after": same(-1),
+            "hard": exposed.hard,
+            "lost": exposed.lost,
+            "moved_by": same(Kind.END),
+            "switch_ns": same(NEVER),
+            "failover_ns": same(NEVER),
+        }
+        for name, values in more.items():
+            column = getattr(self, name)
+            # Each column keeps its type: a million exposures are wide enough as they are.
+            setattr(
+                self, name, np.concatenate([column, values], dtype=column.dtype, casting="unsafe")
+            )
         self._waiting = self._waiting_entries = None
         return np.arange(first, first + count, dtype=np.int64)
 

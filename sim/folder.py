@@ -36,6 +36,8 @@ _TEXT: Final = frozenset(
 )  # fmt: skip
 """The columns of text; every other one is an int64, but for the map ``numbers``."""
 
+_ROWS_AT_ONCE: Final = 2**18
+
 Where = str | os.PathLike[str]
 """A place in the file system."""
 
@@ -221,10 +223,12 @@ def _fill(run: Run, judgements: tuple[Judged, ...], folder: Path) -> None:
     _write_json(folder / "summary.json", summary)
     _write_json(folder / "topology.json", run.topology)
     (folder / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in run.journal))
-    for name in SCHEMAS:
-        pq.write_table(
-            to_table(name, getattr(run, name)), folder / f"{name}.parquet", compression="zstd"
-        )
+    for name, schema in SCHEMAS.items():
+        frame: pd.DataFrame = getattr(run, name)
+        with pq.ParquetWriter(folder / f"{name}.parquet", schema, compression="zstd") as out:
+            # In parts, so that a million rows of text are not all there at once.
+            for start in range(0, max(1, len(frame)), _ROWS_AT_ONCE):
+                out.write_table(to_table(name, frame.iloc[start : start + _ROWS_AT_ONCE]))
     if run.trace:
         (folder / "trace.txt").write_text("\n".join(run.trace) + "\n", encoding="utf-8")
     page = render_run(run, judgements)

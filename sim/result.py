@@ -117,6 +117,7 @@ def failovers(world: World, stop_ns: int) -> pd.DataFrame:
             "degraded_ns": outage_degraded[1],
         },
         columns=list(FAILOVERS),
+        copy=False,
     )
 
 
@@ -136,7 +137,7 @@ def _noticed(world: World) -> tuple[I64, "pd.Categorical[Any]"]:
     t0, times = (np.array([t[i] for t in told], dtype=np.int64) for i in range(2))
     layers = sorted({layer for *_, layer in told})
     kinds = np.array([layers.index(layer) for *_, layer in told], dtype=np.int64)
-    sought = ledger.occurrence * rows + ledger.row_before
+    sought = ledger.occurrence.astype(np.int64) * rows + ledger.row_before
     place = np.searchsorted(codes, sought)
     known = np.append(codes, -1)[place] == sought
     # In a storm a tunnel is noticed at its own turn, not at that of another one further on.
