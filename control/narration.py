@@ -6,7 +6,7 @@ from typing import Any, Final
 from patronus.engine.liveness import State
 from patronus.engine.units import MS, NEVER, SECOND
 
-_VERDICTS: Final = ("compliant", "unknown", "violating")
+_VERDICTS: Final = ("compliant", "unknown", "violating", "outage")
 
 REASONS: Final = {
     "start": "its first path",

@@ -79,7 +79,7 @@ _COLUMNS: Final = (
     _Column("rtt_ns", "<i8", np.int64, least=-1, most=2**62),
     _Column("jitter_ns", "<i8", np.int64, least=-1, most=2**62),
     _Column("loss_ppm", "<i4", np.int32, least=-1, most=10**6),
-    _Column("verdict", "<u1", np.int8, least=0, most=2),
+    _Column("verdict", "<u1", np.int8, least=0, most=3),
 )
 
 

@@ -232,6 +232,15 @@ class Health:
         self._habit[1, rows] += (gap > 0) & ~outage
         return lost
 
+    def missing(self, rows: I64, sequence: I64, heard_count: I64) -> tuple[I64, I64]:
+        """Return the probes after the last sample up to a sequence, and how many were lost.
+
+        ``heard_count`` is the peer's count when all of them must have arrived. Nothing changes.
+        """
+        sent = np.maximum(_serial(sequence + 1 - self._state[_NEXT, rows]), 0)
+        heard = _serial(heard_count - self._state[_HEARD, rows])
+        return sent, np.clip(sent - heard, 0, sent)
+
     # ------------------------------------------------------------ loss
 
     def count(self, rows: Rows, *, sent: I64, lost: I64) -> None:

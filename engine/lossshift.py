@@ -15,9 +15,12 @@ never rash.
 and their share as ``estimate_ppm``. From then on the mirrored test asks whether loss has
 fallen below the estimate; when it has, the counts start again at *its* change point, and
 if they speak for the usual loss the alarm is cleared. Loss that stays in between keeps
-the alarm. After ``ADOPT_INTERVALS`` what is left is the new usual: the alarm ends without
-being cleared (:meth:`LossShift.rotate`). Whether a class can live with it is not asked
-here: verdicts look at loss, not at alarms.
+the alarm. And the gravest suspicion is asked once more, against the estimate in place of
+the usual loss: a bad row that is now nearly dead alarms *again*.
+
+After ``ADOPT_INTERVALS`` what is left is the new usual: the alarm ends without being
+cleared (:meth:`LossShift.rotate`). Whether a class can live with it is not asked here:
+verdicts look at loss, not at alarms.
 
 *Bursts.* The weights take losses for independent. Where they come in bursts, alarms clear
 themselves within moments; each that does doubles the row's threshold, up to
@@ -63,6 +66,9 @@ PATIENCE_INTERVALS: Final = 600
 PATIENCE_MAX: Final = 5
 """32 times slower is still 12 s from 0.1 % to 3 % at 500 packets a second."""
 
+WORSE: Final = 2
+"""An alarmed row needs four times the evidence to alarm again, so that bursts do not."""
+
 UNKNOWN: Final = -1
 
 _TAKEN: Final = np.array(TAKEN, dtype=np.int64)
@@ -70,6 +76,7 @@ _ADDED: Final = np.array(ADDED, dtype=np.int64)
 _SUSPECTED: Final = np.array(SUSPECTED_PPM, dtype=np.int64)
 _BASE: Final = np.array(BASE_PPM, dtype=np.int64)
 _KINDS: Final = len(TAKEN)
+_GRAVEST: Final = _KINDS - 1
 _COUNT_MAX: Final = 2**30
 _NO_ROWS: Final = np.zeros(0, dtype=np.int64)
 _ZERO: Final = np.zeros(1, dtype=np.int64)
@@ -79,6 +86,7 @@ class Shift(NamedTuple):
     """Rows whose alarm began or ended, ascending."""
 
     alarmed: I64
+    """Or was there already, and the row has become much worse since."""
     cleared: I64
 
 
@@ -98,10 +106,11 @@ class LossShift:
         self._epoch: I32 = np.zeros((2, rows), dtype=np.int32)
         self._score: I32 = np.zeros((_KINDS, rows), dtype=np.int32)
         # Packets and losses since each suspicion left zero. While alarmed: [0] since the
-        # change point, [1] since the mirrored test left zero.
+        # change point, [1] since the mirrored test left zero, [_GRAVEST] since that did.
         self._since: I32 = np.zeros((_KINDS, 2, rows), dtype=np.int32)
-        # While alarmed: mirrored test, suspicion it doubts, packets of the alarm.
-        self._episode: I32 = np.zeros((3, rows), dtype=np.int32)
+        # While alarmed: mirrored test, suspicion it doubts, packets of the alarm, level
+        # of the estimate.
+        self._episode: I32 = np.zeros((4, rows), dtype=np.int32)
         # Intervals since an alarm began, ended, or patience changed.
         self._age: I32 = np.zeros(rows, dtype=np.int32)
         self._patience: I32 = np.zeros(rows, dtype=np.int32)
@@ -155,23 +164,20 @@ class LossShift:
             return Shift(self._watch(touched, good, sent, lost), _NO_ROWS)
         calm = ~loud
         alarmed = self._watch(touched[calm], good[calm], sent[calm], lost[calm])
-        cleared = self._follow(touched[loud], (good + sent)[loud], lost[loud])
-        return Shift(alarmed, cleared)
+        touched, good, sent, lost = touched[loud], good[loud], sent[loud], lost[loud]
+        worse = self._worsen(touched, good, sent, lost)
+        rest = ~np.isin(touched, worse)
+        cleared = self._follow(touched[rest], (good + sent)[rest], lost[rest])
+        return Shift(np.sort(np.concatenate([alarmed, worse])), cleared)
 
     def _watch(self, rows: I64, good: I64, sent: I64, lost: I64) -> I64:
         """Test calm rows; ``good`` packets arrived before this batch and after the last look."""
         level = self._level[rows]
         taken, added = _TAKEN[:, level], _ADDED[:, level]
         score: I64 = self._score[:, rows].astype(np.int64)
-        since: I64 = self._since[:, :, rows].astype(np.int64)
-        score -= taken * good
-        since = _tally(score, since, good, _ZERO)
-        np.maximum(score, 0, out=score)
-        score += added * lost - taken * sent
-        since = _tally(score, since, sent, lost)
         limit = ALARM << self._patience[rows].astype(np.int64)
-        np.maximum(score, 0, out=score)
-        np.minimum(score, limit, out=score)
+        since = self._since[:, :, rows].astype(np.int64)
+        since = _climb(score, since, (taken, added), (good, sent, lost), limit)
         self._score[:, rows], self._since[:, :, rows] = score, since
         highest = score.max(axis=0)
         self._learn(rows, good + sent, lost, highest >= limit >> 1)
@@ -204,11 +210,15 @@ class LossShift:
     def _raise(self, rows: I64, holds: Bools, since: I64) -> None:
         """Begin alarms; the heaviest suspicion that holds knows the change point best."""
         kind = _KINDS - 1 - np.argmax(holds[::-1], axis=0)
+        self._begin(rows, since[kind, :, np.arange(len(rows))].T)
+
+    def _begin(self, rows: I64, counts: I64) -> None:
+        """Begin alarms with the counts since the change point."""
         self.alarmed[rows] = True
         self._age[rows] = 0
         self._since[1:, :, rows] = 0
         self._score[:, rows] = self._episode[:, rows] = self._epoch[:, rows] = 0
-        self._refer(rows, since[kind, :, np.arange(len(rows))].T)
+        self._refer(rows, counts)
 
     def _refer(self, rows: I64, counts: I64) -> None:
         """Set the counts since the change point, and what the mirrored test doubts."""
@@ -221,7 +231,24 @@ class LossShift:
         self._left[rows] = self._quota[rows] = -(-missing // _TAKEN[kind, level])
         self._since[0][:, rows] = counts
         self._episode[1, rows] = kind
+        self._episode[3, rows] = _level_of(*np.maximum(counts, [[1], [0]]))
         self.estimate_ppm[rows] = estimate_ppm
+
+    def _worsen(self, rows: I64, good: I64, sent: I64, lost: I64) -> I64:
+        """Ask whether alarmed rows are now nearly dead; return those, their alarm begun anew."""
+        level = self._episode[3, rows]
+        # Beyond the table there is nothing graver to suspect.
+        taken = _TAKEN[_GRAVEST, level]
+        added = np.where(self.estimate_ppm[rows] < _BASE[-1], _ADDED[_GRAVEST, level], 0)
+        score: I64 = self._score[_GRAVEST, rows].astype(np.int64)
+        limit = ALARM << self._patience[rows].astype(np.int64) + WORSE
+        since = self._since[_GRAVEST][:, rows].astype(np.int64)
+        since = _climb(score, since, (taken, added), (good, sent, lost), limit)
+        self._score[_GRAVEST, rows], self._since[_GRAVEST][:, rows] = score, since
+        hit = score == limit
+        worse: I64 = rows[hit]
+        self._begin(worse, since[:, hit])
+        return worse
 
     def _follow(self, rows: I64, sent: I64, lost: I64) -> I64:
         """Ask whether the loss of alarmed rows has fallen; return those that are as usual."""
@@ -267,6 +294,29 @@ class LossShift:
         self._teach(adopted, counts)
         self.calm(adopted)
         return adopted
+
+
+def _climb(
+    score: I64, since: I64, weights: tuple[I64, I64], packets: tuple[I64, I64, I64], limit: I64
+) -> I64:
+    """Move scores by good packets and then a batch; return the counts since they left zero.
+
+    Args:
+        score: shape (..., rows), updated.
+        since: counts of packets and losses, shape (..., 2, rows).
+        weights: what a packet takes and what a lost one adds to that.
+        packets: good ones before the batch; sent and lost in it.
+        limit: no score exceeds it.
+    """
+    (taken, added), (good, sent, lost) = weights, packets
+    score -= taken * good
+    since = _tally(score, since, good, _ZERO)
+    np.maximum(score, 0, out=score)
+    score += added * lost - taken * sent
+    since = _tally(score, since, sent, lost)
+    np.maximum(score, 0, out=score)
+    np.minimum(score, limit, out=score)
+    return since
 
 
 def _tally(score: I64, since: I64, sent: I64, lost: I64) -> I64:

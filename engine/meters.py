@@ -6,9 +6,10 @@ import numpy as np
 
 from patronus.engine.arrays import Rows, bounds, distinct
 from patronus.engine.brownout import Brownout
-from patronus.engine.health import Bools, Habit, Health
-from patronus.engine.overlay import I64
+from patronus.engine.health import Bools, Habit, Health, Sample
+from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy
+from patronus.engine.units import LONG_AGO, MS
 from patronus.engine.verdict import Figures
 
 
@@ -34,6 +35,9 @@ class Meters:
         self.health = Health(rows, policy.loss_window)
         self.brownout = Brownout(rows)
         self._rows, self._policy = rows, policy
+        # Probes sent and lost that a peer has told of before their next reflection came.
+        self._ahead: I32 = np.zeros((2, rows), dtype=np.int32)
+        self._is_ahead: Bools = np.zeros(rows, dtype=np.bool_)
 
     def observe(
         self,
@@ -63,6 +67,7 @@ class Meters:
             sequence=sequence,
             heard_count=heard_count,
         )
+        self._catch_up(rows, sample)
         loss = self.brownout.observe_loss(rows, sent=sample.sent, lost=sample.lost)
         delay = self.brownout.observe_delay(
             rows, rtt_ns=sample.rtt_ns, jitter_ns=self.health.jitter_ns(rows)
@@ -76,6 +81,47 @@ class Meters:
             place = np.searchsorted(rows, alarmed)
         return self._alarmed(alarmed, arrived_ns[place])
 
+    def _catch_up(self, rows: Rows, sample: Sample) -> None:
+        """Take off what was known before these samples came."""
+        at = np.flatnonzero(self._is_ahead[rows])
+        at = at[sample.sent[at] > 0]
+        if len(at):
+            row = at + bounds(rows, self._rows)[0] if isinstance(rows, slice) else rows[at]
+            for given, told in zip((sample.sent, sample.lost), self._ahead[:, row], strict=True):
+                given[at] = np.maximum(given[at] - told, 0)
+            self._ahead[:, row], self._is_ahead[row] = 0, False
+
+    def overdue(self, after_ns: I64, now_ns: int) -> tuple[I64, I64]:
+        """Return the rows without a reflection for so long, and a round trip's longest time.
+
+        Args:
+            after_ns: by row.
+            now_ns: the time.
+        """
+        updated_ns = self.health.updated_ns
+        rows = np.flatnonzero(updated_ns < now_ns - after_ns)
+        rows = rows[updated_ns[rows] != LONG_AGO]
+        # The timer of RFC 6298 section 2: beyond it a packet counts as lost.
+        jitter_ns = np.maximum(self.health.jitter_ns(rows), 0)
+        return rows, self.health.srtt_ns[rows] + 4 * jitter_ns + MS
+
+    def report(self, rows: I64, *, sequence: I64, heard_count: I64, at_ns: I64) -> Alarmed:
+        """Take what peers say of some rows (ascending) in packets that are no reflections.
+
+        It speaks of loss alone, and only earlier than the next reflection would.
+
+        Args:
+            rows: the rows meant; every array has one element for each.
+            sequence: of a probe that must have reached the peer if it ever does.
+            heard_count: probes of this row that the peer had heard by then.
+            at_ns: when that became known.
+        """
+        before = self._ahead[:, rows].astype(np.int64)
+        known = np.maximum(before, self.health.missing(rows, sequence, heard_count))
+        self._ahead[:, rows], self._is_ahead[rows] = known, known[0] > 0
+        sent, lost = known - before
+        return self._counted(rows, sent, lost, at_ns)
+
     def count(self, rows: I64, *, sent: I64, lost: I64, at_ns: I64) -> Alarmed:
         """Take the peers' counts of data packets on some rows (ascending), as :meth:`observe`.
 
@@ -86,6 +132,10 @@ class Meters:
             at_ns: when the report arrived.
         """
         self.health.count(rows, sent=sent, lost=lost)
+        return self._counted(rows, sent, lost, at_ns)
+
+    def _counted(self, rows: I64, sent: I64, lost: I64, at_ns: I64) -> Alarmed:
+        """Ask whether counts of some rows (ascending) speak of a brownout."""
         alarmed = self.brownout.observe_loss(rows, sent=sent, lost=lost).alarmed
         if not len(alarmed):
             return _NONE
@@ -132,5 +182,6 @@ class Meters:
 
     def forget(self, rows: I64) -> None:
         """Make rows unknown again."""
+        self._ahead[:, rows], self._is_ahead[rows] = 0, False
         self.health.forget(rows)
         self.brownout.forget(rows)

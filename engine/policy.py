@@ -18,7 +18,7 @@ class WhenNone(StrEnum):
     BEST = "best"
     """Take the best of the paths that are up."""
     STAY = "stay"
-    """Stay where it is as long as that path is up."""
+    """Stay where it is as long as that path is up and delivers more than half."""
     DROP = "drop"
     """Send nothing: no path is better than a bad one."""
 

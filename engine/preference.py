@@ -15,7 +15,7 @@ from patronus.engine.liveness import I8
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy, SlaClass, WhenNone
 from patronus.engine.selection import GRADE_BITS, LAST_RESORT, Bools
-from patronus.engine.verdict import VIOLATING
+from patronus.engine.verdict import OUTAGE, VIOLATING
 
 DRAINED: Final = LAST_RESORT
 DETOUR: Final = DRAINED << 1
@@ -89,6 +89,6 @@ def _ranks(policy: Policy, sla: SlaClass, names: tuple[str, ...]) -> I64:
 
 def _by_tier(rank: I64) -> I64:
     """Lay out verdict and rank by (verdict, transport), flat."""
-    verdict = np.arange(VIOLATING + 1, dtype=np.int64)[:, None]
+    verdict = np.arange(OUTAGE + 1, dtype=np.int64)[:, None]
     grade: I64 = verdict * VERDICT + np.where(verdict < VIOLATING, rank, 0)
     return grade.ravel()

@@ -43,7 +43,7 @@ class Judged(NamedTuple):
     moved: Bools
     """The published metric is another one."""
     fell: Bools
-    """Some class's SLA is broken from now on."""
+    """Some class's SLA is broken from now on, or worse than that."""
 
 
 NONE_JUDGED: Final = Judged(*np.zeros((3, 0), dtype=np.bool_))
@@ -86,14 +86,14 @@ class Ranking:
         """Take over that SLAs are broken, at once (after an alarm), and nothing else.
 
         Returns:
-            Shape (classes, rows): what has come to break its SLA.
+            Shape (classes, rows): what has come to break its SLA, or to be an outage.
         """
         fell = np.zeros((len(self.verdict), len(rows)), dtype=np.bool_)
         for number in range(len(self.verdict)):
-            new = self._raw(number, rows, figures) == VIOLATING
-            new &= self.verdict[number, rows] != VIOLATING
+            raw = self._raw(number, rows, figures)
+            new = (raw >= VIOLATING) & (raw > self.verdict[number, rows])
             fell[number] = new
-            self.verdict[number, rows[new]] = VIOLATING
+            self.verdict[number, rows[new]] = raw[new]
             self._better_runs[number, rows[new]] = 0
         return fell
 
@@ -129,13 +129,13 @@ class Ranking:
         before = self.verdict[number, rows]
         worse = raw > before
         # Losing sight of a bad tunnel does not make it better.
-        better = np.where(before == VIOLATING, raw == COMPLIANT, raw < before)
+        better = (raw < before) & ((before < VIOLATING) | (raw != UNKNOWN))
         runs = np.where(better, self._better_runs[number, rows] + 1, 0)
-        proven = better & ((runs >= runs_needed) | (before != VIOLATING))
+        proven = better & ((runs >= runs_needed) | (before < VIOLATING))
         changed: Bools = worse | proven
         self._better_runs[number, rows] = np.where(changed, 0, np.minimum(runs, _RUNS_MAX))
         self.verdict[number, rows] = np.where(changed, raw, before)
-        return changed, worse & (raw == VIOLATING)
+        return changed, worse & (raw >= VIOLATING)
 
     def _raw(self, number: int, rows: I64, figures: Figures) -> I8:
         """Return the verdicts of the moment, each by the policy of the row's own site."""

@@ -22,7 +22,7 @@ from patronus.engine.preference import ClassColumns
 from patronus.engine.prospects import Pairs, Prospects
 from patronus.engine.selection import LAST_RESORT, Bools, Field, Selector, select
 from patronus.engine.tunnels import Tunnels
-from patronus.engine.verdict import COMPLIANT, VIOLATING
+from patronus.engine.verdict import COMPLIANT, OUTAGE, VIOLATING
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -236,6 +236,7 @@ class Steering:
             return np.zeros_like(rests)
         ready = field.grade < LAST_RESORT
         complies = np.any(field.usable & ready & (tier == COMPLIANT), axis=0)
+        ready &= tier < OUTAGE
         rests &= _at(ready, field.incumbent) & ~complies
         return rests
 
@@ -273,7 +274,7 @@ def _at(values: Array, columns: I64) -> Array:
 
 def _causes(here: I64, before: I8, after: I8) -> I8:
     """Say why each entry leaves the column in use (-1: none can be used)."""
-    cause = np.where((before == VIOLATING) & (after < VIOLATING), Cause.VIOLATED, Cause.RANK)
+    cause = np.where((before >= VIOLATING) & (after < before), Cause.VIOLATED, Cause.RANK)
     return np.where(here >= 0, cause, Cause.LOST).astype(np.int8)
 
 

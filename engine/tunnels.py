@@ -27,6 +27,8 @@ class Tunnels:
         profiles = [policy.profile(name) for name in overlay.transports]
         self._interval_ns = _by_row(overlay, [p.interval_ns for p in profiles])
         self._multiplier = _by_row(overlay, [p.multiplier for p in profiles])
+        self.overdue_ns: I64 = self._interval_ns + (self._interval_ns >> 1)
+        """A reflection is overdue so long after the one before."""
         self.damper = Damper(rows, policy)
         self.state: I8 = np.full(rows, State.DOWN, dtype=np.int8)
         self.init_ns: I64 = np.full(rows, NEVER, dtype=np.int64)

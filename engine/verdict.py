@@ -4,7 +4,7 @@ A verdict compares figures with the limits of a class. One broken limit is enoug
 violate; complying takes every figure that a limit asks for. What is not known is
 neither: missing or stale data is never a good value, and never a bad one either.
 
-    COMPLIANT < UNKNOWN < VIOLATING        a greater code never ranks better
+    COMPLIANT < UNKNOWN < VIOLATING < OUTAGE        a greater code never ranks better
 
 Both functions never improve when a figure gets worse.
 """
@@ -24,10 +24,12 @@ I8 = npt.NDArray[np.int8]
 COMPLIANT: Final = 0
 UNKNOWN: Final = 1
 VIOLATING: Final = 2
+OUTAGE: Final = 3
 
 OUTAGE_PPM: Final = PPM // 2
-"""Where half or more is lost there is an outage, and no class complies with that, not
-even one without limits: it would stay on a preferred path for ever."""
+"""Where half or more is lost there is an outage. No class complies with that, not even
+one without limits: it would stay on a preferred path for ever. And a class whose limits
+every path breaks still leaves such a path for one that delivers."""
 
 JITTER_WEIGHT: Final = 4
 """Delay variation counts as often as in the timer of RFC 6298 section 2 (K = 4)."""
@@ -50,14 +52,14 @@ class Figures(NamedTuple):
 
 
 def verdict(figures: Figures, sla: SlaClass) -> I8:
-    """Return ``COMPLIANT``, ``UNKNOWN`` or ``VIOLATING`` for each row.
+    """Return ``COMPLIANT``, ``UNKNOWN``, ``VIOLATING`` or ``OUTAGE`` for each row.
 
     The mean opinion score is that of half the round trip each way. A class without
     limits still asks for a round trip (of a silent row nothing can be said), and no class
     bears ``OUTAGE_PPM``.
     """
     known = figures.rtt_ns >= 0
-    broken = figures.loss_ppm >= OUTAGE_PPM
+    broken = np.zeros(len(known), dtype=np.bool_)
     for figure, limit in (
         (figures.rtt_ns, sla.latency_ns),
         (figures.jitter_ns, sla.jitter_ns),
@@ -72,6 +74,7 @@ def verdict(figures: Figures, sla: SlaClass) -> I8:
         broken |= (mos >= 0) & (mos < sla.mos_milli)
     codes = np.where(known, np.int8(COMPLIANT), np.int8(UNKNOWN))
     codes[broken] = VIOLATING
+    codes[figures.loss_ppm >= OUTAGE_PPM] = OUTAGE
     return codes
 
 

@@ -29,7 +29,7 @@ from patronus.engine.verdict import (
 )
 from patronus.sim.world import World
 
-VERDICTS: Final = ("compliant", "unknown", "violating")
+VERDICTS: Final = ("compliant", "unknown", "violating", "outage")
 
 
 class Rank(IntEnum):

@@ -33,6 +33,7 @@ from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
 from patronus.sim.flight import BLOCK, Counts, Flight, Samples, places, within
+from patronus.sim.inquiries import Inquiries, Inquiry, last_probes
 from patronus.sim.luck import binomial, object_keys, words
 from patronus.sim.reflections import Reflections, Slot
 from patronus.sim.wire import Wire
@@ -81,6 +82,7 @@ class Prober:
         self._groups = list(_groups(overlay, policy, phase))
         self._flights: list[Flight] = []
         self.reflections = Reflections(overlay)
+        self._inquiries = Inquiries()
         self._pool: ThreadPoolExecutor | None = None
 
     def step(
@@ -214,6 +216,25 @@ class Prober:
         # left because it went dark, that comes with the first reflection afterwards.
         self._counting = (rate_pps > 0) | (self._data != self.reflections.reported).any(axis=1)
         self._busy = hits(self._counting).astype(np.int64)
+
+    def inquire(self, overdue: I64, round_trip_ns: I64, now_ns: int) -> Inquiry:
+        """Return what peers say of packets to them whose reflections are overdue.
+
+        Args:
+            overdue: the rows, ascending; those that hear nothing at all may be among them.
+            round_trip_ns: how long a round trip of each may take.
+            now_ns: the end of the last slot.
+        """
+
+        def note(rows: I64) -> Inquiry:
+            last = last_probes(self._groups, rows, now_ns)
+            return Inquiry(rows, *last, self._heard_count[rows], self._data[rows])
+
+        loud = ~self.silent[overdue]
+        told = self._inquiries.step(
+            overdue[loud], round_trip_ns[loud], self._dataplane.heard_ns, note
+        )
+        return told.telling(self.reflections.tell(told.rows, told.data))
 
     def _set_mute(self, flight: Flight) -> None:
         """Find the probes that leave with a clear H bit: their senders hear nothing."""

@@ -141,10 +141,18 @@ class Reflections:
             return []
         at = flight.data_at[came]
         rows = at + flight.rows.start if isinstance(flight.rows, slice) else flight.rows[at]
-        data = flight.data[came]
-        new = data - self.reported[rows]
-        self.reported[rows] = data
+        new = self.tell(rows, flight.data[came])
         return [Counts(rows, new[:, 0], new[:, 1], flight.back_at_ns[at])]
+
+    def tell(self, rows: I64, data: I64) -> I64:
+        """Note how much was sent and lost on some rows; return what is new of it.
+
+        What comes late, after a peer has told more, tells nothing.
+        """
+        before = self.reported[rows]
+        self.reported[rows] = np.maximum(before, data)
+        new: I64 = self.reported[rows] - before
+        return new
 
     def _samples(self, flight: Flight, rows: slice | I64, at: slice | I64) -> Samples:
         """Return the samples at some positions of a flight, which stand for ``rows``."""

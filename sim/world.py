@@ -173,6 +173,8 @@ class World:
         self._interruption.check()
         self.measurement.begin(start, until)
         edges, alarms = self.prober.step(start, until, self._take, self._count)
+        if until % WINDOW_NS == 0:
+            alarms += self._inquire(until)
         self._plan_edges(edges)
         self._plan_alarms([alarmed for alarmed in alarms if len(alarmed.rows)])
         self.agenda.at(until, Phase.MEASURE, 0, lambda: self._measure(start, until))
@@ -228,6 +230,20 @@ class World:
         mine = self.agents.running[self.overlay.src[counts.rows]]
         rows, sent, lost = counts.rows[mine], counts.sent[mine], counts.lost[mine]
         return self.engine.count(rows, sent=sent, lost=lost, at_ns=counts.at_ns[mine])
+
+    def _inquire(self, now_ns: int) -> list[Alarmed]:
+        """Let the engines read what peers say where reflections are overdue."""
+        rows, round_trip_ns = self.engine.overdue(now_ns)
+        mine = self.agents.running[self.overlay.src[rows]]
+        told = self.prober.inquire(rows[mine], round_trip_ns[mine], now_ns)
+        at_ns = np.full(len(told.rows), now_ns, dtype=np.int64)
+        sent, lost = told.data.T
+        return [
+            self.engine.report(
+                told.rows, sequence=told.sequence, heard_count=told.heard_count, at_ns=at_ns
+            ),
+            self.engine.count(told.rows, sent=sent, lost=lost, at_ns=at_ns),
+        ]
 
     def _plan_alarms(self, alarms: list[Alarmed]) -> None:
         """Put the alarms of the slot on the agenda, those of one instant together.

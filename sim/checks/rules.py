@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.liveness import I8
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.policy import Policy, WhenNone
 from patronus.engine.selection import Bools
@@ -52,14 +53,16 @@ class Rules:
 
     def violates(self, figures: Figures, variant: I64, number: I64) -> Bools:
         """Tell which ways break their class's SLA beyond doubt; shape (n,)."""
-        return self._judge(less(figures, self._slack_ppm), variant, number, VIOLATING)
+        found: Bools = self._verdict(less(figures, self._slack_ppm), variant, number) >= VIOLATING
+        return found
 
     def keeps(self, figures: Figures, variant: I64, number: I64) -> Bools:
         """Tell which ways keep their class's SLA beyond doubt; shape (n,) or (n, m)."""
-        return self._judge(more(figures), variant, number, COMPLIANT)
+        found: Bools = self._verdict(more(figures), variant, number) == COMPLIANT
+        return found
 
-    def _judge(self, figures: Figures, variant: I64, number: I64, wanted: int) -> Bools:
-        found = np.zeros(figures.rtt_ns.shape, dtype=np.bool_)
+    def _verdict(self, figures: Figures, variant: I64, number: I64) -> I8:
+        found = np.zeros(figures.rtt_ns.shape, dtype=np.int8)
         code = variant * self.limited.shape[1] + number
         for value in np.unique(code).tolist():
             at = np.flatnonzero(code == value)
@@ -69,7 +72,7 @@ class Rules:
                 .sla
             )
             mine = Figures(*(f[at].ravel() for f in figures))
-            found[at] = (verdict(mine, sla) == wanted).reshape(found[at].shape)
+            found[at] = verdict(mine, sla).reshape(found[at].shape)
         return found
 
 

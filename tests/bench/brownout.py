@@ -45,7 +45,7 @@ def optimum(usual: float, bad: float) -> tuple[float, float, float]:
     while high - low > 1e-3:
         middle = (low + high) / 2
         mean = packets_between_alarms(1e6 * usual, take, add, middle, BATCH)
-        low, high = (middle, high) if mean < DAY_PACKETS else (low, middle)
+        low, high = (middle, high) if mean < DAY_PACKETS[0] else (low, middle)
     return take, add, high
 
 

@@ -112,7 +112,7 @@ class Scene:
         parts, calm = self.parts, self.case.calm
         parts.tunnels.state[:] = self.some([3] * 6 + [2] if calm else [0, 1, 2, 3, 3, 3], rows)
         parts.tunnels.drained[:] = self.some([False] * 3 + [not calm], rows)
-        parts.ranking.verdict[:] = self.some([0] * 6 + [1] if calm else [0, 0, 1, 2], 2, rows)
+        parts.ranking.verdict[:] = self.some([0] * 6 + [1] if calm else [0, 0, 1, 2, 3], 2, rows)
         parts.ranking.told[:] = [self.some(v, rows) for v in (RTT, JITTER, LOSS)]
         parts.ranking.metric_now[:] = self.some(METRIC, rows)
         parts.ranking.metric_published[:] = self.some(METRIC, rows)
@@ -126,7 +126,7 @@ class Scene:
         shape = len(names), 2
         usable = self.rng.random(shape) < (0.9 if self.case.calm else 0.6)
         told = [self.some(v, *shape) for v in (RTT, JITTER, LOSS)]
-        verdict = self.some([0, 0, 0, 1, 2], *shape)
+        verdict = self.some([0, 0, 0, 1, 2, 3], *shape)
         announced = [d for d in order if self.rng.random() < 0.8]
         counter = 1 + observer
         parts = self.parts.knowledge.receive(

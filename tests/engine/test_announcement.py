@@ -167,7 +167,7 @@ def array(*values: Any, dtype: Any = np.int64) -> Any:
         {"jitter_ns": array([2**62 + 1], [0])},
         {"loss_ppm": array([10**6 + 1], [0])},
         {"loss_ppm": array([0, 0], [0, 0])},
-        {"verdict": array([3], [0])},
+        {"verdict": array([4], [0])},
         {"verdict": array([-1], [0])},
     ],
 )

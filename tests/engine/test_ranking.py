@@ -14,13 +14,20 @@ from patronus.engine.configured import Configured
 from patronus.engine.policy import Features, Policy, SlaClass, TrafficClass
 from patronus.engine.ranking import Ranking, join_figures
 from patronus.engine.units import MS, PPM, SECOND
-from patronus.engine.verdict import COMPLIANT, UNKNOWN, UNKNOWN_BADNESS_NS, VIOLATING, Figures
+from patronus.engine.verdict import (
+    COMPLIANT,
+    OUTAGE,
+    UNKNOWN,
+    UNKNOWN_BADNESS_NS,
+    VIOLATING,
+    Figures,
+)
 from tests.mutants.harness import caught, mutant
 from tests.oracles.overlays import Plan
 from tests.oracles.ranking import Standing, band_ns
 from tests.oracles.verdict import judge
 
-CODES = {"compliant": COMPLIANT, "unknown": UNKNOWN, "violating": VIOLATING}
+CODES = {"compliant": COMPLIANT, "unknown": UNKNOWN, "violating": VIOLATING, "outage": OUTAGE}
 
 OVERLAY = Plan(2, 2, ((0, 1, 0), (0, 1, 1)), shared=(), transit=()).build()
 """Rows 0 and 1 are the first site's, 2 and 3 the second's."""
@@ -181,13 +188,13 @@ def test_a_tunnel_stands_where_its_evaluations_put_it(life: Life) -> None:
     [
         ("_GAIN_SHIFT: Final = 2", "_GAIN_SHIFT: Final = 3"),
         ("worse = raw > before", "worse = raw >= before"),
-        ("np.where(before == VIOLATING, raw == COMPLIANT, raw < before)", "raw < before"),
-        ("(runs >= runs_needed) | (before != VIOLATING)", "runs >= runs_needed"),
-        ("(runs >= runs_needed) | (before != VIOLATING)", "runs >= 1"),
+        ("(raw < before) & ((before < VIOLATING) | (raw != UNKNOWN))", "raw < before"),
+        ("(runs >= runs_needed) | (before < VIOLATING)", "runs >= runs_needed"),
+        ("(runs >= runs_needed) | (before < VIOLATING)", "runs >= 1"),
         ("np.where(better, self._better_runs[number, rows] + 1, 0)",
          "self._better_runs[number, rows] + better"),
-        ("worse & (raw == VIOLATING)", "worse"),
-        ("new &= self.verdict[number, rows] != VIOLATING", "pass"),
+        ("worse & (raw >= VIOLATING)", "worse"),
+        ("(raw >= VIOLATING) & (raw > self.verdict[number, rows])", "raw >= VIOLATING"),
         ("self._better_runs[number, rows] = 0\n\n    def forget", "pass\n\n    def forget"),
         ("self.told[:, rows] = -1", "pass"),
         (" | (now == UNKNOWN_BADNESS_NS)", ""),

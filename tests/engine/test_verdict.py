@@ -13,6 +13,7 @@ from patronus.engine.policy import SlaClass
 from patronus.engine.units import MS, NEVER, PPM
 from patronus.engine.verdict import (
     COMPLIANT,
+    OUTAGE,
     UNKNOWN,
     UNKNOWN_BADNESS_NS,
     VIOLATING,
@@ -23,7 +24,7 @@ from patronus.engine.verdict import (
 from tests.mutants.harness import caught, mutant
 from tests.oracles.verdict import judge
 
-CODES = {"compliant": COMPLIANT, "unknown": UNKNOWN, "violating": VIOLATING}
+CODES = {"compliant": COMPLIANT, "unknown": UNKNOWN, "violating": VIOLATING, "outage": OUTAGE}
 
 TIMES_NS = st.sampled_from([-1, 0, 1, 149 * MS, 150 * MS, 150 * MS + 1, 2**42, 2**62, NEVER])
 LOSSES_PPM = st.sampled_from([-1, 0, 1, 9_999, 10_000, 10_001, 499_999, 500_000, PPM])

@@ -36,6 +36,9 @@ class Alarm:
     estimate_ppm: int = 0
     packets: int = 0
     age: int = 0
+    worse: int = 0
+    since_worse: Count = field(default_factory=Count)
+    level: int = 0
 
 
 class Tunnel:
@@ -57,12 +60,7 @@ class Tunnel:
 
     def choose(self) -> None:
         """Find the usual loss in the table."""
-        upper = self.usual.lost + min(isqrt(self.usual.lost), 4096) + 1
-        wanted = next(
-            (n for n, ppm in enumerate(BASE_PPM) if ppm * self.usual.sent >= upper * 10**6),
-            len(BASE_PPM) - 1,
-        )
-        self.level = wanted
+        self.level = level_of(self.usual)
 
     def observe(self, sent: int, lost: int) -> str:
         """Return ``alarmed``, ``cleared`` or nothing."""
@@ -110,11 +108,16 @@ class Tunnel:
         alarm.estimate_ppm = alarm.count.lost * 10**6 // max(alarm.count.sent, 1)
         below = [k for k in KINDS if SUSPECTED_PPM[k][self.level] <= alarm.estimate_ppm]
         alarm.doubted = max(below, default=0)
+        alarm.level = level_of(alarm.count)
 
     def follow(self, sent: int, lost: int) -> str:
-        """Test for a fall."""
+        """Test for a fall, or for something much worse."""
         alarm = self.alarm
         assert alarm is not None
+        if self.worsen(alarm, sent, lost):
+            self.alarm = Alarm(alarm.since_worse)
+            self.refer()
+            return "alarmed"
         taken, added = TAKEN[alarm.doubted][self.level], ADDED[alarm.doubted][self.level]
         alarm.mirror = max(alarm.mirror + taken * sent - added * lost, 0)
         alarm.below = Count() if alarm.mirror == 0 else alarm.below
@@ -134,6 +137,18 @@ class Tunnel:
         if fallen or lost:
             self.refer()
         return ""
+
+    def worsen(self, alarm: Alarm, sent: int, lost: int) -> bool:
+        """Ask whether the alarmed level is now twenty times the odds."""
+        taken, added = TAKEN[2][alarm.level], ADDED[2][alarm.level]
+        if alarm.estimate_ppm >= BASE_PPM[-1]:
+            added = 0
+        limit = 4 * ALARM * 2**self.patience
+        alarm.worse = min(max(alarm.worse + added * lost - taken * sent, 0), limit)
+        alarm.since_worse = alarm.since_worse if alarm.worse else Count()
+        if alarm.worse:
+            alarm.since_worse.add(sent, lost)
+        return bool(alarm.worse == limit)
 
     def rotate(self) -> bool:
         """Let an interval pass; tell whether the level was adopted."""
@@ -158,3 +173,12 @@ class Tunnel:
     def usual_ppm(self) -> int:
         """Return the loss it is tested against."""
         return BASE_PPM[self.level]
+
+
+def level_of(count: Count) -> int:
+    """Return the place in the table of the first loss a standard deviation above a share."""
+    upper = count.lost + min(isqrt(count.lost), 4096) + 1
+    return next(
+        (n for n, ppm in enumerate(BASE_PPM) if ppm * max(count.sent, 1) >= upper * 10**6),
+        len(BASE_PPM) - 1,
+    )

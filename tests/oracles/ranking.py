@@ -1,6 +1,6 @@
 """One tunnel's standing, told evaluation by evaluation."""
 
-COMPLIANT, UNKNOWN, VIOLATING = 0, 1, 2
+UNKNOWN, VIOLATING = 1, 2
 NOTHING_KNOWN_NS = 2**42
 
 
@@ -28,10 +28,10 @@ class Standing:
         old = self.verdict
         if raw > old:
             self.verdict, self.since_better = raw, 0
-            return True, raw == VIOLATING
-        recovering = raw == COMPLIANT if old == VIOLATING else raw < old
+            return True, raw >= VIOLATING
+        recovering = raw < old and not (old >= VIOLATING and raw == UNKNOWN)
         self.since_better = self.since_better + 1 if recovering else 0
-        patience = max(1, hold_ns // self.evaluation_ns) if old == VIOLATING else 1
+        patience = max(1, hold_ns // self.evaluation_ns) if old >= VIOLATING else 1
         if self.since_better >= min(patience, 32_000):
             self.verdict, self.since_better = raw, 0
             return True, False
@@ -43,7 +43,7 @@ class Standing:
 
     def condemn(self, raw: int) -> bool:
         """Take over a broken SLA at once, and nothing else; return whether that is new."""
-        if raw == VIOLATING and self.verdict != VIOLATING:
+        if raw >= VIOLATING and raw > self.verdict:
             self.take(raw)
             return True
         return False

@@ -10,7 +10,7 @@ from tests.oracles.fingerprint import WORD, combine, key_of
 from tests.oracles.overlays import LANES, SITES, Plan
 from tests.oracles.selection import LAST_RESORT, Way, apart, choose
 
-COMPLIANT, UNKNOWN, VIOLATING = 0, 1, 2
+COMPLIANT, UNKNOWN, VIOLATING, OUTAGE = 0, 1, 2, 3
 INIT, UP = 2, 3
 WORST_NS = 2**42
 
@@ -90,7 +90,9 @@ def judge(figures: Figures, sla: SlaClass) -> int:
     """Return the verdict of figures (without opinion scores)."""
     limits = sla.latency_ns, sla.jitter_ns, sla.loss_ppm
     asked = [(f, limit) for f, limit in zip(figures, limits, strict=True) if limit is not None]
-    if figures[2] >= 500_000 or any(f > limit for f, limit in asked):
+    if figures[2] >= 500_000:
+        return OUTAGE
+    if any(f > limit for f, limit in asked):
         return VIOLATING
     return UNKNOWN if figures[0] < 0 or any(f < 0 for f, _ in asked) else COMPLIANT
 
@@ -122,7 +124,7 @@ def options(plan: Plan, policy: Policy, known: Known, entry: Entry, least: int) 
                 whole = judge(add(tunnel.told, offer.figures), sla)
                 tier = max(tier, offer.verdict, whole)
             now, smooth = (min(m + badness(offer.figures), WORST_NS) for m in (now, smooth))
-        if sla.when_none is WhenNone.DROP and tier == VIOLATING:
+        if sla.when_none is WhenNone.DROP and tier >= VIOLATING:
             continue
         liked = sla.prefer.index(lane) if lane in sla.prefer else len(LANES)
         wish = (0 if through else homes.index(end), through, liked, policy.cost.get(lane, 0))
@@ -205,7 +207,7 @@ def pick(
     tier = found[chosen.places[0]].tier if rows[0] >= 0 else VIOLATING
     cause = "lost"
     if here is not None:
-        bettered = found[here].tier == VIOLATING and tier < VIOLATING
+        bettered = found[here].tier >= VIOLATING and tier < found[here].tier
         cause = "violated" if bettered else "rank"
     shared_fate = chosen.shared_fate
     if rows[0] < 0 and sla.when_none is not WhenNone.DROP:
@@ -217,7 +219,8 @@ def rests(sla: SlaClass, found: Sequence[Option], listed: Sequence[Way], here: i
     """Tell whether an entry stays where it is, since nothing complies anyway."""
     ready = [way.grade < LAST_RESORT for way in listed]
     complies = any(o.tier == COMPLIANT and good for o, good in zip(found, ready, strict=True))
-    return sla.when_none is WhenNone.STAY and ready[here] and not complies
+    delivers = found[here].tier < OUTAGE
+    return sla.when_none is WhenNone.STAY and delivers and ready[here] and not complies
 
 
 def promote(rows: Sequence[int], tunnels: Mapping[int, Tunnel]) -> list[int] | None:

@@ -4,9 +4,9 @@ from patronus.engine.policy import SlaClass
 
 
 def judge(rtt_ns: int, jitter_ns: int, loss_ppm: int, mos_milli: int, sla: SlaClass) -> str:
-    """Return ``compliant``, ``unknown`` or ``violating``."""
+    """Return ``compliant``, ``unknown``, ``violating`` or ``outage``."""
     if loss_ppm >= 500_000:
-        return "violating"
+        return "outage"
     unknown = rtt_ns == -1
     for figure, limit in (
         (rtt_ns, sla.latency_ns),
