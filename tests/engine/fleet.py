@@ -37,7 +37,8 @@ class Fleet:
     """Offers what the world asks of an engine."""
 
     poisoned = False
-    """Whether the sites' own engines, in turns, get rubbish in place of other sites' rows."""
+    """Whether each site's own engine gets new rubbish in place of other sites' rows each time
+    that it evaluates."""
 
     def __init__(
         self,
@@ -61,7 +62,6 @@ class Fleet:
             )
         self._post: dict[tuple[str, int], bytes] = {}
         self._rubbish = np.random.default_rng(1) if self.poisoned else None
-        self._next = 0
         self.compared = 0
         """Decisions found equal so far."""
 
@@ -90,9 +90,6 @@ class Fleet:
 
     def _agree(self) -> None:
         """Nobody has decided anything else; entries are in order of sites."""
-        if self._rubbish is not None:
-            self._next = (self._next + 1) % len(self.own)
-            poison(self.own[self._next], self._next, self._rubbish)
         mine = [line for lines in self.own_lines for line in lines]
         assert self.lines == mine
         self.compared += len(mine)
@@ -196,6 +193,8 @@ class Fleet:
     def evaluate(self, sites: Sequence[int], now_ns: int) -> None:
         self.one.evaluate(sites, now_ns)
         for site in sites:
+            if self._rubbish is not None:
+                poison(self.own[site], site, self._rubbish)
             self.own[site].evaluate([site], now_ns)
         self._agree()
 

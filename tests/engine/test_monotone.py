@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patronus.engine.fastpath import Counter, Entry, Tunnel, steer
@@ -12,7 +11,7 @@ from patronus.engine.forwarding import NO_ROW
 from patronus.engine.liveness import State
 from patronus.engine.units import MS, SECOND
 from patronus.sim import run
-from patronus.sim.scenario import FaultKind, FaultSpec, Mesh, Selector
+from patronus.sim.scenario import FaultKind, Selector
 from tests.engine.scene import CASES, Case, Scene
 from tests.sim.storms import calm, fault
 
@@ -40,6 +39,7 @@ def worsen(scene: Scene, row: int, how: set[str]) -> None:
             values[row] = min(int(values[row]) + 3 * MS, 2**42)
 
 
+@settings(max_examples=70)
 @given(CASES, st.integers(0, 10**6), WORSE)
 def test_a_tunnel_that_became_worse_is_not_chosen_for_it(
     case: Case, which: int, how: set[str]
@@ -55,6 +55,7 @@ def test_a_tunnel_that_became_worse_is_not_chosen_for_it(
     assert not ((then == row) & (first != row)).any()
 
 
+@settings(max_examples=70)
 @given(CASES, st.integers(0, 10**6))
 def test_a_tunnel_that_comes_up_leaves_no_entry_with_less(case: Case, which: int) -> None:
     """Each entry has as many ways as before, and a primary of no worse verdict."""
@@ -122,22 +123,15 @@ SECOND_CUT = fault(
     FaultKind.BLACKHOLE, SECOND, 600 * MS, name="then",
     on=Selector(sites=("berlin",), transports=("lte",)),
 )  # fmt: skip
-FLAPS = fault(FaultKind.FLAPPING, 500 * MS, 1_500 * MS, on=HERE, down_ns=90 * MS, up_ns=300 * MS)
 FEW = ("fabric", "lte")
 KEY = ["fault", "site", "destination", "class", "path_before"]
 
 
-@pytest.mark.parametrize(
-    ("faults", "mesh", "seed"),
-    [((CUT, SECOND_CUT), Mesh.FULL, 2), ((FLAPS,), Mesh.HUBS, 1)],
-)
-def test_another_transport_never_lengthens_an_outage(
-    faults: tuple[FaultSpec, ...], mesh: Mesh, seed: int
-) -> None:
+def test_another_transport_never_lengthens_an_outage() -> None:
     """Under the same luck every exposure of the same path is over no later, and some earlier."""
     few, more = (
         run(
-            calm(*faults, mesh=mesh, transports=names, traffic=False, duration_ns=2_500 * MS), seed
+            calm(CUT, SECOND_CUT, transports=names, traffic=False, duration_ns=2_500 * MS), 2
         ).failovers
         for names in (FEW, (*FEW, "satellite"))
     )

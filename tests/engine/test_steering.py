@@ -50,7 +50,7 @@ class Decided:
         assert self.found.waiting.tolist() == sorted(waiting)
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(CASES)
 def test_each_entry_takes_the_path_that_is_argued_for(case: Case) -> None:
     """Every rule of preference at once: table, moves, causes and patience are those argued out."""
