@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -25,6 +26,10 @@ class Network:
     underlay: Underlay
 
 
+TUNNELS_MOST: Final = 10_000_000
+"""Directed tunnels; a run needs about a kilobyte for each."""
+
+
 def build(scenario: Scenario, seed: int) -> Network:
     """Build the network of a scenario.
 
@@ -38,6 +43,8 @@ def build(scenario: Scenario, seed: int) -> Network:
     spec, found = scenario.topology, sites(scenario.topology)
     names = [site.name for site in found]
     transports = _transports(scenario)
+    if spec.mesh is Mesh.FULL:
+        _check_size(len(found) * (len(found) - 1), len(transports))
     land = land_of(scenario, found, seed)
     position = place_sites(found, land)
     regional = spec.mesh is Mesh.REGIONAL
@@ -53,6 +60,20 @@ def build(scenario: Scenario, seed: int) -> Network:
     )
     underlay = build_underlay(scenario, overlay, position=position, attached=attachment, land=land)
     return Network(overlay, replace(underlay, fingerprint=fingerprint(overlay, underlay)))
+
+
+def _check_size(directed_pairs: int, transports: int) -> None:
+    """Refuse what no machine holds, before it tries.
+
+    Raises:
+        ValueError: there are too many tunnels.
+    """
+    tunnels = directed_pairs * transports
+    if tunnels > TUNNELS_MOST:
+        raise ValueError(
+            f"topology: a full mesh of these sites has {tunnels:,} tunnels, at most "
+            f"{TUNNELS_MOST:,} are possible; a mesh with hubs has far fewer"
+        )
 
 
 def _transports(scenario: Scenario) -> list[str]:

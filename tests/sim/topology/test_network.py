@@ -37,6 +37,12 @@ def test_a_seed_gives_the_same_network_everywhere(name: str) -> None:
     assert build(CASES[name], 1).underlay.fingerprint == PINNED[name]
 
 
+def test_a_mesh_that_no_machine_holds_is_refused_at_once() -> None:
+    """The message says how many tunnels it would have, and that hubs help."""
+    with pytest.raises(ValueError, match="49,990,000 tunnels, at most 10,000,000 are possible; a "):
+        build(scenario("ring", "ring", mesh=Mesh.FULL, count=5000), 1)
+
+
 def test_the_hash_seed_decides_nothing(tmp_path: Path) -> None:
     """Two interpreters with other hash seeds build the same networks."""
     code = (
