@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from patronus.control import progress
 from patronus.control.endings import PASS, ReaderGone, end
 
 COMMANDS: Final = (
@@ -48,6 +49,8 @@ class Patronus(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click would take a reader that went away for a failure."""
+        if os.environ.get("NO_COLOR") or not progress.redraws():
+            ctx.color = False
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:

@@ -82,4 +82,9 @@ class Progress:
 
 def watched() -> bool:
     """Tell whether the standard error is a terminal that can redraw a line."""
-    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and redraws()
+
+
+def redraws() -> bool:
+    """Tell whether the terminal is known to understand more than plain lines."""
+    return os.environ.get("TERM", "dumb") not in ("", "dumb")

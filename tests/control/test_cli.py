@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from patronus.control import endings
 from patronus.control.cli import COMMANDS, cli
@@ -66,6 +67,25 @@ def test_check_imports_neither_tables_nor_the_world(tmp_path: Path) -> None:
     found = modules("check", str(scenario(tmp_path)))
     assert not found & HEAVY
     assert "numpy" in found
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb", "NO_COLOR": ""}, False),
+        ({"TERM": "", "NO_COLOR": ""}, False),
+    ],
+)
+def test_colours_only_where_they_are_wanted(
+    tmp_path: Path, environment: dict[str, str], coloured: bool
+) -> None:
+    """A terminal that knows no colours gets none, and neither does who wants none."""
+    words = ["golden", str(scenario(tmp_path))]
+    told = CliRunner().invoke(cli, words, color=True, env=environment)
+    assert "nothing was agreed yet" in told.stdout
+    assert ("\x1b[" in told.stdout) is coloured
 
 
 def test_an_unknown_command_is_near_another() -> None:
