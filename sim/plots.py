@@ -34,6 +34,9 @@ MEASURES: Final = {
 FAULT, BLUE, INK, GREY = "#d55e00", "#0072b2", "#17202b", "#8a94a0"
 LANES, TUNNELS, NAMED = 12, 6, 150
 
+WIDE_FROM: Final = 3_000
+"""A logarithmic axis that spans this ratio names its decades only."""
+
 MAP_WIDTH, POINTS_AN_INCH = 9.0, 72.0
 
 
@@ -60,7 +63,9 @@ def failover_cdf(runs: Run | Iterable[Run]) -> "Figure":
         _draw_steps(axes, sample, name, colour, stroke)
     if edges and max(edges) / min(edges) >= LOG_FROM:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        # Over many decades there is room for their names alone.
+        wide = max(edges) / min(edges) >= WIDE_FROM
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda ms, _: words.duration(round(ms * MS)))
     axes.set(xlabel="time since the fault", ylabel="share of exposures", ylim=(0, 1.02))
@@ -221,7 +226,8 @@ def _columns(plan: Map, sites: Sequence[Mapping[str, Any]]) -> tuple[list[float]
 
 def _legend(axes: "Axes") -> None:
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False, fontsize="small")
+        # Beside the axes: within them it would lie upon some curve.
+        axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _plain(text: str) -> str:
