@@ -130,23 +130,24 @@ class Measurement:
         """Return the waiting entries, ascending, whose second leg is one of some entries."""
         world, space = self._world, self._world.engine.space
         onto = entries[self._may_carry[entries // space.per_site]]
-        found = self.ledger.waiting_entries
-        if not len(onto) or not len(found):
+        waiting = self.ledger.waiting_entries
+        if not len(onto) or not len(waiting):
             return onto[:0]
-        if len(onto) * space.sites < len(found):
+        found = waiting
+        if len(onto) * space.sites < len(waiting):
             # Only entries of the same destination and class can lead there.
             first = np.arange(space.sites, dtype=np.int64)[:, None] * space.per_site
-            near = (first + distinct(onto % space.per_site)).ravel()
-            place = np.minimum(np.searchsorted(found, near), len(found) - 1)
-            found = near[found[place] == near]
+            found = (first + distinct(onto % space.per_site)).ravel()
         row = world.dataplane.used[found]
         sites = np.zeros(space.sites, dtype=np.bool_)
         sites[onto // space.per_site] = True
         found = found[(row != NO_ROW) & sites[world.overlay.dst[row]]]
         second, onward = world.second_leg(found)
         self._onto[onto] = True
-        hit: I64 = found[onward & self._onto[second]]
+        found = found[onward & self._onto[second]]
         self._onto[onto] = False
+        place = np.minimum(waiting.searchsorted(found), len(waiting) - 1)
+        hit: I64 = found[waiting[place] == found]
         return hit
 
     def detected(self, row: int, at_ns: int, layer: str) -> None:
