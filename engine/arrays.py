@@ -68,9 +68,9 @@ def distinct(values: I64) -> I64:
     ``numpy.unique`` hashes since NumPy 2.3, which on regularly spaced integers such as
     row numbers is many times slower.
     """
+    if len(values) < 2:
+        return values.copy()
     ordered: I64 = np.sort(values)
-    if len(ordered) < 2:
-        return ordered
     new = np.empty(len(ordered), dtype=np.bool_)
     new[0] = True
     np.not_equal(ordered[1:], ordered[:-1], out=new[1:])

@@ -4,6 +4,7 @@ A run judges itself by the scenario's expectations; a statement about many seeds
 takes ``judge(expectations, runs)``.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # they bring pandas and SimPy, which `patronus check` has no 
     from patronus.sim.topology import Network
     from patronus.sim.trace import Trace
     from patronus.sim.world import World
+
+_LARGE: Final = 1_000_000
+"""A world of more entries is cleared away before its report is written."""
 
 Progress = Callable[[int], None]
 """Called with the time of the scenario that a run has reached, in ns."""
@@ -83,6 +87,10 @@ def run(
     result = to_run(world, stop, journal, perf_counter() - began)
     if notes is not None:
         result = replace(result, trace=notes.lines(result))
+    large = world.engine.space.entries > _LARGE
+    del world, notes
+    if large:
+        gc.collect()  # it refers to itself in many places, and nothing else would find it soon
     return _judged(result, scenario)
 
 

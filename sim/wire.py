@@ -130,6 +130,9 @@ class Wire:
             for m in self._routes
         ]
         self.route = np.concatenate(padded)
+        self._carried: Bools = np.zeros(neutral + 2, dtype=np.bool_)
+        self._carried[self.route] = True
+        """By link: some provider's route leads over it."""
 
     def reroute(self, provider: int, failed: frozenset[int]) -> I64:
         """Let one provider's routes avoid failed links, from the next window on.
@@ -175,15 +178,13 @@ class Wire:
 
     def rows_of(self, links: I64) -> I64:
         """Return the rows that cross any of some directed links now, sorted."""
-        crossing = np.logical_or.reduce(np.isin(self.route, links), axis=1)
-        found = np.concatenate(
-            [
-                self._rows_by_up.of(links),
-                self._rows_by_down.of(links),
-                self._rows_by_segment.of(hits(crossing)),
-            ]
-        )
-        return distinct(found)
+        found = [self._rows_by_up.of(links), self._rows_by_down.of(links)]
+        if self._carried[links].any():  # access links are in no provider's routes
+            wanted = np.zeros(self.neutral + 2, dtype=np.bool_)
+            wanted[links] = True
+            crossing = np.logical_or.reduce(wanted[self.route], axis=1)
+            found.append(self._rows_by_segment.of(hits(crossing)))
+        return distinct(np.concatenate(found))
 
     # ------------------------------------------------------------ windows
 
