@@ -95,7 +95,8 @@ class Heralds:
         return now_ns - said.at_ns >= self._policy.announcement_ns
 
     def _say(self, site: int, reach: Reach, now_ns: int) -> Announcement:
-        said, counter, version = self._said.get(site), 1, 1
+        # Who starts again has forgotten how far it had counted; the clock has gone on.
+        said, counter, version = self._said.get(site), max(1, now_ns), max(1, now_ns)
         if said is not None:
             counter = said.counter + 1
             version = said.version + (not reach.same(said.reach))

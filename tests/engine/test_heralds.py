@@ -42,11 +42,12 @@ CHANGE = st.one_of(
     st.tuples(st.just("lan"), st.integers(0, 3), st.booleans()),
     st.tuples(st.just("hears"), st.integers(0, 3), st.integers(0, 31)),
 )
+WAITS = st.sampled_from([0, SECOND, 2 * SECOND - 1, 2 * SECOND])
 TURN = st.tuples(
     st.lists(CHANGE, max_size=3),
     st.sampled_from(["speak", "speak", "withdraw"]),
     st.sampled_from([(0, 1, 2, 3), (0, 1, 2, 3), (1, 2), (3,)]),
-    st.sampled_from([0, SECOND, 2 * SECOND - 1, 2 * SECOND]),
+    WAITS,
 )
 LIVES = st.lists(TURN, max_size=8)
 """Changes, then who is to speak or to withdraw, and the time that has passed."""
@@ -164,7 +165,7 @@ def heard(told: Announcement) -> Content:
 
 
 def live(module: ModuleType, life: Life) -> None:
-    town, now = Town(module), 0
+    town, now = Town(module), -SECOND  # times begin in the warm-up
     for changes, verb, sites, wait in life:
         for change in changes:
             town.change(*change)
@@ -213,6 +214,8 @@ LIFE = LIVES | st.builds(
         ("if said is None or not reach.same(said.reach):", "if said is None:"),
         ("said.version + (not reach.same(said.reach))", "said.version + 1"),
         ("counter = said.counter + 1", "counter = said.counter"),
+        ("self._said.get(site), max(1, now_ns), max", "self._said.get(site), 1, max"),
+        ("max(1, now_ns), max(1, now_ns)", "now_ns, now_ns"),
         (
             "_Said(counter, version, now_ns, reach)",
             "said or _Said(counter, version, now_ns, reach)",
@@ -223,3 +226,15 @@ def test_the_property_catches_mutants(old: str, new: str) -> None:
     """Each way of breaking what is said, or when, is noticed."""
     broken = mutant(kernel, old, new)
     assert caught(LIFE, lambda life: live(broken, life))
+
+
+def test_an_agent_that_starts_again_is_no_replay() -> None:
+    """A new engine of the same site counts on from the clock: what it says is newer, and new."""
+    every, first, second = (0, 1, 3), Town(kernel), Town(kernel)
+    old = [a for turn in range(3) for a in first.heralds.speak(every, turn * 2 * SECOND)]
+    new = second.heralds.speak(every, 5 * SECOND)
+    for site in every:
+        before = [a for a in old if a.origin == SITES[site]]
+        after = next(a for a in new if a.origin == SITES[site])
+        assert after.counter > max(a.counter for a in before)
+        assert after.version > max(a.version for a in before)

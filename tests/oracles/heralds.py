@@ -80,7 +80,10 @@ class Herald:
         return self._say(news, now_ns)
 
     def _say(self, news: Content, now_ns: int) -> bool:
-        self.version += news != self.said
-        self.counter += 1
+        if self.said is None:
+            self.counter = self.version = max(1, now_ns)
+        else:
+            self.version += news != self.said
+            self.counter += 1
         self.said, self.at_ns = news, now_ns
         return True
