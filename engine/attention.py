@@ -78,6 +78,11 @@ class Attention:
         site, destination = np.divmod(pairs, self.marked.shape[1])
         self.marked[site, destination] = True
 
+    def carriers(self, sites: I64) -> I64:
+        """Return those of some sites that carry others' traffic."""
+        carriers: I64 = sites[self._carries[sites]]
+        return carriers
+
     def last_ns(self, rows: I64) -> I64:
         """Return when the site of each row was evaluated last, ``LONG_AGO`` for never."""
         last: I64 = self._evaluated_ns[self._overlay.src[rows]]

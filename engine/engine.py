@@ -249,6 +249,8 @@ class Engine:
         self._attention.metrics(rows[judged.moved & ~judged.changed & up])
         stale = self.knowledge.age(own, now_ns - self.policy.patience_ns)
         self._attention.sites(self._transit.misses(*stale))
+        carriers = self.overlay.rows_of(self._attention.carriers(own))
+        self._attention.tunnels(self.tunnels.settle(carriers, now_ns))
         moved_sites = own[self._attention.transit_moved[own]]
         self._attention.pairs(self._transit.fallen(moved_sites))
         turn = self._attention.turn(own, now_ns)

@@ -95,6 +95,7 @@ class Prospects:
         through = self._through if len(rows) > self._direct else self._through[:0]
         lanes = (len(rows) - self._direct) // max(1, len(through))
         end[self._direct :] = through.repeat(lanes, axis=0)
+        usable[self._direct :] &= ~self._too_soon(sites, direct, through).repeat(lanes, axis=0)
         return Pairs(
             sites=sites,
             destinations=destinations,
@@ -107,6 +108,21 @@ class Prospects:
             end=end,
             content=self._knowledge.content(sites, through),
         )
+
+    def _too_soon(self, sites: I64, direct: I64, through: I64) -> Bools:
+        """Tell which transit sites a transit site may not send through yet.
+
+        When a site behind two of them dies, each would choose the other until it hears that
+        that one has lost it, too. So they have an order: only a later one is chosen at once,
+        an earlier one when the site's own tunnels have been down for long. Shape (transit
+        sites, pairs); ``direct`` has shape (columns, pairs).
+        """
+        mine = self._carries[sites]
+        if not mine.any():
+            return np.zeros((len(through), len(sites)), dtype=np.bool_)
+        lost = (direct == NO_ROW) | self._tunnels.settled.take(direct)
+        soon: Bools = (through < sites) & (mine & ~lost.all(axis=0))
+        return soon
 
     def only_end(self, rows: I32, destinations: I64) -> Bools:
         """Tell which tunnels end at the only site of their destination; shapes broadcast."""

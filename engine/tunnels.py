@@ -6,6 +6,8 @@ kept its proof for the hold of :mod:`damping`, and :meth:`Tunnels.admit` before 
 where no other is left: better unproven than none.
 """
 
+from typing import Final
+
 import numpy as np
 
 from patronus.engine.damping import Damper
@@ -16,7 +18,10 @@ from patronus.engine.multiplier import adapt
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
-from patronus.engine.units import NEVER
+from patronus.engine.units import LONG_AGO, MS, NEVER
+
+SETTLE_NS: Final = 500 * MS
+"""Down for so long, and every other site has heard it; twice the way of an announcement."""
 
 
 class Tunnels:
@@ -33,6 +38,9 @@ class Tunnels:
         self.state: I8 = np.full(rows, State.DOWN, dtype=np.int8)
         self.init_ns: I64 = np.full(rows, NEVER, dtype=np.int64)
         """Since when a row in Init has been heard without a break."""
+        self.settled: Bools = np.ones(rows, dtype=np.bool_)
+        """Not up, and that for ``SETTLE_NS`` at some evaluation."""
+        self._fell_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
         self.drained: Bools = np.zeros(rows, dtype=np.bool_)
         self.crossed: tuple[U64, ...] = ()
         """Bit sets of the shared-risk groups on each row's current route, word by word; words
@@ -60,8 +68,17 @@ class Tunnels:
         """Take ``EXPIRE`` or ``CARRIER_LOST`` on rows; return those that were up."""
         self.state[rows], actions = step_many(self.state[rows], given)
         down: I64 = rows[actions == Action.GO_DOWN]
+        self._fell_ns[down] = at_ns
         self.damper.flap(down, at_ns)
         return down
+
+    def settle(self, rows: I64, now_ns: int) -> I64:
+        """Return those of some rows that have come to be down for long."""
+        new = (self.state[rows] != State.UP) & ~self.settled[rows]
+        new &= self._fell_ns[rows] <= now_ns - SETTLE_NS
+        settled: I64 = rows[new]
+        self.settled[settled] = True
+        return settled
 
     def hear(self, rows: I64, at_ns: I64 | int) -> None:
         """Take ``CONFIRM`` on rows, at one time or at one each."""
@@ -83,6 +100,7 @@ class Tunnels:
     def admit(self, rows: I64, now_ns: int) -> I64:
         """End the hold of rows in Init and return them."""
         self.state[rows], _ = step_many(self.state[rows], Input.HOLD_ELAPSED)
+        self.settled[rows] = False
         self.damper.up(rows, now_ns)
         return rows
 
@@ -119,6 +137,7 @@ class Tunnels:
         heard = since_ns != NEVER
         self.state[rows] = np.where(heard, np.where(latched, State.INIT, State.UP), State.DOWN)
         self.init_ns[rows] = since_ns
+        self.settled[rows], self._fell_ns[rows] = False, now_ns
         self.damper.up(rows[heard & ~latched], now_ns)
 
     def catch_up(self, rows: I64, now_ns: int, *, since_ns: I64, latched: Bools) -> I64:

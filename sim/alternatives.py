@@ -184,10 +184,21 @@ class Alternatives:
             return "its tunnel is down"
         if not way.reached:
             return f"{name} does not say that it reaches {target}"
+        if self._waits(way, site, destination):
+            return f"{name} may count on this site; it is asked when the tunnels here stay down"
         entry = (np.array([x]) for x in (site, way.end, destination))
         if way.home and not engine.knowledge.announces(*entry)[0]:
             return f"{name} does not announce {target} at present"
         return ""
+
+    def _waits(self, way: _Way, site: int, destination: int) -> bool:
+        """Tell whether a transit site may not send through an earlier one yet."""
+        overlay = self._overlay
+        if way.home or site not in overlay.transit or way.end > site:
+            return False
+        home = overlay.is_home(overlay.dst.astype(np.int64), np.full(overlay.rows, destination))
+        mine = np.flatnonzero((overlay.src == site) & home)
+        return not self._engine.tunnels.settled[mine].all()
 
     def _key(self, way: _Way, destination: int, number: int, *, usable: bool) -> tuple[int, ...]:
         sla, overlay = self._policy.classes[number].sla, self._overlay

@@ -111,6 +111,7 @@ class Scene:
     def fill(self, rows: int) -> None:
         parts, calm = self.parts, self.case.calm
         parts.tunnels.state[:] = self.some([3] * 6 + [2] if calm else [0, 1, 2, 3, 3, 3], rows)
+        parts.tunnels.settled[:] = (np.arange(rows) + self.case.luck) % 3 > 0
         parts.tunnels.drained[:] = self.some([False] * 3 + [not calm], rows)
         parts.ranking.verdict[:] = self.some([0] * 6 + [1] if calm else [0, 0, 1, 2, 3], 2, rows)
         parts.ranking.told[:] = [self.some(v, rows) for v in (RTT, JITTER, LOSS)]
@@ -184,6 +185,7 @@ class Scene:
             now=int(ranking.metric_now[row]),
             published=int(ranking.metric_published[row]),
             fates=frozenset(np.flatnonzero(self.fates[row]).tolist()),
+            settled=bool(tunnels.settled[row]),
         )
 
     def entries(self) -> list[tuple[int, Entry]]:

@@ -60,6 +60,9 @@ def test_each_entry_takes_the_path_that_is_argued_for(case: Case) -> None:
 RULES: Final = [
     ("rank = (detour, tunnel.drained, tier,", "rank = (detour, 0, tier,"),
     ("detour = through and site in plan.transit", "detour = False"),
+    ("and end < site and fresh", "and fresh"),
+    ("and end < site and fresh", "and end < site"),
+    ("if site in plan.transit and end", "if end"),
     ("*(wish if tier < VIOLATING else (0, 0, 0, 0))", "*wish"),
     ("(0 if through else homes.index(end), through, liked,", "(0, through, liked,"),
     ("homes.index(end), through, liked,", "homes.index(end), False, liked,"),

@@ -30,6 +30,8 @@ class Tunnel:
     now: int
     published: int
     fates: frozenset[int]
+    settled: bool
+    """Down for so long that everybody knows."""
 
 
 class Offer(NamedTuple):
@@ -119,6 +121,9 @@ def options(plan: Plan, policy: Policy, known: Known, entry: Entry, least: int) 
         if through:
             offer = known.offers.get((end, destination, number))
             if offer is None or end not in plan.transit or not policy.features.transit:
+                continue
+            fresh = any(t.end in homes and not t.settled for t in known.tunnels.values())
+            if site in plan.transit and end < site and fresh:
                 continue
             if policy.features.sla:
                 whole = judge(add(tunnel.told, offer.figures), sla)

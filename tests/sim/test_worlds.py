@@ -7,6 +7,7 @@ import pytest
 from patronus.engine.units import SECOND
 from patronus.sim import Run, run
 from patronus.sim.language import parse
+from patronus.sim.topology import build
 
 HUBS = """
 version: 1
@@ -80,6 +81,56 @@ def test_a_crashed_hub_is_left_for_the_other_one() -> None:
     done = rehearse(HUBS, VOICE, fault)
     assert done.failovers.switch_ns.max() < 600_000_000
     assert set(done.failovers.moved_by) <= {"kernel", "engine"}
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_hubs_do_not_choose_each_other_when_a_branch_dies(seed: int) -> None:
+    """Each has lost its own tunnels and has not heard yet that the other one has, too."""
+    fault = "faults: [{name: crash, kind: site-crash, at: 3s, for: 5s, on: {site: spoke1}}]"
+    traffic = HUBS.replace("from: spokes, to: internet", 'from: "*", to: "*"')
+    done = rehearse(traffic, VOICE, fault, seed=seed)
+    assert done.summary["checks"]["loops"] == 0
+    moves = done.decisions[done.decisions.destination == "spoke1"]
+    assert not moves[moves.site == "hub2"]["to"].str.contains("hub1").any()
+
+
+RESCUE = """
+version: 1
+name: rescue
+duration: 8s
+topology:
+  mesh: pairs
+  sites: [{name: hub1, hub: on}, {name: hub2, hub: on}, leaf]
+  pairs: [[hub1, hub2], [hub1, leaf], [hub2, leaf]]
+transports: {mpls: {provider: mesh}, broadband: {provider: mesh}}
+traffic: [{class: default, from: "*", to: "*", rate: 64kbps, packet: 200B}]
+"""
+
+
+def between(text: str, one: str, other: str) -> str:
+    """Return the names of the carriers' links between two sites."""
+    scenario = parse(text)
+    network = build(scenario, scenario.seed)
+    sites = [network.overlay.site_index[s] for s in (one, other)]
+    names = []
+    for number, transport in enumerate(network.overlay.transports):
+        ends = sorted(network.underlay.pop[sites, number].tolist())
+        here, there = (network.underlay.providers[number].nodes[e] for e in ends)
+        names.append(f'"{transport}:{here}-{there}"')
+    return ", ".join(names)
+
+
+@pytest.mark.parametrize(("hub", "within_s"), [("hub1", 0.5), ("hub2", 2.1)])
+def test_a_hub_that_alone_lost_a_branch_goes_through_the_other(hub: str, within_s: float) -> None:
+    """The first does so at once; the second when its tunnels have been down for half a second."""
+    links = between(RESCUE, hub, "leaf")
+    fault = f"faults: [{{name: cut, kind: blackhole, at: 3s, on: {{link: [{links}]}}}}]"
+    done = rehearse(RESCUE, fault)
+    cut = done.failovers[(done.failovers.site == hub) & (done.failovers.destination == "leaf")]
+    assert len(cut) > 0
+    # Seen after 0.3 s and a little; a site's turn comes once a second.
+    assert cut.failover_ns.between(1, within_s * SECOND).all()
+    assert done.summary["checks"]["loops"] == 0
 
 
 def test_a_dead_access_link_is_left_at_once_by_its_own_site() -> None:
