@@ -85,11 +85,11 @@ def measure(profile: str, fault: str, *, pairs: int, seeds: int, data: bool) -> 
         world = World(pairs_of(profile, fault, pairs=pairs, data=data), seed)
         cut = watch(world, FAULT_NS)
         world.run()
-        parts.append(_cases(world, cut.detect_ns))
+        parts.append(cases(world, cut.detect_ns))
     return Cases(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _cases(world: World, detect_ns: I64) -> Cases:
+def cases(world: World, detect_ns: I64) -> Cases:
     """Return what became of the entries whose first line was in use."""
     ledger, space, overlay = world.measurement.ledger, world.engine.space, world.overlay
     row = ledger.row_before
