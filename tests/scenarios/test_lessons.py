@@ -118,7 +118,7 @@ def test_each_tunnel_of_a_storm_harms_at_its_turn() -> None:
     # The eight tunnels take their turns from 10 s on; the four that are preferred carry.
     assert frame["t0_ns"].nunique() >= 4
     assert frame["t0_ns"].between(10 * SECOND, 17 * SECOND).all()
-    own = frame[frame["path_before"] == "mpls>" + frame["destination"]]
+    own = frame[frame["path_before"] == "mpls>" + frame["destination"].astype(str)]
     times, sites, ends = (own[column].tolist() for column in ("t0_ns", "site", "destination"))
     hit = {(t0, *sorted(pair)) for t0, *pair in zip(times, sites, ends, strict=True)}
     assert len(hit) == own["t0_ns"].nunique()
