@@ -213,7 +213,7 @@ def _median(values: npt.NDArray[np.float64]) -> float | None:
 def _numbered(failovers: pd.DataFrame) -> pd.DataFrame:
     """Return exposures told apart: a storm may harm one pair twice, by one tunnel and another."""
     frame = failovers[[*_EXPOSURE, "failover_ns"]]
-    return frame.assign(turn=frame.groupby(_EXPOSURE).cumcount())
+    return frame.assign(turn=frame.groupby(_EXPOSURE, observed=True).cumcount())
 
 
 def _pairing(pairs: Sequence[tuple[Run, Run]]) -> Pairing:
