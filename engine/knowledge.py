@@ -101,7 +101,10 @@ class Knowledge:
         self._announces[number], self._usable[number] = reach.announces, reach.usable
         self._figures[number], self._verdict[number] = figures, reach.verdict
         told = np.where(figures < 0, _BEYOND_ALL, figures)
-        self._worst[number] = np.where(reach.usable[:, :, None], told, 0).max(axis=0, initial=0)
+        worst = np.where(reach.usable[:, :, None], told, 0).max(axis=0, initial=0)
+        # Every class asks for a round trip: an unknown one must not pass for a long one.
+        worst[worst[:, 0] == _BEYOND_ALL, 0] = -1
+        self._worst[number] = worst
         badness = badness_ns(Figures(reach.rtt_ns, reach.jitter_ns, reach.loss_ppm))
         offer = badness + (reach.verdict.astype(np.int64) << BADNESS_BITS)
         self._offer[number] = np.where(reach.usable, offer, -1).T
@@ -213,7 +216,8 @@ class Knowledge:
     def worst(self, content: I64, *, number: int) -> I64:
         """Return the worst figures of any destination that a content offers.
 
-        A last axis is that of :meth:`figures`; unknown ones count as worse than all known.
+        A last axis is that of :meth:`figures`. Unknown jitter and loss count as worse than all
+        known ones; the round trip is -1 where one of them is unknown.
         """
         worst: I64 = self._worst[content, number]
         return worst

@@ -204,6 +204,7 @@ def test_contents_may_be_stored_anywhere(life: Life) -> None:
         ("number * width + destinations", "destinations"),
         ("np.where(figures < 0, _BEYOND_ALL, figures)", "figures"),
         ("np.where(reach.usable[:, :, None], told, 0)", "told"),
+        ("worst[worst[:, 0] == _BEYOND_ALL, 0] = -1", "pass"),
         ("key = site, announcement.version", "key = 0, announcement.version"),
         (
             "shared = {s for d in overlay.destinations if len(d.sites) > 1",

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from patronus.engine.change import Cause
@@ -13,6 +13,7 @@ from patronus.engine.policy import WhenNone
 from tests.engine.scene import CASES, Case, Scene
 from tests.mutants.harness import caught, mutant
 from tests.oracles import steering as oracle
+from tests.oracles.overlays import Plan
 
 
 class Decided:
@@ -50,8 +51,24 @@ class Decided:
         assert self.found.waiting.tolist() == sorted(waiting)
 
 
+UNKNOWN_BEYOND = Case(
+    Plan(
+        sites=4,
+        lanes=2,
+        tunnels=tuple((a, b, n) for a in range(4) for b in range(a) for n in range(2)),
+        shared=((0,), (0,)),
+        transit=(1,),
+    ),
+    luck=3_542_385_784,
+    calm=True,
+    keep=True,
+)
+"""A class without limits, and a way through a site that does not know the round trip beyond."""
+
+
 @settings(max_examples=150)
 @given(CASES)
+@example(UNKNOWN_BEYOND)
 def test_each_entry_takes_the_path_that_is_argued_for(case: Case) -> None:
     """Every rule of preference at once: table, moves, causes and patience are those argued out."""
     Decided(case).argued(oracle)

@@ -62,12 +62,15 @@ class Drawer:
         return stale
 
     def worst(self, number: int) -> list[int]:
-        """Return the worst figures of what the site says it reaches, 0 without any."""
+        """Return the worst figures of what the site says it reaches, 0 without any.
+
+        An unknown round trip stays unknown; other unknown figures are worse than known ones.
+        """
         told = [row[number] for row in self.letter.cells if row[number][0]]
         worst = []
-        for place in (1, 2, 3):
-            figures = [2**61 if cell[place] < 0 else cell[place] for cell in told]
-            worst.append(max(figures, default=0))
+        for place, unknown in ((1, -1), (2, 2**61), (3, 2**61)):
+            figures = [cell[place] for cell in told]
+            worst.append(unknown if -1 in figures else max(figures, default=0))
         return worst
 
 
