@@ -14,7 +14,10 @@ class Pointers:
     def __init__(self, used: I32, moves: Sequence[Move]) -> None:
         """Take the row of every entry when the slot began, and what moved in it."""
         self._used = used
-        none = np.zeros(0, dtype=np.int64)
+        self._entries = self._times = none = np.zeros(0, dtype=np.int64)
+        self._rows = none.astype(np.int32)
+        if not moves:
+            return
         entries = np.concatenate([none, *(m.entries for m in moves)])
         times = np.repeat([m.at_ns for m in moves], [len(m.entries) for m in moves])
         rows = np.concatenate([none.astype(np.int32), *(m.rows for m in moves)])
@@ -24,7 +27,9 @@ class Pointers:
 
     def rows(self, entries: I64, at_ns: I64) -> I32:
         """Return the rows of entries at instants; ``at_ns`` has a row for each entry."""
-        rows = np.broadcast_to(self._used[entries][:, None], at_ns.shape).copy()
+        rows = np.repeat(self._used[entries][:, None], at_ns.shape[1], axis=1)
+        if not len(self._entries):  # mostly nothing has moved
+            return rows
         low = np.searchsorted(self._entries, entries, side="left")
         high = np.searchsorted(self._entries, entries, side="right")
         for turn in range(int((high - low).max(initial=0))):
