@@ -17,11 +17,12 @@ def test_a_scenario_does_what_was_agreed(name: str) -> None:
     assert failing(run) == []
     assert run.summary["verdict"] == "pass"
     golden = read_golden(golden_path(str(path_of(name))))
-    found = compare(golden, golden_of(run)) if golden else None
+    assert golden is not None
+    found = compare(golden, golden_of(run))
     assert not found, "\n".join([*found.where, *map(str, found.figures), "see `make goldens`"])
 
 
-def test_goldens_come_together() -> None:
-    """Either every scenario has a golden or none has: a new one is agreed to like the others."""
+def test_every_scenario_has_a_golden_and_no_other_has() -> None:
+    """What a new scenario does is agreed to like that of the others; what is gone leaves none."""
     goldens = {path.name.removesuffix(".golden.json") for path in FOLDER.glob("*.golden.json")}
-    assert goldens in (set(), set(NAMES))
+    assert goldens == set(NAMES)
