@@ -226,15 +226,20 @@ class Measurement:
         self._watched = np.union1d(self._watched, few)[: 5 * _HEALTH_ROWS]
 
     def _open(self, number: int, t0_ns: int, exposed: Exposed) -> None:
-        """Open exposures; those that lose packets by chance get a comb of their own."""
+        """Open exposures; those that lose packets by chance, or users', get a comb of their own."""
         numbers = self.ledger.open(number, t0_ns, exposed)
-        chancy = hits(~exposed.lost)
-        keys = self._keys_of(exposed.entry[chancy])
-        chancy = chancy[np.sort(np.argsort(keys, kind="stable")[:_COMBED])]
-        streams = self.tally.add(exposed.entry[chancy] % self._world.engine.space.classes)
+        carrying = np.isin(exposed.entry, self._flows)
+        some = [self._few(exposed.entry, a) for a in (~exposed.lost, exposed.lost & carrying)]
+        combed = np.sort(np.concatenate(some))
+        streams = self.tally.add(exposed.entry[combed] % self._world.engine.space.classes)
         self._stream = np.concatenate([self._stream, np.full(len(numbers), -1, dtype=np.int64)])
-        self._stream[numbers[chancy]] = streams
-        self._active = np.concatenate([self._active, numbers[chancy]])
+        self._stream[numbers[combed]] = streams
+        self._active = np.concatenate([self._active, numbers[combed]])
+
+    def _few(self, entries: I64, which: Bools) -> I64:
+        """Return the places of so many as are counted, the same ones whatever else there is."""
+        at = hits(which)
+        return at[np.argsort(self._keys_of(entries[at]), kind="stable")[:_COMBED]]
 
     # ------------------------------------------------------------ the end of a slot
 
@@ -286,8 +291,8 @@ class Measurement:
     def costs(self, stop_ns: int) -> tuple[I64, I64]:
         """Return outage and time outside the SLA of every exposure, -1 where not measured.
 
-        A path that loses everything loses every tooth until it is left, so those are counted
-        by their times alone; paths that lose by chance were counted packet by packet.
+        Users' packets and paths that lose by chance were counted packet by packet. For the many
+        pairs that send nothing and lost everything the times tell: every tooth until the switch.
         """
         outage, degraded = self._dead_teeth(stop_ns)
         counted = self._stream >= 0
