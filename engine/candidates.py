@@ -45,7 +45,7 @@ class Candidates:
         pair = sites * self.direct.shape[2] + destinations
         direct: I64 = self.direct.reshape(len(self.direct), -1).take(pair, axis=1).astype(np.int64)
         if not with_transit or not self.transit.size:
-            return direct.astype(np.int64)
+            return direct
         transit = self.transit.take(sites, axis=2)
         out = self.behind.take(destinations, axis=1)
         out |= self.overlay.is_home(sites, destinations)

@@ -26,12 +26,12 @@ from patronus.engine.preference import (
     ClassColumns,
     check_limits,
 )
-from patronus.engine.ranking import Ranking, join_figures
+from patronus.engine.ranking import Ranking
 from patronus.engine.selection import Bools, Field, Traits, column_of
 from patronus.engine.sharing import draw
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.units import NEVER
-from patronus.engine.verdict import COMPLIANT, UNKNOWN_BADNESS_NS, VIOLATING, Figures, verdict
+from patronus.engine.verdict import COMPLIANT, UNKNOWN_BADNESS_NS, VIOLATING
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +209,7 @@ class Prospects:
         ).astype(np.int64)  # fmt: skip
         worst = self._knowledge.worst(pairs.content[:, first], number=columns.number)
         worst = worst.repeat(len(rows) // len(worst), axis=0)
-        bad = self._sum(rows, worst, columns) > COMPLIANT
+        bad = self._ranking.whole(rows, worst, columns.sla) > COMPLIANT
         bad &= rows != NO_ROW
         length = np.diff(first, append=len(pairs.sites))
         suspects: Bools = bad.repeat(length, axis=1) if bad.any() else bad[:, :1] & False
@@ -223,13 +223,8 @@ class Prospects:
             pairs.content[column // lanes, pair], pairs.destinations[pair], number=columns.number
         )
         column += self._direct
-        joined = self._sum(pairs.rows[column, pair], told, columns)
+        joined = self._ranking.whole(pairs.rows[column, pair], told, columns.sla)
         tier[column, pair] = np.maximum(tier[column, pair], joined)
-
-    def _sum(self, rows: I64, told: I64, columns: ClassColumns) -> I8:
-        """Return the verdict of tunnels and what is told of the rest; its last axis is figures."""
-        whole = join_figures(self._ranking.told_figures(rows), Figures(*np.moveaxis(told, -1, 0)))
-        return verdict(Figures(*(f.ravel() for f in whole)), columns.sla).reshape(rows.shape)
 
     def _share(self, weights: I64, pairs: Pairs, usable: Bools, tier: I8, grade: I64) -> I64:
         """Return ``NOT_DRAWN`` for good candidates that are not on their pair's drawn transport.

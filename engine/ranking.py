@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from patronus.engine.configured import Configured
 from patronus.engine.overlay import I32, I64, Overlay
-from patronus.engine.policy import Policy
+from patronus.engine.policy import Policy, SlaClass
 from patronus.engine.units import PPM
 from patronus.engine.verdict import (
     COMPLIANT,
@@ -171,6 +171,16 @@ class Ranking:
     def told_figures(self, rows: I32 | I64) -> Figures:
         """Return the figures that go with the published metric, in the shape of ``rows``."""
         return Figures(*self.told[:, rows])
+
+    def whole(self, rows: I32 | I64, told: I64, sla: SlaClass) -> I8:
+        """Return the verdicts of tunnels together with what is told of the rest of the way.
+
+        ``told`` has a last axis of (rtt_ns, jitter_ns, loss_ppm); the others broadcast to
+        those of ``rows``.
+        """
+        rest = np.moveaxis(np.broadcast_to(told, (*rows.shape, 3)), -1, 0)
+        figures = join_figures(self.told_figures(rows), Figures(*rest))
+        return verdict(Figures(*(f.ravel() for f in figures)), sla).reshape(rows.shape)
 
     def numbers(self, prefix: str, row: int, number: int) -> list[tuple[str, int]]:
         """Return what decided about one row and class, for the journal."""

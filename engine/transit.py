@@ -15,11 +15,11 @@ from patronus.engine.knowledge import BADNESS_BITS, Knowledge
 from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy, SlaClass
-from patronus.engine.ranking import Ranking, join_figures
+from patronus.engine.ranking import Ranking
 from patronus.engine.selection import Bools
 from patronus.engine.steering import Steering
 from patronus.engine.tunnels import Tunnels
-from patronus.engine.verdict import COMPLIANT, Figures, verdict
+from patronus.engine.verdict import COMPLIANT
 
 
 class TransitWatch:
@@ -91,7 +91,7 @@ class TransitWatch:
         rows = self._rows[:, :, sites]
         content = self._knowledge.content(sites, self._through)
         worst = self._knowledge.worst(content, number=number)[:, None]
-        bad = (rows != NO_ROW) & (self._sum(rows, worst, sla) > COMPLIANT)
+        bad = (rows != NO_ROW) & (self._ranking.whole(rows, worst, sla) > COMPLIANT)
         suspects: I32 = rows[bad]
         return suspects
 
@@ -103,11 +103,7 @@ class TransitWatch:
         content = self._knowledge.content(site, self._overlay.dst[rows])
         offer = self._knowledge.offers(content, destination, number=number)
         told = self._knowledge.figures(content, destination, number=number)
-        tier: I8 = np.maximum(self._ranking.verdict[number, rows], self._sum(rows, told, sla))
+        tier: I8 = np.maximum(
+            self._ranking.verdict[number, rows], self._ranking.whole(rows, told, sla)
+        )
         return np.maximum(tier, (offer >> BADNESS_BITS).astype(np.int8))
-
-    def _sum(self, rows: I32, told: I64, sla: SlaClass) -> I8:
-        """Return the verdict of tunnels and what is told of the rest; its last axis is figures."""
-        told = np.broadcast_to(told, (*rows.shape, 3))
-        whole = join_figures(self._ranking.told_figures(rows), Figures(*np.moveaxis(told, -1, 0)))
-        return verdict(Figures(*(f.ravel() for f in whole)), sla).reshape(rows.shape)

@@ -1,5 +1,6 @@
 """Instruments that read delays and sizes off test packets."""
 
+from abc import abstractmethod
 from math import isqrt
 from typing import Final
 
@@ -23,9 +24,9 @@ class Moved(Instrument):
     tenths = 1
     """What the model leaves open, in tenths of the effect."""
 
+    @abstractmethod
     def _noise(self, bound_ns: int, number: int) -> int:
         """Return what chance can do to the mean of so many, given the bound of the noise."""
-        raise NotImplementedError
 
     def _judge(self, sums: I64, aim: Aim, spans_ns: tuple[int, int], *, undone: bool) -> Reading:
         before, during, after = sums
