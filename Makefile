@@ -82,7 +82,8 @@ $(FOR_DEMO): pyproject.toml .ci/make-venv
 	touch $@
 
 # Dependency groups are understood from pip 25.1 on.
-$(FOR_TEST): pyproject.toml .ci/make-venv
+$(FOR_TEST): pyproject.toml .ci/make-venv .ci/system-packages
+	.ci/system-packages
 	.ci/make-venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
 	$(PIP) install --editable '.[maps]' --group dev

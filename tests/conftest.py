@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No clock decides a verdict: neither a deadline for one example nor how fast they are drawn.
@@ -17,3 +18,31 @@ settings.register_profile(
 settings.register_profile("explore", settings.get_profile("suite"), derandomize=False)
 settings.register_profile("explore", max_examples=5000, parent=settings.get_profile("explore"))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+IS_ROOT = os.geteuid() == 0
+left_out = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs root where we are not root; the end of the run says how much."""
+    config.stash[left_out] = 0
+    if IS_ROOT:
+        return
+    needs = [item for item in items if item.get_closest_marker("root")]
+    config.hook.pytest_deselected(items=needs)
+    items[:] = [item for item in items if not item.get_closest_marker("root")]
+    config.stash[left_out] = len(needs)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say loudly what was not tested."""
+    count = config.stash.get(left_out, 0)
+    if not IS_ROOT:
+        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+        what = f"{count} tests" if count else "The tests"
+        terminalreporter.line(
+            f"{what} that need root did not run: nothing is known of the Linux dataplane here."
+        )
