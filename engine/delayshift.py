@@ -49,10 +49,10 @@ CLEAR_WIDTHS: Final = 6
 
 UNKNOWN: Final = -1
 
-_CLIP: Final = 2  # a shift: four widths
-_FAST: Final = 3  # shifts: gains 1/8 and 1/256
-_SLOW: Final = 8
-_USUAL, _WIDTH, _SCORE, _LEVEL = range(4)
+CLIP: Final = 2  # a shift: four widths
+FAST: Final = 3  # shifts: gains 1/8 and 1/256
+SLOW: Final = 8
+USUAL, WIDTH, SCORE, LEVEL = range(4)
 _NO_ROWS: Final = np.zeros(0, dtype=np.int64)
 _NO_SHIFT: Final = Shift(_NO_ROWS, _NO_ROWS)
 
@@ -62,24 +62,24 @@ class DelayShift:
 
     def __init__(self, rows: int) -> None:
         """Create tests of rows of which nothing is known."""
-        self._state: I64 = np.zeros((4, rows), dtype=np.int64)
-        self.usual_ns: I64 = self._state[_USUAL]
+        self.state: I64 = np.zeros((4, rows), dtype=np.int64)
+        self.usual_ns: I64 = self.state[USUAL]
         """Usual round trip, -1 before the first sample."""
-        self.width_ns: I64 = self._state[_WIDTH]
+        self.width_ns: I64 = self.state[WIDTH]
         self.alarmed: Bools = np.zeros(rows, dtype=np.bool_)
         self._raised: Bools = np.zeros(rows, dtype=np.bool_)
-        self._special: Bools = np.ones(rows, dtype=np.bool_)
+        self.special: Bools = np.ones(rows, dtype=np.bool_)
         """Unknown, raised or alarmed: what a dense call cannot take."""
-        self._seen: I8 = np.zeros(rows, dtype=np.int8)
+        self.seen: I8 = np.zeros(rows, dtype=np.int8)
         self._age: I32 = np.zeros(rows, dtype=np.int32)
         self.usual_ns[:] = UNKNOWN
 
     def forget(self, rows: Rows) -> None:
         """Make rows unknown again."""
-        self._state[:, rows] = np.array([UNKNOWN, 0, 0, 0], dtype=np.int64)[:, None]
+        self.state[:, rows] = np.array([UNKNOWN, 0, 0, 0], dtype=np.int64)[:, None]
         self.alarmed[rows] = self._raised[rows] = False
-        self._special[rows] = True
-        self._seen[rows] = self._age[rows] = 0
+        self.special[rows] = True
+        self.seen[rows] = self._age[rows] = 0
 
     def observe(self, rows: Rows, *, rtt_ns: I64, jitter_ns: I64) -> Shift:
         """Take at most one sample a row.
@@ -115,11 +115,11 @@ class DelayShift:
     def _observe_block(self, start: int, at: slice, rtt_ns: I64, jitter_ns: I64) -> I64:
         """Take the calm rows of a block; return the places of the others in the call."""
         rows = slice(start + at.start, start + at.stop)
-        state, seen = self._state[:, rows], self._seen[rows]
+        state, seen = self.state[:, rows], self.seen[rows]
         after = _step(state, rtt_ns, jitter_ns, _gain(seen))
-        odd = after[_SCORE] >= RAISED_WIDTHS * state[_WIDTH]
+        odd = after[SCORE] >= RAISED_WIDTHS * state[WIDTH]
         odd |= rtt_ns < 0
-        odd |= self._special[rows]
+        odd |= self.special[rows]
         others = hits(odd) if odd.any() else _NO_ROWS
         for field, value in zip(state, after, strict=False):
             value[others] = field[others]
@@ -132,40 +132,40 @@ class DelayShift:
     def _meet(self, rows: I64, rtt_ns: I64, jitter_ns: I64) -> None:
         """Take first samples. The width begins as RFC 6298 begins its variance, generously."""
         width_ns = np.clip(np.maximum(rtt_ns >> 1, jitter_ns), WIDTH_NS_MIN, WIDTH_NS_MAX)
-        self._state[:, rows] = np.stack([rtt_ns, width_ns, 0 * rtt_ns, rtt_ns])
-        self._special[rows] = False
-        self._seen[rows] = 1
+        self.state[:, rows] = np.stack([rtt_ns, width_ns, 0 * rtt_ns, rtt_ns])
+        self.special[rows] = False
+        self.seen[rows] = 1
 
     def _watch(self, rows: I64, rtt_ns: I64, jitter_ns: I64) -> I64:
         """Test calm rows, raised ones among them; return those that alarm."""
-        state, seen, frozen = self._state[:, rows], self._seen[rows], self._raised[rows]
+        state, seen, frozen = self.state[:, rows], self.seen[rows], self._raised[rows]
         after = _step(state, rtt_ns, jitter_ns, _gain(seen))
         usual_ns, width_ns, score = after
-        hit = score >= ALARM_WIDTHS * state[_WIDTH]
-        raised = score >= RAISED_WIDTHS * state[_WIDTH]
-        state[_SCORE] = np.where(hit, 0, score)
-        state[_USUAL] = np.where(frozen, state[_USUAL], usual_ns)
-        state[_WIDTH] = np.where(frozen, state[_WIDTH], width_ns)
-        state[_LEVEL] = rtt_ns
-        self._state[:, rows] = state
-        self._seen[rows] = np.minimum(seen + 1, YOUNG)
+        hit = score >= ALARM_WIDTHS * state[WIDTH]
+        raised = score >= RAISED_WIDTHS * state[WIDTH]
+        state[SCORE] = np.where(hit, 0, score)
+        state[USUAL] = np.where(frozen, state[USUAL], usual_ns)
+        state[WIDTH] = np.where(frozen, state[WIDTH], width_ns)
+        state[LEVEL] = rtt_ns
+        self.state[:, rows] = state
+        self.seen[rows] = np.minimum(seen + 1, YOUNG)
         self.alarmed[rows] = hit
         self._raised[rows] = raised & ~hit
-        self._special[rows] = raised
+        self.special[rows] = raised
         alarmed: I64 = rows[hit]
         self._age[alarmed] = 0
         return alarmed
 
     def _follow(self, rows: I64, rtt_ns: I64) -> I64:
         """Ask whether alarmed rows are as usual again; return those that are."""
-        usual_ns, width_ns, mirror, level_ns = self._state[:, rows]
-        most = width_ns << _CLIP
+        usual_ns, width_ns, mirror, level_ns = self.state[:, rows]
+        most = width_ns << CLIP
         mirror += (width_ns >> 1) - np.clip(rtt_ns - usual_ns, -most, most)
         clear = mirror >= CLEAR_WIDTHS * width_ns
-        self._state[_SCORE, rows] = np.where(clear, 0, np.maximum(mirror, 0))
-        self._state[_LEVEL, rows] = level_ns + ((rtt_ns - level_ns) >> _FAST)
+        self.state[SCORE, rows] = np.where(clear, 0, np.maximum(mirror, 0))
+        self.state[LEVEL, rows] = level_ns + ((rtt_ns - level_ns) >> FAST)
         cleared: I64 = rows[clear]
-        self.alarmed[cleared] = self._special[cleared] = False
+        self.alarmed[cleared] = self.special[cleared] = False
         return cleared
 
     def rotate(self, rows: Rows) -> I64:
@@ -173,17 +173,17 @@ class DelayShift:
         loud = index(rows, len(self.alarmed))[self.alarmed[rows]]
         age = self._age[loud] = self._age[loud] + 1
         adopted: I64 = loud[age >= ADOPT_INTERVALS]
-        self._state[_USUAL, adopted] = self._state[_LEVEL, adopted]
-        self._state[_SCORE, adopted] = 0
-        self.alarmed[adopted] = self._special[adopted] = False
+        self.state[USUAL, adopted] = self.state[LEVEL, adopted]
+        self.state[SCORE, adopted] = 0
+        self.alarmed[adopted] = self.special[adopted] = False
         return adopted
 
 
 def _step(state: I64, rtt_ns: I64, jitter_ns: I64, gain: int | I64) -> tuple[I64, I64, I64]:
     """Return usual, width and score after one sample a row, nothing frozen."""
-    usual_ns, width_ns, score = state[_USUAL], state[_WIDTH], state[_SCORE]
+    usual_ns, width_ns, score = state[USUAL], state[WIDTH], state[SCORE]
     # In place wherever it can be: a block and what is made of it stay in the nearest caches.
-    most = width_ns << _CLIP
+    most = width_ns << CLIP
     beyond = rtt_ns - usual_ns
     x = np.minimum(beyond, most)
     beyond += most  # below zero where a round trip is further down than what counts
@@ -192,7 +192,7 @@ def _step(state: I64, rtt_ns: I64, jitter_ns: I64, gain: int | I64) -> tuple[I64
     after -= width_ns
     np.maximum(after, 0, out=after)
     np.minimum(beyond, 0, out=beyond)
-    beyond >>= _FAST
+    beyond >>= FAST
     beyond += usual_ns
     beyond += x >> gain
     far = np.abs(x, out=x)
@@ -210,5 +210,5 @@ def _step(state: I64, rtt_ns: I64, jitter_ns: I64, gain: int | I64) -> tuple[I64
 def _gain(seen: I8) -> int | I64:
     """Return the shift of each row's gain, as one number where it is the same."""
     if seen.min(initial=YOUNG) == YOUNG:
-        return _SLOW
-    return np.where(seen < YOUNG, _FAST, _SLOW)
+        return SLOW
+    return np.where(seen < YOUNG, FAST, SLOW)

@@ -43,14 +43,14 @@ _UNPROVEN: Final = 4
 HABIT_PROBES: Final = 2**15
 """The habit is halved beyond so many probes: it reaches back about an hour at 10 Hz."""
 
-_SRTT, _JITTER, _UPDATED, _NEXT, _TRANSIT, _HEARD, _MARK, _BASE = range(8)
+SRTT, JITTER, UPDATED, NEXT, TRANSIT, HEARD, MARK, BASE = range(8)
 _NOTHING_YET: Final = np.array(
     [UNKNOWN, UNKNOWN, LONG_AGO, LONG_AGO, 0, 0, LONG_AGO, LONG_AGO], dtype=np.int64
 )[:, None]
 
 _SERIAL_HALF: Final = 2**31
 _SERIAL_MASK: Final = 2**32 - 1
-_ROUND_TRIP_MAX: Final = 2**62
+ROUND_TRIP_MAX: Final = 2**62
 _BUCKET_MAX: Final = 2**31 - 1
 _NONE: Final = np.zeros(0, dtype=np.int64)
 
@@ -100,30 +100,31 @@ class Health:
             rows: number of rows.
             window: closed buckets that loss is judged over, at least 1.
         """
-        self._state: I64 = np.empty((8, rows), dtype=np.int64)
-        self.srtt_ns: I64 = self._state[_SRTT]
-        self.jitter_x16: I64 = self._state[_JITTER]
-        self.updated_ns: I64 = self._state[_UPDATED]
+        self.state: I64 = np.empty((8, rows), dtype=np.int64)
+        self.srtt_ns: I64 = self.state[SRTT]
+        self.jitter_x16: I64 = self.state[JITTER]
+        self.updated_ns: I64 = self.state[UPDATED]
         """Arrival of the last sample, ``LONG_AGO`` before the first."""
         self.late: I32 = np.zeros(rows, dtype=np.int32)
         """Samples that came after a newer one, or twice."""
         # Open bucket: data packets sent, packets lost. The probes sent are what the next
         # sequence is ahead of the mark (and of the base, for the habit), so that a dense
         # call need not count them.
-        self._open: I64 = np.zeros((2, rows), dtype=np.int64)
-        self._sums: I64 = np.zeros((2, rows), dtype=np.int64)
-        self._ring: I32 = np.zeros((rows, window, 2), dtype=np.int32)
+        self.opened: I64 = np.zeros((2, rows), dtype=np.int64)
+        self.sums: I64 = np.zeros((2, rows), dtype=np.int64)
+        # Bucket by bucket, so that closing those of many rows goes straight through memory.
+        self._ring: I32 = np.zeros((window, 2, rows), dtype=np.int32)
         self._place: I32 = np.zeros(rows, dtype=np.int32)
         # Probes lost (either way), runs of lost ones.
         self._habit: I64 = np.zeros((2, rows), dtype=np.int64)
-        self._state[:] = _NOTHING_YET
+        self.state[:] = _NOTHING_YET
 
     def forget(self, rows: Rows) -> None:
         """Make rows unknown again, as after a restart of the agent."""
-        self._state[:, rows] = _NOTHING_YET
-        self._open[:, rows] = self._sums[:, rows] = self._habit[:, rows] = 0
+        self.state[:, rows] = _NOTHING_YET
+        self.opened[:, rows] = self.sums[:, rows] = self._habit[:, rows] = 0
         self.late[rows] = self._place[rows] = 0
-        self._ring[rows] = 0
+        self._ring[:, :, rows] = 0
 
     # ------------------------------------------------------------ samples
 
@@ -155,12 +156,12 @@ class Health:
         return self._observe_each(rows, probes)
 
     def _observe_slice(self, start: int, stop: int, probes: Probes) -> Sample:
-        state = self._state[:, start:stop]
-        gap = probes.sequence - state[_NEXT]
+        state = self.state[:, start:stop]
+        gap = probes.sequence - state[NEXT]
         rtt_ns = probes.arrived_ns - probes.sent_ns
         # As unsigned numbers the negative ones are huge: one comparison tells both.
         ordinary = gap.view(np.uint64) < _SERIAL_HALF
-        ordinary &= rtt_ns.view(np.uint64) < _ROUND_TRIP_MAX
+        ordinary &= rtt_ns.view(np.uint64) < ROUND_TRIP_MAX
         odd = _NONE if ordinary.all() else hits(~ordinary)
         if len(odd):
             gap[odd] = 0
@@ -185,8 +186,8 @@ class Health:
 
     def _observe_each(self, rows: I64, probes: Probes) -> Sample:
         rtt_ns = probes.arrived_ns - probes.sent_ns
-        came = rtt_ns.view(np.uint64) < _ROUND_TRIP_MAX
-        expected = self._state[_NEXT, rows]
+        came = rtt_ns.view(np.uint64) < ROUND_TRIP_MAX
+        expected = self.state[NEXT, rows]
         first = expected == LONG_AGO
         gap = np.where(first, 0, _serial(probes.sequence - expected))
         fresh = came & (gap >= 0)
@@ -205,16 +206,16 @@ class Health:
         lost = self._tally(rows, gap, probes.heard_count)
         # Rows are made such that the ordinary step gives the right result: a first sample
         # comes as if nothing had changed since one like it, a wrapped one without the wrap.
-        state = self._state[:, rows]
-        wrap = probes.sequence - gap - state[_NEXT]
+        state = self.state[:, rows]
+        wrap = probes.sequence - gap - state[NEXT]
         if wrap.any():
-            for start in (_MARK, _BASE):
+            for start in (MARK, BASE):
                 state[start] = np.where(first, probes.sequence, state[start] + wrap)
-        state[_SRTT, first] = rtt_ns[first]
-        state[_TRANSIT, first] = (probes.reflected_ns - probes.sent_ns)[first]
+        state[SRTT, first] = rtt_ns[first]
+        state[TRANSIT, first] = (probes.reflected_ns - probes.sent_ns)[first]
         _advance(state, probes, rtt_ns, np.empty((2, len(rows)), dtype=np.int64))
-        state[_JITTER, first] = UNKNOWN
-        self._state[:, rows] = state
+        state[JITTER, first] = UNKNOWN
+        self.state[:, rows] = state
         return lost
 
     def _tally(self, rows: I64, gap: I64, heard_count: I64) -> I64:
@@ -223,11 +224,11 @@ class Health:
         # peer has started counting anew.
         if not gap.any():
             return np.zeros(len(gap), dtype=np.int64)
-        heard = _serial(heard_count - self._state[_HEARD, rows])
+        heard = _serial(heard_count - self.state[HEARD, rows])
         lost: I64 = np.clip(gap + 1 - heard, 0, gap)
-        self._open[1, rows] += lost
+        self.opened[1, rows] += lost
         outage = gap > OUTAGE_PROBES
-        self._state[_BASE, rows] += np.where(outage, gap, 0)
+        self.state[BASE, rows] += np.where(outage, gap, 0)
         self._habit[0, rows] += np.where(outage, 0, gap)
         self._habit[1, rows] += (gap > 0) & ~outage
         return lost
@@ -237,22 +238,22 @@ class Health:
 
         ``heard_count`` is the peer's count when all of them must have arrived. Nothing changes.
         """
-        sent = np.maximum(_serial(sequence + 1 - self._state[_NEXT, rows]), 0)
-        heard = _serial(heard_count - self._state[_HEARD, rows])
+        sent = np.maximum(_serial(sequence + 1 - self.state[NEXT, rows]), 0)
+        heard = _serial(heard_count - self.state[HEARD, rows])
         return sent, np.clip(sent - heard, 0, sent)
 
     # ------------------------------------------------------------ loss
 
     def count(self, rows: Rows, *, sent: I64, lost: I64) -> None:
         """Add data packets that were counted on the way out."""
-        self._open[0, rows] += sent
-        self._open[1, rows] += lost
+        self.opened[0, rows] += sent
+        self.opened[1, rows] += lost
 
     def count_anew(self, rows: I64) -> None:
         """Let the window of loss begin here; habits and everything else stay."""
-        self._state[_MARK, rows] = self._state[_NEXT, rows]
-        self._open[:, rows] = self._sums[:, rows] = 0
-        self._ring[rows] = 0
+        self.state[MARK, rows] = self.state[NEXT, rows]
+        self.opened[:, rows] = self.sums[:, rows] = 0
+        self._ring[:, :, rows] = 0
 
     def rotate(self, rows: Rows) -> None:
         """Close the open bucket of some rows; once per evaluation interval."""
@@ -260,26 +261,31 @@ class Health:
             self._rotate(part)
 
     def _rotate(self, rows: Rows) -> None:
-        following = self._state[_NEXT][rows]
-        closed = self._open[:, rows].copy()
-        closed[0] += following - self._state[_MARK][rows]
+        following = self.state[NEXT][rows]
+        closed = self.opened[:, rows].copy()
+        closed[0] += following - self.state[MARK][rows]
         np.minimum(closed, _BUCKET_MAX, out=closed)
         place = self._place[rows]
         # Mostly all rows are at the same place, which is then one number.
         same = len(place) > 0 and bool((place == place[0]).all())
-        at = (rows, int(place[0])) if same else (index(rows, len(self.late)), place)
-        self._sums[:, rows] += closed - self._ring[at].T
-        self._ring[at] = closed.T
-        self._place[rows] = (place + 1) % self._ring.shape[1]
-        self._state[_MARK][rows] = following
-        self._open[:, rows] = 0
-        probes = following - self._state[_BASE][rows]
+        if same:
+            bucket = self._ring[int(place[0])]
+            self.sums[:, rows] += closed - bucket[:, rows]
+            bucket[:, rows] = closed
+        else:
+            each = index(rows, len(self.late))
+            self.sums[:, rows] += closed - self._ring[place, :, each].T
+            self._ring[place, :, each] = closed.T
+        self._place[rows] = (place + 1) % len(self._ring)
+        self.state[MARK][rows] = following
+        self.opened[:, rows] = 0
+        probes = following - self.state[BASE][rows]
         long = hits(probes > HABIT_PROBES)
         if len(long):
             self._forget_half(index(rows, len(self.late))[long], probes[long])
 
     def _forget_half(self, rows: I64, probes: I64) -> None:
-        self._state[_BASE, rows] += probes - (probes >> 1)
+        self.state[BASE, rows] += probes - (probes >> 1)
         self._habit[:, rows] >>= 1
 
     def loss_ppm(self, rows: Rows) -> I64:
@@ -307,7 +313,7 @@ class Health:
     def habit(self, rows: Rows) -> Habit:
         """Return how probes of some rows usually get lost."""
         lost, bursts = self._habit[:, rows]
-        probes = self._state[_NEXT][rows] - self._state[_BASE][rows]
+        probes = self.state[NEXT][rows] - self.state[BASE][rows]
         burst_milli = np.full(len(lost), 1000, dtype=np.int64)
         some = hits(bursts)
         burst_milli[some] = 1000 * lost[some] // bursts[some]
@@ -324,30 +330,30 @@ class Health:
         length = len(rows) if not isinstance(rows, slice) else len(self.late[rows])
         counts: I64 = np.empty((2, length), dtype=np.int64)
         for part, place in runs(rows, len(self.late)):
-            counts[:, place] = self._sums[:, part] + self._open[:, part]
-            counts[0, place] += self._state[_NEXT][part] - self._state[_MARK][part]
+            counts[:, place] = self.sums[:, part] + self.opened[:, part]
+            counts[0, place] += self.state[NEXT][part] - self.state[MARK][part]
         return counts
 
 
 def _advance(state: I64, probes: Probes, rtt_ns: I64, scratch: I64) -> None:
     """Move the estimators by one fresh sample a row."""
-    srtt, jitter = state[_SRTT], state[_JITTER]
+    srtt, jitter = state[SRTT], state[JITTER]
     step, change = scratch[:, : len(rtt_ns)]
     np.subtract(rtt_ns, srtt, out=step)
     step >>= 3
     srtt += step
     np.subtract(probes.reflected_ns, probes.sent_ns, out=step)
-    np.subtract(step, state[_TRANSIT], out=change)
-    state[_TRANSIT] = step
+    np.subtract(step, state[TRANSIT], out=change)
+    state[TRANSIT] = step
     np.abs(change, out=change)
     np.maximum(jitter, 0, out=jitter)  # unknown until now: the RFC starts at 0
     np.add(jitter, 8, out=step)
     step >>= 4
     change -= step
     jitter += change
-    np.add(probes.sequence, 1, out=state[_NEXT])
-    state[_HEARD] = probes.heard_count
-    state[_UPDATED] = probes.arrived_ns
+    np.add(probes.sequence, 1, out=state[NEXT])
+    state[HEARD] = probes.heard_count
+    state[UPDATED] = probes.arrived_ns
 
 
 def _serial(difference: I64) -> I64:

@@ -99,7 +99,7 @@ class LossShift:
         self.estimate_ppm: I64 = np.empty(rows, dtype=np.int64)
         """Loss since the last change point while alarmed, else -1."""
         # Packets until the row must be looked at, and what that was at the last look.
-        self._left: I64 = np.empty(rows, dtype=np.int64)
+        self.left: I64 = np.empty(rows, dtype=np.int64)
         self._quota: I64 = np.empty(rows, dtype=np.int64)
         self._level: I32 = np.empty(rows, dtype=np.int32)
         self._usual: I32 = np.empty((2, rows), dtype=np.int32)
@@ -136,7 +136,7 @@ class LossShift:
 
     def _rest(self, rows: Rows) -> None:
         self.estimate_ppm[rows] = UNKNOWN
-        self._left[rows] = self._quota[rows] = EPOCH
+        self.left[rows] = self._quota[rows] = EPOCH
 
     def usual_ppm(self, rows: Rows) -> I64:
         """Return the usual loss that rows are tested against."""
@@ -147,18 +147,18 @@ class LossShift:
 
     def observe(self, rows: Rows, *, sent: I64, lost: I64) -> Shift:
         """Count packets of some rows: ``lost`` of ``sent``, in one batch a row."""
-        left = self._left[rows]
+        left = self.left[rows]
         left -= sent
         if not isinstance(rows, slice):
-            self._left[rows] = left
+            self.left[rows] = left
         due = lost > 0
         due |= left <= 0
         at = hits(due)
         if not len(at):
             return Shift(_NO_ROWS, _NO_ROWS)
-        touched = at + bounds(rows, len(self._left))[0] if isinstance(rows, slice) else rows[at]
+        touched = at + bounds(rows, len(self.left))[0] if isinstance(rows, slice) else rows[at]
         sent, lost = sent[at], lost[at]
-        good = self._quota[touched] - self._left[touched] - sent
+        good = self._quota[touched] - self.left[touched] - sent
         loud = self.alarmed[touched]
         if not loud.any():  # nearly always
             return Shift(self._watch(touched, good, sent, lost), _NO_ROWS)
@@ -197,7 +197,7 @@ class LossShift:
             self._teach(rows[teach], self._usual[:, rows[teach]] + epoch[:, teach])
         epoch[:, full] = 0
         self._epoch[:, rows] = epoch
-        self._left[rows] = self._quota[rows] = EPOCH - epoch[0]
+        self.left[rows] = self._quota[rows] = EPOCH - epoch[0]
 
     def _teach(self, rows: I64, counts: I64) -> None:
         """Set the counts of usual loss and the level they stand for."""
@@ -228,7 +228,7 @@ class LossShift:
         level = self._level[rows]
         kind = np.maximum((_SUSPECTED[:, level] <= estimate_ppm).sum(axis=0) - 1, 0)
         missing = ALARM - self._episode[0, rows]
-        self._left[rows] = self._quota[rows] = -(-missing // _TAKEN[kind, level])
+        self.left[rows] = self._quota[rows] = -(-missing // _TAKEN[kind, level])
         self._since[0][:, rows] = counts
         self._episode[1, rows] = kind
         self._episode[3, rows] = _level_of(*np.maximum(counts, [[1], [0]]))
@@ -286,7 +286,7 @@ class LossShift:
         return self._adopt(rows[(age >= ADOPT_INTERVALS) & loud])
 
     def _adopt(self, rows: I64) -> I64:
-        good = self._quota[rows] - self._left[rows]
+        good = self._quota[rows] - self.left[rows]
         counted = self._episode[2, rows] + good >= EPOCH
         adopted: I64 = rows[counted]
         counts = self._since[0][:, adopted].astype(np.int64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from patronus.engine.arrays import Rows, bounds, distinct
 from patronus.engine.brownout import Brownout
+from patronus.engine.delayshift import I8
 from patronus.engine.health import Bools, Habit, Health, Sample
 from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy
@@ -23,6 +24,37 @@ class Alarmed(NamedTuple):
     """What was known of them at that time."""
 
 
+class Columns(NamedTuple):
+    """The state that an ordinary reflection moves, for a driver that compiles this pass."""
+
+    health: I64
+    """Shape (fields, rows), see :mod:`health`."""
+    ahead: Bools
+    """Rows whose peer has told more than their last reflection did."""
+    due: I64
+    """Packets until a row's loss test has something to do."""
+    delay: I64
+    """Shape (fields, rows), see :mod:`delayshift`."""
+    special: Bools
+    """Rows that the test of delays must take one by one."""
+    seen: I8
+    """Samples of young rows."""
+
+
+class Window(NamedTuple):
+    """What :meth:`Meters.figures` is worked out from, for a driver that compiles that."""
+
+    health: I64
+    """Shape (fields, rows), see :mod:`health`."""
+    opened: I64
+    """Open bucket, shape (2, rows): data packets sent, packets lost."""
+    sums: I64
+    """Closed buckets of the window, shape (2, rows): packets sent and lost."""
+    estimate_ppm: I64
+    """Loss since the change point of alarmed rows, else -1."""
+    stale_ns: int
+
+
 _NOTHING: Final = np.zeros(0, dtype=np.int64)
 _NONE: Final = Alarmed(_NOTHING, _NOTHING, Figures(_NOTHING, _NOTHING, _NOTHING))
 
@@ -38,6 +70,26 @@ class Meters:
         # Probes sent and lost that a peer has told of before their next reflection came.
         self._ahead: I32 = np.zeros((2, rows), dtype=np.int32)
         self._is_ahead: Bools = np.zeros(rows, dtype=np.bool_)
+
+    @property
+    def columns(self) -> Columns:
+        """The arrays themselves, not copies."""
+        loss, delay = self.brownout.loss, self.brownout.delay
+        return Columns(
+            health=self.health.state,
+            ahead=self._is_ahead,
+            due=loss.left,
+            delay=delay.state,
+            special=delay.special,
+            seen=delay.seen,
+        )
+
+    @property
+    def window(self) -> Window:
+        """The arrays themselves, not copies."""
+        health = self.health
+        estimate_ppm = self.brownout.loss.estimate_ppm
+        return Window(health.state, health.opened, health.sums, estimate_ppm, self._policy.stale_ns)
 
     def observe(
         self,

@@ -46,8 +46,8 @@ CODEC_INDEX: Final = {codec.name: index for index, codec in enumerate(CODECS)}
 
 UNKNOWN_MOS: Final = -1
 
-_DELAY: Final = np.array(DELAY_MILLI, dtype=np.int64)
-_R_MAX: Final = 100_000
+DELAY: Final = np.array(DELAY_MILLI, dtype=np.int64)
+R_MAX: Final = 100_000
 _TRILLION: Final = 10**12
 
 
@@ -69,8 +69,8 @@ def mos_milli(delay_ns: I64, loss_ppm: I64, codec: int) -> I64:
 
 def _delay_milli(delay_ns: I64) -> I64:
     # Parts of a millisecond count as a whole one; beyond the table the curve is flat.
-    step = (np.clip(delay_ns, 0, len(_DELAY) * MS) + (MS - 1)) // MS
-    return _DELAY[np.minimum(step, len(_DELAY) - 1)]
+    step = (np.clip(delay_ns, 0, len(DELAY) * MS) + (MS - 1)) // MS
+    return DELAY[np.minimum(step, len(DELAY) - 1)]
 
 
 def _equipment_milli(loss_ppm: I64, codec: Codec) -> I64:
@@ -80,9 +80,9 @@ def _equipment_milli(loss_ppm: I64, codec: Codec) -> I64:
 
 
 def _score(rating: I64) -> I64:
-    r = np.clip(rating, 0, _R_MAX)
+    r = np.clip(rating, 0, R_MAX)
     # Both terms over 10^12 at once, so that rounding cannot make a better R score worse.
-    exact = 35 * r * 10**9 + 7 * r * (r - 60_000) * (_R_MAX - r)
+    exact = 35 * r * 10**9 + 7 * r * (r - 60_000) * (R_MAX - r)
     # Below R = 6.5 the cubic dips under 1; Annex B ends the scale there.
     score: I64 = np.maximum(1000 + exact // _TRILLION, 1000)
     return score

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patronus.engine.configured import Configured
+from patronus.engine.mos import CODEC_INDEX, CODECS
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy, SlaClass
 from patronus.engine.units import PPM
@@ -29,7 +30,7 @@ from patronus.engine.verdict import (
 Bools = npt.NDArray[np.bool_]
 I8 = npt.NDArray[np.int8]
 
-_GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
+GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
 
 _RUNS_MAX: Final = 32_000
 """A hold of more evaluations than this counts as one of this many."""
@@ -48,6 +49,25 @@ class Judged(NamedTuple):
 
 NONE_JUDGED: Final = Judged(*np.zeros((3, 0), dtype=np.bool_))
 """What an evaluation of no rows finds."""
+
+
+class Terms(NamedTuple):
+    """What the policy asks, as numbers; -1 stands for what it does not ask."""
+
+    limits: I64
+    """Shape (classes, 6): round trip, jitter, loss, MOS, and the codec's Ie and Bpl."""
+    margin_ns: int
+    margin_ppm: int
+
+
+class Standing(NamedTuple):
+    """What :meth:`Ranking.evaluate` compares with; the arrays themselves."""
+
+    verdict: I8
+    better_runs: npt.NDArray[np.int16]
+    metric_now: I64
+    metric_smooth: I64
+    metric_published: I64
 
 
 class Ranking:
@@ -81,6 +101,12 @@ class Ranking:
             changed |= other
             fell |= worse
         return Judged(changed, moved, fell)
+
+    @property
+    def standing(self) -> Standing:
+        """The verdicts and metrics of all rows, for a driver that compiles the usual case."""
+        metrics = self.metric_now, self.metric_smooth, self.metric_published
+        return Standing(self.verdict, self._better_runs, *metrics)
 
     def condemn(self, rows: I64, figures: Figures) -> Bools:
         """Take over that SLAs are broken, at once (after an alarm), and nothing else.
@@ -149,7 +175,7 @@ class Ranking:
         now = badness_ns(figures)
         smooth = self.metric_smooth[rows]
         fresh = (smooth == UNKNOWN_BADNESS_NS) | (now == UNKNOWN_BADNESS_NS)
-        smooth = np.where(fresh, now, smooth + ((now - smooth) >> _GAIN_SHIFT))
+        smooth = np.where(fresh, now, smooth + ((now - smooth) >> GAIN_SHIFT))
         self.metric_now[rows], self.metric_smooth[rows] = now, smooth
         published = self.metric_published[rows]
         moved: Bools = np.abs(smooth - published) > self._band_ns(rows, published)
@@ -207,3 +233,18 @@ def join_figures(first: Figures, second: Figures) -> Figures:
         np.where(known[1], first.jitter_ns + second.jitter_ns, -1),
         np.where(known[2], loss, -1),
     )
+
+
+def terms(policy: Policy) -> Terms | None:
+    """Return the terms of a policy, None where a feature is off that they take for granted."""
+    if not (policy.features.sla and policy.features.brownout):
+        return None
+    limits = np.array([_limits(c.sla) for c in policy.classes], dtype=np.int64)
+    bands = (policy.margin_ns, policy.margin_ppm) if policy.features.hysteresis else (-1, -1)
+    return Terms(limits, *bands)
+
+
+def _limits(sla: SlaClass) -> tuple[int, ...]:
+    asked = (sla.latency_ns, sla.jitter_ns, sla.loss_ppm, sla.mos_milli)
+    codec = CODECS[CODEC_INDEX[sla.codec]]
+    return (*(-1 if limit is None else limit for limit in asked), codec.ie_milli, codec.bpl_ppm)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,16 @@ from patronus.engine.units import NEVER
 
 BLOCK: Final = 32_768
 """Rows that are worked on at a time, so that temporaries stay in the cache."""
+
+
+T = TypeVar("T")
+
+
+class ByBlocks(Protocol):
+    """Works through ``range(count)`` in blocks, in any order; results come in theirs."""
+
+    def __call__(self, count: int, work: Callable[[slice], T], /) -> list[T]:
+        """Return what ``work`` returned for each block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,3 +148,15 @@ def places(flight_rows: slice | I64, rows: I64) -> tuple[I64, Bools]:
         return np.zeros_like(rows), np.zeros(len(rows), dtype=np.bool_)
     place = np.minimum(np.searchsorted(flight_rows, rows), len(flight_rows) - 1)
     return place, flight_rows[place] == rows
+
+
+def rows_at(rows: slice | I64, at: I64) -> I64:
+    """Return the rows at some positions of a flight."""
+    return at + rows.start if isinstance(rows, slice) else rows[at]
+
+
+def part_of(rows: slice | I64, at: slice) -> slice | I64:
+    """Return the rows of a part of a flight."""
+    if isinstance(rows, slice):
+        return slice(rows.start + at.start, rows.start + at.stop)
+    return rows[at]

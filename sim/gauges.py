@@ -55,6 +55,11 @@ class Gauges:
         for gauge in self._gauges.values():
             gauge.see(start_ns, until_ns)
 
+    @property
+    def sampling(self) -> bool:
+        """Some gauge looks at reflections."""
+        return bool(self._clocks)
+
     def sample(self, samples: Samples) -> None:
         """Reflections have come back."""
         for gauge in self._clocks:

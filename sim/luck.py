@@ -79,7 +79,7 @@ def words(
             allocated, which in blocks of 32 k is five times as fast.
     """
     if isinstance(ordinal, int):
-        step: U64 | np.uint64 = np.uint64(ordinal * int(GOLDEN) & 0xFFFFFFFFFFFFFFFF)
+        step: U64 | np.uint64 = ordinal_step(ordinal)
     else:
         step = np.multiply(ordinal.view(np.uint64), GOLDEN, out=scratch)
     z = np.add(keys, step, out=out)
@@ -92,6 +92,11 @@ def words(
     np.right_shift(z, _S31, out=s)
     z ^= s
     return z
+
+
+def ordinal_step(ordinal: int) -> np.uint64:
+    """Return what an ordinal adds to a key."""
+    return np.uint64(ordinal * int(GOLDEN) & 0xFFFFFFFFFFFFFFFF)
 
 
 def word(seed: int, stream: str, name: str, ordinal: int = 0) -> int:

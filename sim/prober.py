@@ -19,12 +19,12 @@ in, first out, and a reordering fault holds back users' packets alone.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Final, TypeVar
 
 import numpy as np
 
 from patronus.dataplane.memory import MemoryDataplane
-from patronus.engine import silence
 from patronus.engine.arrays import hits
 from patronus.engine.fingerprint import U64
 from patronus.engine.overlay import I64, Overlay
@@ -32,10 +32,11 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
-from patronus.sim.flight import BLOCK, Counts, Flight, Samples, places, within
+from patronus.sim.flight import BLOCK, Flight, part_of, places
 from patronus.sim.inquiries import Inquiries, Inquiry, last_probes
-from patronus.sim.luck import binomial, object_keys, words
-from patronus.sim.reflections import Reflections, Slot
+from patronus.sim.luck import binomial, object_keys, ordinal_step, words
+from patronus.sim.reflections import Reflections, Slot, Takers
+from patronus.sim.stamping import Stamping
 from patronus.sim.wire import Wire
 
 T = TypeVar("T")
@@ -59,11 +60,30 @@ class Prober:
     """Probes all tunnels of all sites."""
 
     def __init__(
-        self, overlay: Overlay, policy: Policy, wire: Wire, dataplane: MemoryDataplane, seed: int
+        self,
+        overlay: Overlay,
+        policy: Policy,
+        wire: Wire,
+        dataplane: MemoryDataplane,
+        seed: int,
+        passes: ModuleType | None = None,
     ) -> None:
+        """Create a prober that has sent nothing.
+
+        Args:
+            overlay: all tunnels.
+            policy: tells how often each transport is probed.
+            wire: what happens to probes.
+            dataplane: whose stamps they move.
+            seed: of their luck.
+            passes: ``sim.compiled``, which pays for its start in long runs of many rows;
+                None for plain passes. They do the same.
+        """
         self._overlay, self._wire, self._dataplane = overlay, wire, dataplane
+        self._passes = passes
+        self._stamping = Stamping(overlay, dataplane, passes)
         rows = overlay.rows
-        self.silent: Bools = np.ones(rows, dtype=np.bool_)
+        self.silent: Bools = self._stamping.silent
         self.data_rate_pps: I64 = np.zeros(rows, dtype=np.int64)
         """Data packets a second that the dataplanes count on each row; see :meth:`carry`."""
         self._too_large_ppm: I64 = np.zeros(rows, dtype=np.int64)
@@ -85,36 +105,23 @@ class Prober:
         self._inquiries = Inquiries()
         self._pool: ThreadPoolExecutor | None = None
 
-    def step(
-        self,
-        start_ns: int,
-        end_ns: int,
-        take: Callable[[Samples], T],
-        count: Callable[[Counts], T],
-    ) -> tuple[Edges, list[T]]:
+    def step(self, start_ns: int, end_ns: int, takers: Takers[T]) -> tuple[Edges, list[T]]:
         """Go through a slot; hand over samples and counts.
 
-        Args:
-            start_ns: of the slot.
-            end_ns: of the slot.
-            take: called with samples, for large overlays from two threads at once, but
-                never with one row in both.
-            count: called likewise with the counts of data packets.
-
         Returns:
-            The edges in order of time, and what ``take`` and ``count`` returned.
+            The edges in order of time, and what those who took them returned.
         """
         self._wire.begin(start_ns, end_ns)
         for group in self._groups:
             self._send(group, start_ns, end_ns)
-        edges = self._stamp(start_ns, end_ns)
-        taken = self.reflections.hand_over(
-            Slot(self._landing(end_ns), start_ns, end_ns), take, count, self._by_blocks
-        )
+        landing = self._landing(end_ns)
+        edges = self._stamping.step(landing, start_ns, end_ns, self.by_blocks)
+        slot = Slot(landing, start_ns, end_ns)
+        taken = self.reflections.hand_over(slot, takers, self.by_blocks)
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
         return edges, taken
 
-    def _by_blocks(self, count: int, work: Callable[[slice], T]) -> list[T]:
+    def by_blocks(self, count: int, work: Callable[[slice], T]) -> list[T]:
         """Work through ``range(count)`` in blocks, on two threads where there are many.
 
         NumPy lets go of the interpreter in its loops. Blocks share no row, so it does not
@@ -146,22 +153,15 @@ class Prober:
 
     def _launch(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> None:
         count = len(sent_ns)
-        there, back = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-        heard = np.empty(count, dtype=np.int64)
+        there, back, heard = np.empty((3, count), dtype=np.int64)
 
         def fly(at: slice) -> tuple[int, int, int]:
-            part = _part_of(rows, at)
-            word = self._wire.word(part, ordinal)
-            self._wire.outward(part, sent_ns[at], word, there[at])
-            _in_order(part, there[at], self._from_heard_ns)
-            self._wire.homeward(part, there[at], word, back[at])
-            _in_order(part, back[at], self._from_back_ns)
-            self._heard_count[part] += there[at] != NEVER
-            heard[at] = self._heard_count[part]
-            lost = int(np.count_nonzero(back[at] == NEVER))
-            return lost, _last(there[at]), _last(back[at])
+            part, views = part_of(rows, at), (there[at], back[at], heard[at])
+            if self._passes is not None and isinstance(part, slice):
+                return self._fly_compiled(part, sent_ns[at], ordinal, views)
+            return self._fly(part, sent_ns[at], ordinal, views)
 
-        flown = self._by_blocks(count, fly)
+        flown = self.by_blocks(count, fly)
         self.sent += count
         self.lost += sum(lost for lost, _, _ in flown)
         data_at, data = self._count_data(rows, sent_ns, ordinal)
@@ -180,6 +180,49 @@ class Prober:
         )
         self._flights.append(flight)
         self._set_mute(flight)
+
+    def _fly(
+        self, rows: slice | I64, sent_ns: I64, ordinal: int, flown: tuple[I64, I64, I64]
+    ) -> tuple[int, int, int]:
+        """Work out the fate of one probe a row.
+
+        Args:
+            rows: the rows meant.
+            sent_ns: of each probe.
+            ordinal: of all of them.
+            flown: written: arrivals at the peer, of reflections, the peer's counts.
+
+        Returns:
+            Number of lost ones, last arrival at a peer, last arrival of a reflection.
+        """
+        there, back, heard = flown
+        word = self._wire.word(rows, ordinal)
+        self._wire.outward(rows, sent_ns, word, there)
+        _in_order(rows, there, self._from_heard_ns)
+        self._wire.homeward(rows, there, word, back)
+        _in_order(rows, back, self._from_back_ns)
+        self._heard_count[rows] += there != NEVER
+        heard[:] = self._heard_count[rows]
+        return int(np.count_nonzero(back == NEVER)), _last(there), _last(back)
+
+    def _fly_compiled(
+        self, rows: slice, sent_ns: I64, ordinal: int, flown: tuple[I64, I64, I64]
+    ) -> tuple[int, int, int]:
+        """Do as :meth:`_fly`, in one pass over the rows that are not lively."""
+        assert self._passes is not None
+        odd = np.empty(len(sent_ns), dtype=np.int64)
+        memory = self._from_heard_ns, self._from_back_ns, self._heard_count
+        step = ordinal_step(ordinal)
+        told = self._passes.fly(rows.start, sent_ns, step, self._wire.sky, memory, flown, odd)
+        left, lost, last_there, last_back = told
+        if not left:
+            return lost, last_there, last_back
+        at = odd[:left]
+        few = tuple(np.empty((3, left), dtype=np.int64))
+        more = self._fly(at + rows.start, sent_ns[at], ordinal, few)
+        for field, values in zip(flown, few, strict=True):
+            field[at] = values
+        return lost + more[0], max(last_there, more[1]), max(last_back, more[2])
 
     def _count_data(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> tuple[I64, I64]:
         """Count the data packets that went before each probe, and draw how many were lost.
@@ -265,126 +308,6 @@ class Prober:
     def _reverse(self, rows: I64) -> I64:
         return self._overlay.reverse[rows].astype(np.int64)
 
-    # ------------------------------------------------------------ stamping
-
-    def _stamp(self, start_ns: int, end_ns: int) -> Edges:
-        """Move the stamps by all that arrives in the slot; return the edges of silence."""
-        odd, strewn = self._odd(start_ns, end_ns), self._strewn(end_ns)
-
-        def stamp(part: slice) -> list[Edges]:
-            newest = self._newest(part, start_ns, end_ns)
-            if strewn is not None:
-                np.maximum(newest, strewn[part], out=newest)
-            return self._stamp_block(part, newest, odd[part], start_ns, end_ns)
-
-        found = self._by_blocks(self._overlay.rows, stamp)
-        return _in_time([edges for parts in found for edges in parts])
-
-    def _stamp_block(
-        self, part: slice, newest: I64, odd: Bools, start_ns: int, end_ns: int
-    ) -> list[Edges]:
-        plane, edges = self._dataplane, []
-        np.maximum(plane.heard_ns[part], newest, out=plane.heard_ns[part])
-        gap = newest - plane.confirmed_ns[part]
-        strange = gap > plane.detect_ns[part]
-        strange |= self.silent[part] & (gap > 0)
-        strange |= odd
-        if strange.any():
-            at = hits(strange)
-            newest[at] = LONG_AGO
-            edges += self._exactly(at + part.start, start_ns, end_ns)
-        edges.append(
-            silence.stamp(
-                plane.confirmed_ns, plane.detect_ns, self.silent, part, newest,
-                not_before_ns=start_ns,
-            )
-        )  # fmt: skip
-        edges.append(
-            silence.expire(
-                plane.confirmed_ns, plane.detect_ns, self.silent, part, end_ns,
-                not_before_ns=start_ns,
-            )
-        )  # fmt: skip
-        return edges
-
-    def _newest(self, part: slice, start_ns: int, end_ns: int) -> I64:
-        """Return a block's newest proofs before the end, from flights of all rows."""
-        newest = np.full(part.stop - part.start, LONG_AGO, dtype=np.int64)
-        reverse = self._overlay.reverse[part]
-        for flight in self._landing(end_ns):
-            if isinstance(flight.rows, slice):
-                ways = [flight.back_at_ns[part]]
-                # What arrived before this slot has been seen in an earlier one.
-                if flight.last_heard_ns >= start_ns:
-                    ways.append(flight.heard_at_ns[reverse])
-                for times in ways:
-                    np.maximum(newest, np.where(times < end_ns, times, LONG_AGO), out=newest)
-        return newest
-
-    def _strewn(self, end_ns: int) -> I64 | None:
-        """Return every row's newest proof from flights of some rows; None without such."""
-        some = [f for f in self._landing(end_ns) if not isinstance(f.rows, slice)]
-        if not some:
-            return None
-        newest = np.full(self._overlay.rows, LONG_AGO, dtype=np.int64)
-        for flight in some:
-            assert not isinstance(flight.rows, slice)
-            _raise_to(newest, flight.rows, flight.back_at_ns, end_ns)
-            _raise_to(newest, self._reverse(flight.rows), flight.heard_at_ns, end_ns)
-        return newest
-
-    def _odd(self, start_ns: int, end_ns: int) -> Bools:
-        """Return the rows that receive a clear H bit: they are looked at event by event."""
-        odd = np.zeros(self._overlay.rows, dtype=np.bool_)
-        for flight in self._landing(end_ns):
-            if len(flight.mute):
-                at = flight.heard_at_ns[flight.mute]
-                hit = flight.mute[within(at, start_ns, end_ns)]
-                odd[self._reverse(_rows_at(flight.rows, hit))] = True
-        return odd
-
-    def _exactly(self, rows: I64, start_ns: int, end_ns: int) -> list[Edges]:
-        """Take the arrivals of a few rows one after the other, in their order."""
-        row, at_ns, proof = self._arrivals(rows, start_ns, end_ns)
-        order = np.lexsort((at_ns, row))
-        row, at_ns, proof = row[order], at_ns[order], proof[order]
-        first = hits(np.diff(row, prepend=-1))
-        place = np.arange(len(row)) - np.repeat(first, np.diff(first, append=len(row)))
-        plane, edges = self._dataplane, []
-        for turn in range(int(place.max(initial=-1)) + 1):
-            now = place == turn
-            good, bad = now & proof, now & ~proof
-            edges.append(
-                silence.stamp(
-                    plane.confirmed_ns, plane.detect_ns, self.silent, row[good], at_ns[good],
-                    not_before_ns=start_ns,
-                )
-            )  # fmt: skip
-            if bad.any():
-                # The peer says that it does not hear us: the proof is gone at once.
-                edges.append(
-                    silence.cut(
-                        plane.confirmed_ns, plane.detect_ns, self.silent, row[bad], at_ns[bad],
-                        not_before_ns=start_ns,
-                    )
-                )  # fmt: skip
-        return edges
-
-    def _arrivals(self, rows: I64, start_ns: int, end_ns: int) -> tuple[I64, I64, Bools]:
-        """Return what reaches some rows in the slot: (row, time, is it proof)."""
-        parts: list[tuple[I64, I64, Bools]] = []
-        for flight in self._landing(end_ns):
-            place, there = places(flight.rows, rows)
-            back = flight.back_at_ns[place[there]]
-            parts.append((rows[there], back, np.ones(len(back), dtype=np.bool_)))
-            place, there = places(flight.rows, self._reverse(rows))
-            heard = place[there]
-            proof = np.isin(heard, flight.mute, invert=True)
-            parts.append((rows[there], flight.heard_at_ns[heard], proof))
-        row, at_ns, proof = (np.concatenate([p[i] for p in parts]) for i in range(3))
-        inside = (at_ns >= start_ns) & (at_ns < end_ns)
-        return row[inside], at_ns[inside], proof[inside].astype(np.bool_)
-
 
 def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
     """Return the rows by probe interval, with each row's phase."""
@@ -396,17 +319,6 @@ def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
         ns = (phase[rows] % np.uint64(value)).astype(np.int64)
         groups.append(_Group(rows, value, ns, len(rows) == overlay.rows))
     return groups
-
-
-def _part_of(rows: slice | I64, at: slice) -> slice | I64:
-    """Return the rows at some positions of a flight."""
-    if isinstance(rows, slice):
-        return slice(rows.start + at.start, rows.start + at.stop)
-    return rows[at]
-
-
-def _rows_at(rows: slice | I64, at: I64) -> I64:
-    return at + rows.start if isinstance(rows, slice) else rows[at]
 
 
 def _last(times: I64) -> int:
@@ -424,20 +336,3 @@ def _in_order(rows: slice | I64, times: I64, from_ns: I64) -> None:
         np.maximum(allowed, after, out=allowed)
     else:
         from_ns[rows] = np.maximum(allowed, after)
-
-
-def _raise_to(newest: I64, rows: I64, times: I64, end_ns: int) -> None:
-    """Raise each row's newest to a time before the end; a row occurs once."""
-    newest[rows] = np.maximum(newest[rows], np.where(times < end_ns, times, LONG_AGO))
-
-
-def _in_time(parts: list[Edges]) -> Edges:
-    """Return edges of several sources in order of (time, row, expire before confirm)."""
-    parts = [p for p in parts if len(p.row)]
-    if not parts:
-        return silence.NO_EDGES
-    at_ns = np.concatenate([p.at_ns for p in parts])
-    row = np.concatenate([p.row for p in parts])
-    kind = np.concatenate([p.kind for p in parts])
-    order = np.lexsort((-kind, row, at_ns))
-    return Edges(at_ns[order], row[order], kind[order])

@@ -6,19 +6,31 @@ counted. Of one row the report comes after its reflection and before the next on
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from patronus.engine.arrays import hits
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.selection import Bools
-from patronus.sim.flight import Counts, Flight, Samples, merge, within
+from patronus.sim.flight import ByBlocks, Counts, Flight, Samples, merge, within
 
 T = TypeVar("T")
 
 _NO_ROWS: Final = np.zeros(0, dtype=np.int64)
+
+
+class Takers(NamedTuple, Generic[T]):
+    """Who is given what came back; from two threads at once, but never one row in both."""
+
+    take: Callable[[Samples], T]
+    take_counts: Callable[[Counts], T]
+    """Those of data packets."""
+    pass_over: Callable[[Flight, slice, tuple[int, int]], I64] | None = None
+    """Takes the reflections of a flight that came in a span of time to some rows where all
+    is ordinary; returns the rows that are left. None: there is no such quick pass."""
 
 
 class Slot(NamedTuple):
@@ -27,13 +39,6 @@ class Slot(NamedTuple):
     flights: list[Flight]
     start_ns: int
     end_ns: int
-
-
-class ByBlocks(Protocol):
-    """Works through ``range(count)`` in blocks, in any order; results come in theirs."""
-
-    def __call__(self, count: int, work: Callable[[slice], T], /) -> list[T]:
-        """Return what ``work`` returned for each block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +73,26 @@ class Reflections:
     def hand_over(
         self,
         slot: Slot,
-        take: Callable[[Samples], T],
-        count: Callable[[Counts], T],
+        takers: Takers[T],
         by_blocks: ByBlocks,
     ) -> list[T]:
         """Give out samples and counts of a slot; return what was returned for them."""
         self._forget(slot)
         taken: list[T] = []
+        quick = takers.pass_over is not None and self._clocks_agree
         for whole, run in groupby(slot.flights, key=lambda f: isinstance(f.rows, slice)):
             part = slot._replace(flights=list(run))
-            if whole:
-                taken += self._of_all_rows(part, take, count, by_blocks)
+            if not whole:
+                taken += self._of_some_rows(part, takers)
             else:
-                taken += self._of_some_rows(part, take, count)
+                report = self._quickly if quick else self._of_all_rows
+                found = by_blocks(self._overlay.rows, partial(report, part, takers))
+                taken += [one for block in found for one in block]
         return taken
+
+    @property
+    def _clocks_agree(self) -> bool:
+        return not self._jumps and not self.clock_ns.any()
 
     def _forget(self, slot: Slot) -> None:
         """Drop jumps that no stamp under way is older than."""
@@ -89,51 +100,53 @@ class Reflections:
             first_ns = min((int(f.sent_ns.min()) for f in slot.flights), default=slot.start_ns)
             self._jumps = [j for j in self._jumps if j.at_ns > first_ns]
 
-    def _of_some_rows(
-        self, slot: Slot, take: Callable[[Samples], T], count: Callable[[Counts], T]
-    ) -> list[T]:
+    def _of_some_rows(self, slot: Slot, takers: Takers[T]) -> list[T]:
         taken: list[T] = []
         for flight in slot.flights:
             assert not isinstance(flight.rows, slice)
             at = hits(within(flight.back_at_ns, slot.start_ns, slot.end_ns))
             if len(at):
-                taken.append(take(self._samples(flight, flight.rows[at], at)))
-                taken += [count(c) for c in self._counts(flight, hits(_came(flight, slot)))]
+                taken.append(takers.take(self._samples(flight, flight.rows[at], at)))
+                taken += [
+                    takers.take_counts(c) for c in self._counts(flight, hits(_came(flight, slot)))
+                ]
         return taken
 
-    def _of_all_rows(
-        self,
-        slot: Slot,
-        take: Callable[[Samples], T],
-        count: Callable[[Counts], T],
-        by_blocks: ByBlocks,
-    ) -> list[T]:
-        """Report flights of all rows.
+    def _of_all_rows(self, slot: Slot, takers: Takers[T], part: slice) -> list[T]:
+        """Report flights of all rows, for a block of them.
 
         Most rows have just one reflection, from this flight or the one before: so the
         flights are laid over each other, and the engine works on slices.
         """
         flights = slot.flights
+        here = [within(f.back_at_ns[part], slot.start_ns, slot.end_ns) for f in flights]
+        merged, again = merge(flights, here, part, self._samples)
+        taken = [takers.take(merged)]
+        later = {id(flight): _among(flight.data_at, rows) for flight, rows in again}
+        first = []
+        for flight in flights:
+            if len(flight.data_at):
+                came = _came_to(flight, slot, part)
+                came[later.get(id(flight), _NO_ROWS)] = False
+                first += self._counts(flight, hits(came))
+        taken += [takers.take_counts(counts) for counts in _joined(first)]
+        for flight, rows in again:
+            taken.append(takers.take(self._samples(flight, rows, rows)))
+            taken += [takers.take_counts(c) for c in self._counts(flight, later[id(flight)])]
+        return taken
 
-        def report(part: slice) -> list[T]:
-            here = [within(f.back_at_ns[part], slot.start_ns, slot.end_ns) for f in flights]
-            merged, again = merge(flights, here, part, self._samples)
-            taken = [take(merged)]
-            later = {id(flight): _among(flight.data_at, rows) for flight, rows in again}
-            first = []
-            for flight in flights:
-                if len(flight.data_at):
-                    came = _came(flight, slot) & within(flight.data_at, part.start, part.stop)
-                    came[later.get(id(flight), _NO_ROWS)] = False
-                    first += self._counts(flight, hits(came))
-            taken += [count(counts) for counts in _joined(first)]
-            for flight, rows in again:
-                taken.append(take(self._samples(flight, rows, rows)))
-                taken += [count(c) for c in self._counts(flight, later[id(flight)])]
-            return taken
-
-        found = by_blocks(self._overlay.rows, report)
-        return [one for block in found for one in block]
+    def _quickly(self, slot: Slot, takers: Takers[T], part: slice) -> list[T]:
+        """Report as :meth:`_of_all_rows` does, flight by flight, ordinary rows in one pass."""
+        assert takers.pass_over is not None
+        taken: list[T] = []
+        for flight in slot.flights:
+            left = takers.pass_over(flight, part, (slot.start_ns, slot.end_ns))
+            if len(left):
+                taken.append(takers.take(flight.samples(left, left)))
+            if len(flight.data_at):
+                came = hits(_came_to(flight, slot, part))
+                taken += [takers.take_counts(c) for c in self._counts(flight, came)]
+        return taken
 
     def _counts(self, flight: Flight, came: I64) -> list[Counts]:
         """Take the data counts that came with some reflections (places in ``data_at``)."""
@@ -157,7 +170,7 @@ class Reflections:
     def _samples(self, flight: Flight, rows: slice | I64, at: slice | I64) -> Samples:
         """Return the samples at some positions of a flight, which stand for ``rows``."""
         samples = flight.samples(rows, at)
-        if not self._jumps and not self.clock_ns.any():
+        if self._clocks_agree:
             return samples
         src, dst = self._overlay.src[rows], self._overlay.dst[rows]
         reflected = samples.reflected_ns + self.clock_ns[dst] - self.clock_ns[src]
@@ -192,3 +205,8 @@ def _among(places: I64, rows: I64) -> I64:
 def _came(flight: Flight, slot: Slot) -> Bools:
     """Tell which of a flight's data counts came back in a slot."""
     return within(flight.back_at_ns[flight.data_at], slot.start_ns, slot.end_ns)
+
+
+def _came_to(flight: Flight, slot: Slot, part: slice) -> Bools:
+    """Tell the same of the rows of a block alone."""
+    return _came(flight, slot) & within(flight.data_at, part.start, part.stop)

@@ -12,7 +12,7 @@ quantity, an element a row. Rows with a link that changes in the window are
 *lively*: their packets are looked up one by one.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -45,8 +45,18 @@ from patronus.sim.usual import Usual
 WINDOW_NS: Final = 100 * MS
 """Widest window: the grid on which congestion and provider routes change."""
 
-_COMMON_MTU: Final = 1500
-"""No measured packet is larger, so only smaller MTUs need a look."""
+_COMMON_MTU: Final = 1500  # no measured packet is larger, so only smaller MTUs need a look
+
+
+class Sky(NamedTuple):
+    """The luck and the ways of all rows, as ``sim.compiled.fly`` takes them."""
+
+    keys: U64
+    out: tuple[I64, I64, U64]
+    """Delay, bound of jitter, limit of loss."""
+    home: tuple[I64, I64, U64]
+    lively: Bools
+    """These rows must be looked up packet by packet."""
 
 
 class Wire:
@@ -311,6 +321,13 @@ class Wire:
             gone[lively] = hit(loss_back(word[lively]), threshold(home.loss_ppm))
         gone |= lost
         back[gone] = NEVER
+
+    @property
+    def sky(self) -> Sky:
+        """What decides about probes on all rows that are not lively."""
+        out = self.delay_ns, self.jitter_ns, self.limit
+        home = self.delay_back_ns, self.jitter_back_ns, self.limit_back
+        return Sky(self.words, out, home, self._is_lively)
 
     def loss_ppm(self, rows: I64, at_ns: I64) -> I64:
         """Return the loss that packets meet one way."""

@@ -42,7 +42,9 @@ from patronus.sim.interruption import Interruption
 from patronus.sim.load import Load
 from patronus.sim.luck import object_keys, words
 from patronus.sim.measurement import Measurement
+from patronus.sim.passes import Quick, passes
 from patronus.sim.prober import Prober
+from patronus.sim.reflections import Takers
 from patronus.sim.scenario import Scenario
 from patronus.sim.selection_policy import PolicySelector, SelectionPolicy
 from patronus.sim.timeline import Timeline
@@ -81,6 +83,7 @@ class World:
         slot_ns: int = WINDOW_NS,
         sink: Callable[[bytes], object] | None = None,
         selection: SelectionPolicy | None = None,
+        compiled: bool | None = None,
     ) -> None:
         """Build everything; nothing has happened yet.
 
@@ -90,6 +93,8 @@ class World:
             slot_ns: width of a batch; it changes nothing but the speed.
             sink: receives the lines of the journal.
             selection: chooses paths in place of the engine's own selection.
+            compiled: whether dense passes are compiled, which changes nothing but the
+                speed; None: where it pays.
 
         Raises:
             ValueError: the scenario describes no network, or a fault hits nothing.
@@ -114,7 +119,9 @@ class World:
             hold_ns=policy.kernel_hold_ns,
             kernel_failover=policy.features.kernel_failover,
         )
-        self.prober = Prober(overlay, policy, self.wire, self.dataplane, seed)
+        found = passes(scenario, overlay, compiled)
+        self.prober = Prober(overlay, policy, self.wire, self.dataplane, seed, found)
+        self._quick = None if found is None else Quick(found, self.engine, self.prober.by_blocks)
         # A cold start is what is studied, so nothing comes before it.
         self.begin_ns = 0 if scenario.cold else -scenario.warmup_ns
         self.env = simpy.Environment(initial_time=self.begin_ns)
@@ -172,7 +179,10 @@ class World:
             progress(start)
         self._interruption.check()
         self.measurement.begin(start, until)
-        edges, alarms = self.prober.step(start, until, self._take, self._count)
+        ordinary = self.agents.all_running and not self.gauges.sampling
+        quick = self._quick.observe if self._quick is not None and ordinary else None
+        takers = Takers(self._take, self._count, quick)
+        edges, alarms = self.prober.step(start, until, takers)
         if until % WINDOW_NS == 0:
             alarms += self._inquire(until)
         self._plan_edges(edges)

@@ -110,14 +110,14 @@ def fails(module: ModuleType, life: Life) -> bool:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("odd = after[_SCORE] >= RAISED_WIDTHS * state[_WIDTH]", "odd = rtt_ns < -1"),
+        ("odd = after[SCORE] >= RAISED_WIDTHS * state[WIDTH]", "odd = rtt_ns < -1"),
         ("odd |= rtt_ns < 0", "pass"),
-        ("odd |= self._special[rows]", "pass"),
+        ("odd |= self.special[rows]", "pass"),
         ("value[others] = field[others]", "pass"),
         ("seen += ~odd & (seen < YOUNG)", "pass"),
         ("seen += ~odd & (seen < YOUNG)", "seen += seen < YOUNG"),
-        ("np.where(frozen, state[_USUAL], usual_ns)", "usual_ns"),
-        ("np.where(frozen, state[_WIDTH], width_ns)", "width_ns"),
+        ("np.where(frozen, state[USUAL], usual_ns)", "usual_ns"),
+        ("np.where(frozen, state[WIDTH], width_ns)", "width_ns"),
         ("np.where(clear, 0, np.maximum(mirror, 0))", "np.where(clear, 0, mirror)"),
         ("(width_ns >> 1) - np.clip", "width_ns - np.clip"),
         ("age >= ADOPT_INTERVALS", "age > ADOPT_INTERVALS"),
@@ -125,7 +125,7 @@ def fails(module: ModuleType, life: Life) -> bool:
         ("np.maximum(far, jitter_ns, out=far)", "pass"),
         ("np.maximum(far, WIDTH_NS_MIN, out=far)", "pass"),
         ("np.minimum(far, most, out=far)", "pass"),
-        ("np.where(seen < YOUNG, _FAST, _SLOW)", "_SLOW"),
+        ("np.where(seen < YOUNG, FAST, SLOW)", "SLOW"),
         ("np.maximum(after, 0, out=after)", "pass"),
     ],
 )
@@ -148,10 +148,10 @@ def test_no_state_falls_because_it_stood_higher(
     test = DelayShift(2)
     for sample in (10 * MS, 10 * MS):
         test.observe(slice(0, 2), rtt_ns=np.full(2, sample), jitter_ns=np.zeros(2, np.int64))
-    test._state[:3] = np.array([state, state]).T
-    test._state[which, 1] += more
+    test.state[:3] = np.array([state, state]).T
+    test.state[which, 1] += more
     test.observe(slice(0, 2), rtt_ns=np.full(2, rtt_ns), jitter_ns=np.full(2, jitter_ns))
-    low, high = test._state[which].tolist()
+    low, high = test.state[which].tolist()
     if which == 2:
         # A score that has reached an alarm stands above all others.
         assert (bool(test.alarmed[0]), low) <= (bool(test.alarmed[1]), high)
@@ -184,8 +184,8 @@ def at_the_limits(module: ModuleType) -> None:
     test = module.DelayShift(4)
     test.observe(slice(None), rtt_ns=rtt_ns, jitter_ns=jitter_ns)
     test.width_ns[:] = MS
-    test.alarmed[2:] = test._special[2:] = True
-    test._state[2] = [15 * MS, 15 * MS - 1, 6 * MS - MS // 2, 6 * MS - MS // 2 - 1]
+    test.alarmed[2:] = test.special[2:] = True
+    test.state[2] = [15 * MS, 15 * MS - 1, 6 * MS - MS // 2, 6 * MS - MS // 2 - 1]
     rtt_ns[:2] += 2 * MS
     shift = test.observe(slice(None), rtt_ns=rtt_ns, jitter_ns=jitter_ns)
     assert [part.tolist() for part in shift] == [[0], [2]]

@@ -65,7 +65,7 @@ def test_the_score_is_that_of_the_formulas_and_never_rises(
     ("old", "new"),
     [
         ("+ (MS - 1)) // MS", ") // MS"),  # rounds a delay down
-        ("np.minimum(step, len(_DELAY) - 1)", "step"),  # reads beyond the table
+        ("np.minimum(step, len(DELAY) - 1)", "step"),  # reads beyond the table
         ("(delay_ns >= 0) & (loss_ppm >= 0)", "delay_ns >= 0"),
         ("np.maximum(1000 + exact // _TRILLION, 1000)", "1000 + exact // _TRILLION"),
         ("np.clip(loss_ppm, 0, PPM)", "loss_ppm"),

@@ -107,4 +107,4 @@ def test_a_restart_forgets_what_was_told() -> None:
     made.forget(of(1))
     assert not made._is_ahead.any()
     reflect(made, 43, heard_count=41)
-    assert made.brownout.loss._left[1] == EPOCH - 1
+    assert made.brownout.loss.left[1] == EPOCH - 1

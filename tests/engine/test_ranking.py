@@ -186,7 +186,7 @@ def test_a_tunnel_stands_where_its_evaluations_put_it(life: Life) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("_GAIN_SHIFT: Final = 2", "_GAIN_SHIFT: Final = 3"),
+        ("GAIN_SHIFT: Final = 2", "GAIN_SHIFT: Final = 3"),
         ("worse = raw > before", "worse = raw >= before"),
         ("(raw < before) & ((before < VIOLATING) | (raw != UNKNOWN))", "raw < before"),
         ("(runs >= runs_needed) | (before < VIOLATING)", "runs >= runs_needed"),

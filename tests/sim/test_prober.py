@@ -13,9 +13,11 @@ from tests.sim.storms import STORMS, calm
 from tests.sim.watching import Watched, watch
 
 
-def compare(scenario: Scenario, seed: int = 1) -> tuple[Watched, PlainWorld]:
+def compare(
+    scenario: Scenario, seed: int = 1, *, compiled: bool = False
+) -> tuple[Watched, PlainWorld]:
     """Run both worlds and hold every probe, edge and stamp against each other."""
-    world = World(scenario, seed)
+    world = World(scenario, seed, compiled=compiled)
     seen = watch(world)
     world.run()
     plain = PlainWorld(world.network, scenario, world.timeline, seed)

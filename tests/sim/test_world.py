@@ -32,10 +32,11 @@ def run(
     *,
     slot_ns: int = 100 * MS,
     progress: Callable[[int], None] | None = None,
+    compiled: bool | None = None,
 ) -> Run:
     """Run a scenario without its verdict."""
     journal: list[bytes] = []
-    world = World(scenario, seed, slot_ns=slot_ns, sink=journal.append)
+    world = World(scenario, seed, slot_ns=slot_ns, sink=journal.append, compiled=compiled)
     stop = world.run(progress=progress)
     return to_run(world, stop, journal, 0.0)
 

@@ -30,8 +30,8 @@ def watch(world: World) -> Watched:
     step, launch, set_detect = prober.step, prober._launch, plane.set_detect
     silence, confirm = plane.silence, plane.confirm
 
-    def stepping(start_ns, end_ns, take, count):  # type: ignore[no-untyped-def]  # as step
-        edges, taken = step(start_ns, end_ns, take, count)
+    def stepping(start_ns, end_ns, takers):  # type: ignore[no-untyped-def]  # as step
+        edges, taken = step(start_ns, end_ns, takers)
         if end_ns % GRID_NS == 0:
             seen.stamps[end_ns] = plane.heard_ns.copy(), plane.confirmed_ns.copy()
         return edges, taken

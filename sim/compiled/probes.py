@@ -1,0 +1,205 @@
+"""Probes: their way out and back, the stamps they move, and what ordinary ones teach."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from patronus.engine import delayshift, health
+from patronus.engine.overlay import I64
+from patronus.engine.units import LONG_AGO, NEVER
+from patronus.sim import luck
+from patronus.sim.compiled.jit import compiled
+
+_NOISE: Final = luck.NOISE
+_LOSS_MASK: Final = np.uint64((1 << luck.LOSS_BITS) - 1)
+_NOISE_MASK: Final = np.uint64((1 << luck.NOISE_BITS) - 1)
+_S12, _S24, _S44 = np.uint64(12), np.uint64(24), np.uint64(44)
+_S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
+_M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+@compiled
+def _word(key: np.uint64, step: np.uint64) -> np.uint64:
+    """Return :func:`luck.words` of one object."""
+    z = key + step
+    z = (z ^ (z >> _S30)) * _M1
+    z = (z ^ (z >> _S27)) * _M2
+    return np.uint64(z ^ (z >> _S31))
+
+
+@compiled
+def _noise_ns(cell: np.uint64, bound_ns: int) -> int:
+    return int((_NOISE[np.int64(cell & _NOISE_MASK)] * bound_ns) >> 16)
+
+
+@compiled
+def fly(
+    start: int,
+    sent_ns: I64,
+    step: np.uint64,
+    sky: Any,
+    memory: Any,
+    flown: Any,
+    odd: I64,
+) -> tuple[int, int, int, int]:
+    """Send a probe on each of some rows in a line, and reflect it.
+
+    Args:
+        start: the first row.
+        sent_ns: one time a probe, for the rows from ``start`` on.
+        step: what the ordinal adds to a key.
+        sky: ``sim.wire.Sky``; lively rows are left out.
+        memory: earliest next arrival at the peer, of a reflection, and probes heard, by row.
+        flown: where arrivals at the peer, arrivals of reflections and the peer's count go.
+        odd: where the places of lively rows go.
+
+    Returns:
+        Number of lively rows, reflections lost, last arrival at a peer and of a reflection.
+    """
+    keys, out, home, lively = sky
+    delay, jitter, limit = out
+    delay_back, jitter_back, limit_back = home
+    from_heard_ns, from_back_ns, heard_count = memory
+    there_ns, back_ns, heard = flown
+    left, lost, last_there, last_back = 0, 0, LONG_AGO, LONG_AGO
+    for place in range(len(sent_ns)):
+        row = start + place
+        if lively[row]:
+            odd[left] = place
+            left += 1
+            continue
+        word = _word(keys[row], step)
+        there = back = NEVER
+        if (word >> _S44) >= limit[row]:
+            noise = _noise_ns(word >> _S12, jitter[row])
+            there = max(sent_ns[place] + delay[row] + noise, from_heard_ns[row])
+            from_heard_ns[row] = there + 1
+            heard_count[row] += 1
+            last_there = max(last_there, there)
+            if ((word >> _S24) & _LOSS_MASK) >= limit_back[row]:
+                noise = _noise_ns(word, jitter_back[row])
+                back = max(there + delay_back[row] + noise, from_back_ns[row])
+                from_back_ns[row] = back + 1
+                last_back = max(last_back, back)
+        lost += back == NEVER
+        there_ns[place], back_ns[place], heard[place] = there, back, heard_count[row]
+    return left, lost, last_there, last_back
+
+
+@compiled
+def raise_newest(newest: I64, times_ns: I64, end_ns: int) -> None:
+    """Raise each newest proof to a time before the end."""
+    for place in range(len(newest)):
+        at_ns = times_ns[place]
+        if newest[place] < at_ns < end_ns:
+            newest[place] = at_ns
+
+
+@compiled
+def raise_newest_by_peer(newest: I64, times_ns: I64, reverse: Any, end_ns: int) -> None:
+    """Raise each newest proof to what the opposite direction's probe proves on arrival."""
+    for place in range(len(newest)):
+        at_ns = times_ns[reverse[place]]
+        if newest[place] < at_ns < end_ns:
+            newest[place] = at_ns
+
+
+@compiled
+def stamp(
+    newest: I64, odd: Any, silent: Any, detect_ns: I64, stamps: Any, end_ns: int, left: Any
+) -> tuple[int, int]:
+    """Move the stamps of a block by its newest proofs.
+
+    Args:
+        newest: of each row, ``LONG_AGO`` for none.
+        odd: rows that must be looked at event by event.
+        silent: by row.
+        detect_ns: by row.
+        stamps: heard and confirmed by row; heard moves everywhere, confirmed where nothing
+            is strange.
+        end_ns: of the slot.
+        left: where the places of strange rows and of rows that go silent are put.
+
+    Returns:
+        How many of both there are.
+    """
+    heard_ns, confirmed_ns = stamps
+    strange, stale = left
+    many, gone = 0, 0
+    for place in range(len(newest)):
+        proof, confirmed = newest[place], confirmed_ns[place]
+        heard_ns[place] = max(heard_ns[place], proof)
+        gap = proof - confirmed
+        if odd[place] or gap > detect_ns[place] or (silent[place] and gap > 0):
+            strange[many] = place
+            many += 1
+            continue
+        confirmed = max(confirmed, proof)
+        confirmed_ns[place] = confirmed
+        if not silent[place] and confirmed + detect_ns[place] < end_ns - 1:
+            stale[gone] = place
+            gone += 1
+    return many, gone
+
+
+@compiled
+def observe(rows: Any, probes: Any, span: Any, columns: Any, odd: I64) -> int:
+    """Take the reflections of a flight that came in a slot, on rows where all is ordinary.
+
+    Ordinary is a probe that follows the last one, on a row without suspicion: see
+    ``Health._observe_slice``, ``LossShift.observe`` and ``DelayShift._observe_block``.
+
+    Args:
+        rows: first row and the one after the last; probes stand at their rows' places.
+        probes: times sent, reflected and back, the peer's count, and the number of all.
+        span: start and end of the slot.
+        columns: ``engine.meters.Columns``.
+        odd: where the rows go that are left.
+
+    Returns:
+        The number of rows that are left.
+    """
+    sent_ns, reflected_ns, back_ns, heard_count, sequence = probes
+    state, ahead, due, delay, special, seen = columns
+    left = 0
+    for row in range(rows[0], rows[1]):
+        arrived = back_ns[row]
+        if arrived < span[0] or arrived >= span[1]:
+            continue
+        rtt = arrived - sent_ns[row]
+        score, width, usual = delay[2, row], delay[1, row], delay[0, row]
+        most = width << delayshift.CLIP
+        x = max(min(rtt - usual, most), -most)
+        after = max(score + x - width, 0)
+        if (
+            sequence != state[health.NEXT, row]
+            or rtt < 0
+            or rtt >= health.ROUND_TRIP_MAX
+            or ahead[row]
+            or due[row] <= 1
+            or special[row]
+            or after >= delayshift.RAISED_WIDTHS * width
+        ):
+            odd[left] = row
+            left += 1
+            continue
+        state[health.SRTT, row] += (rtt - state[health.SRTT, row]) >> 3
+        transit = reflected_ns[row] - sent_ns[row]
+        jitter = max(state[health.JITTER, row], 0)
+        jitter += abs(transit - state[health.TRANSIT, row]) - ((jitter + 8) >> 4)
+        state[health.JITTER, row], state[health.TRANSIT, row] = jitter, transit
+        state[health.NEXT, row] = sequence + 1
+        state[health.HEARD, row] = heard_count[row]
+        state[health.UPDATED, row] = arrived
+        due[row] -= 1
+        gain = delayshift.SLOW
+        if seen[row] < delayshift.YOUNG:
+            gain = delayshift.FAST
+            seen[row] += 1
+        low = min(rtt - usual + most, 0) >> delayshift.FAST
+        far = min(max(abs(x), jitter >> 4, delayshift.WIDTH_NS_MIN), most)
+        far = ((far - width) >> gain) + width
+        delay[0, row] = usual + low + (x >> gain)
+        delay[1, row] = min(far, delayshift.WIDTH_NS_MAX)
+        delay[2, row] = after
+    return left
