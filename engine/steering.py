@@ -55,7 +55,7 @@ class Steering:
         selector: Selector = select,
     ) -> None:
         self.overlay = overlay
-        self.space = EntrySpace(len(overlay.sites), len(overlay.destinations), len(policy.classes))
+        self.space = EntrySpace(overlay.deciding, len(overlay.destinations), len(policy.classes))
         self.wanted = ForwardingTable(self.space.entries)
         self.tier: I8 = np.zeros(self.space.entries, dtype=np.int8)
         """Verdict of each entry's primary, the whole way, when it was looked at last."""
