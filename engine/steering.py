@@ -100,6 +100,8 @@ class Steering:
         """Return the entries of some sites that lead into a tunnel that is not up, ascending."""
         entries = (sites[:, None] * self.space.per_site + np.arange(self.space.per_site)).ravel()
         primary = self.wanted.rows[entries, 0]
+        if not self.overlay.rows:  # nobody to lead to, and nothing to ask
+            return entries[:0]
         dead = (primary != NO_ROW) & (self._tunnels.state[primary] != State.UP)
         stranded: I64 = entries[dead]
         return stranded
