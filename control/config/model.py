@@ -181,6 +181,11 @@ class AgentConfig:
     path: str = ""
     """The file."""
 
+    @property
+    def recordings(self) -> str:
+        """Folder of what is recorded."""
+        return f"{self.state}/recordings"
+
     def transport(self, name: str) -> Transport:
         """Return a transport by name."""
         return next(t for t in self.transports if t.name == name)

@@ -68,6 +68,7 @@ def test_what_is_left_out_has_the_stated_default() -> None:
     it = config()
     assert it.role is Role.SPOKE
     assert (it.identity, it.run) == ("nowhere/identity.key", "/run/patronus")
+    assert it.recordings == "nowhere/recordings"
     assert (it.metrics, it.record, it.enrolment, it.seeds) == (Metrics(), Recording(), "", ())
     assert config(("lan:", "metrics: off\nrecord: off\nlan:")).metrics is None
     assert config(("lan:", "record: off\nlan:")).record is None
