@@ -9,8 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,34 +16,21 @@ import click
 
 from patronus.control import progress
 from patronus.control.endings import PASS, ReaderGone, end
+from patronus.control.groups import LazyGroup
 
 COMMANDS: Final = (
     "run", "check", "golden", "why", "compare", "report", "scenarios", "topologies", "schema",
+    "agent", "replay",
 )  # fmt: skip
 """In the order in which one needs them."""
 
 
-class Patronus(click.Group):
-    """A group whose commands are imported when they are used."""
+class Patronus(LazyGroup):
+    """The group of all commands, and the end of each."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in our order, not by the alphabet."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"patronus.control.commands.{cmd_name}").command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is meant, or say which one was perhaps."""
-        if args[0] not in COMMANDS and (meant := _meant(args[0])):
-            ctx.fail(f"no such command {args[0]!r}; did you mean `{meant}`?")
-        return super().resolve_command(ctx, args)
+    def suggest(self, word: str) -> str:
+        """Return what somebody may have meant: a command, or to run a scenario."""
+        return super().suggest(word) or _scenario(word)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click would take a reader that went away for a failure."""
@@ -77,20 +62,22 @@ class Patronus(click.Group):
         sys.exit(PASS if code is None else code)
 
 
-def _meant(word: str) -> str:
-    """Return what somebody who wrote another word than a command may have meant, if anything."""
-    near = get_close_matches(word, COMMANDS, n=1)
-    if near:
-        return near[0]
+def _scenario(word: str) -> str:
+    """Return the command that runs a scenario, if somebody wrote the name of one alone."""
     from patronus.control.options import again, scenario_file
 
     return again("run", word) if Path(scenario_file(word)).is_file() else ""
 
 
-@click.group(cls=Patronus, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Patronus,
+    package="patronus.control.commands",
+    names=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="patronus", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Rehearse network failures: one scenario file in, a failover report out."""
+    """Rehearse network failures, and run the rehearsed engine on a site's router."""
 
 
 def main() -> None:

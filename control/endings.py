@@ -110,12 +110,12 @@ def _foreseen(error: BaseException) -> tuple[str, int] | None:
 
 def _of_the_simulator(error: BaseException) -> tuple[str, int] | None:
     # Imported now: they bring libraries that most commands can do without.
-    from patronus.sim.language import ScenarioError
+    from patronus.sim.language.mistakes import MistakesError
 
-    if isinstance(error, ScenarioError):
+    if isinstance(error, MistakesError):
         count = len(error.mistakes)
         what = "a mistake" if count == 1 else f"{count} mistakes"
-        return f"{what} in what was given; nothing was run\n\n{error}\n", BAD_INPUT
+        return f"{what} in what was given; {error.outcome}\n\n{error}\n", BAD_INPUT
     if type(error).__module__ == "patronus.sim.crew":
         return f"{error}; nothing is concluded", INVALID
     if type(error).__module__ in ("patronus.sim.folder", "patronus.sim.golden"):

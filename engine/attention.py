@@ -23,9 +23,9 @@ class Attention:
 
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay
-        sites = len(overlay.sites)
+        sites = overlay.deciding
         self.marked: Bools = np.zeros((sites, len(overlay.destinations)), dtype=np.bool_)
-        self._carries: Bools = np.zeros(sites, dtype=np.bool_)
+        self._carries: Bools = np.zeros(len(overlay.sites), dtype=np.bool_)
         self._carries[list(overlay.transit)] = True
         self.transit_moved: Bools = np.zeros(sites, dtype=np.bool_)
         """The metric of some tunnel to a transit site, or of a way beyond one, has changed."""

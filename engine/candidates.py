@@ -27,12 +27,12 @@ class Candidates:
 
     overlay: Overlay
     direct: I32
-    """Shape (k, sites, destinations): rows, ``NO_ROW`` where there is none."""
+    """Shape (k, deciding sites, destinations): rows, ``NO_ROW`` where there is none."""
     order: I64
     """Shape (k, destinations): the place of the column's announcing site in the
     destination's order of preference."""
     transit: I32
-    """Shape (transit sites, transports, sites): rows to them, ``NO_ROW`` where there is none."""
+    """Shape (transit sites, transports, deciding sites): rows to them, else ``NO_ROW``."""
     behind: Bools
     """Shape (transit sites, destinations): the site announces the destination itself."""
 
@@ -62,10 +62,11 @@ def build_candidates(overlay: Overlay) -> Candidates:
     when others announce it too: its traffic is already there.
     """
     n, lanes = len(overlay.sites), max(1, len(overlay.transports))
-    grid = np.full((lanes, n, n), NO_ROW, dtype=np.int32)
+    deciding = overlay.deciding
+    grid = np.full((lanes, deciding, n), NO_ROW, dtype=np.int32)
     grid[overlay.transport, overlay.src, overlay.dst] = np.arange(overlay.rows, dtype=np.int32)
     places = max((len(d.sites) for d in overlay.destinations), default=1)
-    direct = np.full((places * lanes, n, len(overlay.destinations)), NO_ROW, dtype=np.int32)
+    direct = np.full((places * lanes, deciding, len(overlay.destinations)), NO_ROW, dtype=np.int32)
     order = np.zeros((places * lanes, len(overlay.destinations)), dtype=np.int64)
     direct[:lanes, :, :n] = grid
     for index, destination in enumerate(overlay.destinations[n:], start=n):
@@ -73,7 +74,7 @@ def build_candidates(overlay: Overlay) -> Candidates:
             columns = slice(place * lanes, (place + 1) * lanes)
             direct[columns, :, index] = grid[:, :, site]
             order[columns, index] = place
-        direct[:, list(destination.sites), index] = NO_ROW
+        direct[:, [s for s in destination.sites if s < deciding], index] = NO_ROW
     through = np.array(overlay.transit, dtype=np.int64)
     transit = np.moveaxis(grid[:, :, through], 2, 0)
     behind = overlay.is_home(through[:, None], np.arange(len(overlay.destinations)))

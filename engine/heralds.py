@@ -10,7 +10,7 @@ New content is told at each evaluation, content that holds is repeated, and what
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from patronus.engine.knowledge import Knowledge
 from patronus.engine.liveness import State
 from patronus.engine.policy import Policy
 from patronus.engine.ranking import Ranking
-from patronus.engine.reach import Interpreter, Reach
+from patronus.engine.reach import Interpreter, Reach, nothing
 from patronus.engine.selection import Bools
 from patronus.engine.steering import Steering
 from patronus.engine.tunnels import Tunnels
@@ -71,6 +71,10 @@ class Heralds:
         """Return what a site can truthfully say of each destination and class."""
         space, overlay = self._steering.space, self._overlay
         shape = space.destinations, space.classes
+        mine = (overlay.home == site).any(axis=1)
+        announces = mine & self.lan_up[site]
+        if not overlay.rows:
+            return replace(nothing(*shape), announces=announces)
         rows = self._steering.wanted.rows[space.of_site(site), 0].reshape(shape)
         to, number = np.ogrid[: shape[0], : shape[1]]
         end = overlay.dst[rows].astype(np.int64)
@@ -82,8 +86,7 @@ class Heralds:
         told = usable & ~self._tunnels.drained[rows]
         rtt_ns, jitter_ns, loss_ppm = np.where(told, self._ranking.told[:, rows], -1)
         verdict = np.where(told, self._ranking.verdict[number, rows], np.int8(UNKNOWN))
-        mine = (overlay.home == site).any(axis=1)
-        return Reach(mine & self.lan_up[site], usable, rtt_ns, jitter_ns, loss_ppm, verdict)
+        return Reach(announces, usable, rtt_ns, jitter_ns, loss_ppm, verdict)
 
     def _announcers(self, sites: Sequence[int]) -> list[int]:
         return [s for s in sites if self._knowledge.slot[s] >= 0]

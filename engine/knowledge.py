@@ -58,19 +58,19 @@ class Knowledge:
         self._site, self._interpreter = overlay.site_index, interpreter
         shared = {s for d in overlay.destinations if len(d.sites) > 1 for s in d.sites}
         self.announcers = tuple(sorted(shared | set(overlay.transit)))
-        sites = len(overlay.sites)
-        destinations, classes = len(overlay.destinations), len(policy.classes)
-        self.slot: I32 = np.full(sites, -1, dtype=np.int32)
+        observers, destinations = overlay.deciding, len(overlay.destinations)
+        classes = len(policy.classes)
+        self.slot: I32 = np.full(len(overlay.sites), -1, dtype=np.int32)
         """Position among the announcers by site, -1 for the others."""
         self.slot[list(self.announcers)] = np.arange(len(self.announcers))
         width = len(self.announcers) + 1  # the last column stands for those who say nothing
-        self.held: I32 = np.full((sites, width), _NOTHING, dtype=np.int32)
+        self.held: I32 = np.full((observers, width), _NOTHING, dtype=np.int32)
         """Shape (observers, announcers): the content received last."""
-        self.heard_ns: I64 = np.full((sites, width), LONG_AGO, dtype=np.int64)
+        self.heard_ns: I64 = np.full((observers, width), LONG_AGO, dtype=np.int64)
         """When anything was received last, ``LONG_AGO`` for never."""
-        self.fresh: Bools = np.zeros((sites, width), dtype=np.bool_)
+        self.fresh: Bools = np.zeros((observers, width), dtype=np.bool_)
         """What was held is young enough to be believed of the ways beyond."""
-        self._counter = np.zeros((sites, width), dtype=np.uint64)
+        self._counter = np.zeros((observers, width), dtype=np.uint64)
         self._number: dict[tuple[int, int], int] = {}
         self._free: list[int] = []
         self._announces: Bools = np.zeros((0, destinations), dtype=np.bool_)

@@ -51,7 +51,7 @@ class Narrator:
         self._overlay, self._configured = overlay, configured
         self._classes = tuple(c.name for c in policy.classes)
         self._tunnels, self._ranking = tunnels, ranking
-        self._space = EntrySpace(len(overlay.sites), len(overlay.destinations), len(policy.classes))
+        self._space = EntrySpace(overlay.deciding, len(overlay.destinations), len(policy.classes))
         self._name = lru_cache(maxsize=65_536)(
             lambda row, destination: path_name(overlay, row, destination)
         )

@@ -8,6 +8,7 @@ direct tunnels of a site pair stand together.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from patronus.engine.fingerprint import U64, combine, name_key
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+
+NOT_HELD: Final = -1
+"""In place of a row that another engine holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,13 @@ class Overlay:
     transport: I32
     """Transport of each row (both ends use the same one)."""
     reverse: I32
-    """The row of the opposite direction."""
+    """The row of the opposite direction; ``NOT_HELD`` where another engine decides on that."""
     key: U64
     """A fingerprint of the row's name: sites and transport, never its position."""
+    rank: I32
+    """Place of each site in an order that is the same in every engine of the network."""
+    deciding: int
+    """Only the first so many sites have rows and decide here; the others are known by name."""
 
     @property
     def rows(self) -> int:
@@ -159,4 +167,36 @@ def build_overlay(
         transport=transport.astype(np.int32),
         reverse=reverse.astype(np.int32),
         key=key,
+        rank=np.arange(n, dtype=np.int32),
+        deciding=n,
+    )
+
+
+def alone(overlay: Overlay, site: int) -> Overlay:
+    """Return what the engine of one site holds: its own rows, and everybody's names.
+
+    The site comes first and the others keep their order, so its rows count from 0 and so do
+    its entries. Tables of entries and candidates then hold this one site: with those of a
+    thousand others they would take ten times the memory that an agent may have.
+    """
+    order = [site, *(s for s in range(len(overlay.sites)) if s != site)]
+    number = np.argsort(order).astype(np.int32)
+    lans = len(overlay.sites)
+    destinations = [overlay.destinations[s] for s in order] + list(overlay.destinations[lans:])
+    mine = slice(*overlay.site_start[site : site + 2].tolist())
+    rows = mine.stop - mine.start
+    return Overlay(
+        sites=tuple(overlay.sites[s] for s in order),
+        transports=overlay.transports,
+        destinations=tuple(
+            Destination(d.name, tuple(int(number[s]) for s in d.sites)) for d in destinations
+        ),
+        transit=tuple(int(number[s]) for s in overlay.transit),
+        src=np.zeros(rows, dtype=np.int32),
+        dst=number[overlay.dst[mine]],
+        transport=overlay.transport[mine],
+        reverse=np.full(rows, NOT_HELD, dtype=np.int32),
+        key=overlay.key[mine],
+        rank=overlay.rank[order],
+        deciding=1,
     )

@@ -47,7 +47,7 @@ def assemble(
     selector: Selector,
 ) -> Parts:
     """Build all parts; arguments are those of ``Engine``."""
-    configured = Configured(policy, len(overlay.sites))
+    configured = Configured(policy, overlay.deciding)
     tunnels = Tunnels(overlay, policy, fates)
     ranking = Ranking(overlay, policy, configured)
     interpreter = Interpreter(overlay, policy)

@@ -121,7 +121,8 @@ class Prospects:
         if not mine.any():
             return np.zeros((len(through), len(sites)), dtype=np.bool_)
         lost = (direct == NO_ROW) | self._tunnels.settled.take(direct)
-        soon: Bools = (through < sites) & (mine & ~lost.all(axis=0))
+        rank = self._overlay.rank
+        soon: Bools = (rank[through] < rank[sites]) & (mine & ~lost.all(axis=0))
         return soon
 
     def only_end(self, rows: I32, destinations: I64) -> Bools:
@@ -204,7 +205,7 @@ class Prospects:
         """
         first = np.flatnonzero(np.diff(pairs.sites, prepend=-1))
         rows = pairs.rows[self._direct :]
-        rows = self.candidates.transit.reshape(-1, len(self._carries)).take(
+        rows = self.candidates.transit.reshape(-1, self._overlay.deciding).take(
             pairs.sites[first], axis=1
         ).astype(np.int64)  # fmt: skip
         worst = self._knowledge.worst(pairs.content[:, first], number=columns.number)

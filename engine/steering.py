@@ -55,7 +55,7 @@ class Steering:
         selector: Selector = select,
     ) -> None:
         self.overlay = overlay
-        self.space = EntrySpace(len(overlay.sites), len(overlay.destinations), len(policy.classes))
+        self.space = EntrySpace(overlay.deciding, len(overlay.destinations), len(policy.classes))
         self.wanted = ForwardingTable(self.space.entries)
         self.tier: I8 = np.zeros(self.space.entries, dtype=np.int8)
         """Verdict of each entry's primary, the whole way, when it was looked at last."""
@@ -100,6 +100,8 @@ class Steering:
         """Return the entries of some sites that lead into a tunnel that is not up, ascending."""
         entries = (sites[:, None] * self.space.per_site + np.arange(self.space.per_site)).ravel()
         primary = self.wanted.rows[entries, 0]
+        if not self.overlay.rows:  # nobody to lead to, and nothing to ask
+            return entries[:0]
         dead = (primary != NO_ROW) & (self._tunnels.state[primary] != State.UP)
         stranded: I64 = entries[dead]
         return stranded

@@ -3,19 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from patronus.engine.policy import (
-    PROFILES,
-    Damping,
-    Features,
-    LivenessProfile,
-    Match,
-    Policy,
-    SlaClass,
-    TrafficClass,
-)  # fmt: skip
+from patronus.engine.policy import PROFILES, LivenessProfile, Policy
 from patronus.engine.units import NEVER
+from patronus.sim.language.policies import liveness, policy
 from patronus.sim.language.profiles import SHIPPED
-from patronus.sim.language.quantities import shown
 from patronus.sim.language.records import Rec
 from patronus.sim.language.tree import ListNode
 from patronus.sim.scenario import (
@@ -126,60 +117,17 @@ def _burst(rec: Rec | None) -> Burst | None:
 
 
 def _policy(rec: Rec | None, carriers: Carriers) -> Policy:
-    liveness = {name: _probing(name, given) for name, given in carriers.items()}
-    cost = {
+    costs = {
         name: given.get("cost")
         for name, given in carriers.items()
         if isinstance(given, Rec) and "cost" in given.values
     }
-    if rec is None:
-        return Policy(liveness=liveness, cost=cost)
-    attributes = rec.attributes()
-    margin = rec.get("margin")
-    attributes |= margin.attributes() if isinstance(margin, Rec) else {}
-    attributes |= {"margin_ppm": margin} if isinstance(margin, int) else {}
-    if damping := rec.get("damping"):
-        attributes["damping"] = Damping(**damping.attributes())
-    if features := rec.get("features"):
-        attributes["features"] = Features(**features.attributes())
-    if classes := rec.get("classes"):
-        attributes["classes"] = _classes(classes)
-    own = {name: _liveness(profile) for name, profile in rec.get("liveness", {}).items()}
-    return Policy(**attributes, liveness={**liveness, **own}, cost={**cost, **rec.get("cost", {})})
+    return policy(rec, {name: _probing(name, given) for name, given in carriers.items()}, costs)
 
 
 def _probing(name: str, given: Rec | str | None) -> LivenessProfile:
     own = given.get("liveness") if isinstance(given, Rec) else None
-    return _liveness(own) if own else PROFILES[SHIPPED[_profile(name, given)].liveness]
-
-
-def _liveness(given: LivenessProfile | Rec) -> LivenessProfile:
-    if isinstance(given, LivenessProfile):
-        return given
-    interval, multiplier = given.get("interval"), given.get("multiplier")
-    return LivenessProfile(f"{shown(interval)}×{multiplier}", interval, multiplier)
-
-
-def _classes(records: Mapping[str, Rec]) -> tuple[TrafficClass, ...]:
-    # The class that takes the rest comes last wherever it was written: a file that
-    # extends another adds its classes after all of the base's.
-    order = sorted(records, key=lambda name: "match" not in records[name])
-    return tuple(_class(name, records[name]) for name in order)
-
-
-def _class(name: str, rec: Rec) -> TrafficClass:
-    limits = rec.get("sla")
-    sla = SlaClass(
-        **(limits.attributes() if limits else {}),
-        **rec.attributes(),
-        forbid=frozenset(rec.get("forbid", ())),
-    )
-    matches = tuple(_match(match) for match in rec.get("match", ()))
-    return TrafficClass(name, matches, sla, rec.get("share", {}))
-
-
-def _match(rec: Rec) -> Match:
-    return Match(**rec.attributes(), dscp=frozenset(rec.get("dscp", ())))
+    return liveness(own) if own else PROFILES[SHIPPED[_profile(name, given)].liveness]
 
 
 # ---------------------------------------------------------------- traffic and faults

@@ -1,6 +1,6 @@
 """Checks what no single value can show: counts, times and words that must agree."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from patronus.engine.units import MINUTE
@@ -27,18 +27,19 @@ def check(root: Rec, reading: Reading) -> None:
     _transports(root, reading)
     _destinations(root, names, reading)
     for policy in (root.get("policy"), *(fault.get("policy") for fault in faults)):
-        _classes(policy, names, reading)
+        check_classes(policy, names.transports, reading)
     for fault in faults:
         if not root.broken("duration"):
             _time(fault, root.get("duration", MINUTE), reading)
         _attached(fault, root.get("topology"), names, reading)
     called = _known_faults(root, faults)
     places = [fault.mark("name") for fault in faults]
-    _distinct(zip(called or (), places, strict=False), "fault", reading)
+    check_distinct(zip(called or (), places, strict=False), "fault", reading)
     check_mentions(reading, names, called)
 
 
-def _distinct(named: Iterable[tuple[str, Mark]], what: str, reading: Reading) -> None:
+def check_distinct(named: Iterable[tuple[str, Mark]], what: str, reading: Reading) -> None:
+    """Note names that stand twice."""
     first: dict[str, Mark] = {}
     for name, mark in named:
         if name and name in first:
@@ -54,7 +55,7 @@ def _sites(spec: Rec, names: Roster, reading: Reading) -> None:
     listed = listed_sites(spec)
     if "sites" not in spec and "map" not in spec:
         reading.wrong(spec.node.mark, "there are no sites", "`sites` or `map`", "add `sites: 20`")
-    _distinct(_named(spec, listed), "site", reading)
+    check_distinct(_named(spec, listed), "site", reading)
     hubs = spec.get("hubs", 0)
     sites = spec.get("sites")
     count = sites if isinstance(sites, int) else len(names.sites or ())
@@ -190,7 +191,8 @@ def _destinations(root: Rec, names: Roster, reading: Reading) -> None:
                           "another name", "every site is a destination already")  # fmt: skip
 
 
-def _classes(policy: Rec | None, names: Roster, reading: Reading) -> None:
+def check_classes(policy: Rec | None, transports: Collection[str] | None, reading: Reading) -> None:
+    """Note classes of a policy that cannot stand together, or can use no transport at all."""
     node = policy.node.get("classes") if policy else None
     entries = node.entries if isinstance(node, MapNode) else {}
     rest = [name for name, e in entries.items() if isinstance(e.node, MapNode)
@@ -200,7 +202,7 @@ def _classes(policy: Rec | None, names: Roster, reading: Reading) -> None:
         advice = f"give {rest[0]} or {name} a `match`"
         reading.wrong(entries[name].key, what, "one class without `match`", advice)
     for name, rec in (policy.get("classes", {}) if policy else {}).items():
-        if names.transports and set(names.transports) <= set(rec.get("forbid", ())):
+        if transports and set(transports) <= set(rec.get("forbid", ())):
             reading.wrong(rec.mark("forbid"), f"the class {name} may use no transport at all",
                           "at least one transport that is not forbidden")  # fmt: skip
 

@@ -8,7 +8,7 @@ File names are relative to the file that holds them.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeGuard
+from typing import ClassVar, Final, TypeGuard
 
 from patronus.sim.language import tables
 from patronus.sim.language.files import CSV_BYTES, YAML_BYTES, beside, read_source
@@ -26,6 +26,9 @@ Table = Callable[[Source, list[Mistake]], Node]
 class Library:
     """Reads documents; every mistake goes into ``found``."""
 
+    noun: ClassVar[str] = "a scenario"
+    """What the files hold, in words."""
+
     found: list[Mistake]
     chain: list[str] = field(default_factory=list)
     """The files being read, outermost first."""
@@ -35,7 +38,7 @@ class Library:
         if path in self.chain or len(self.chain) >= CHAIN:
             self._refuse_chain(path, named_at or Mark(Source(path)))
             return None
-        read = read_source(path, YAML_BYTES, self.found, named_at)
+        read = read_source(path, YAML_BYTES, self.found, named_at, self.noun)
         if read is None:
             return None
         self.chain.append(path)
@@ -78,7 +81,7 @@ class Library:
 
         Those that other files hold were tried when they were read.
         """
-        tree = self._policy(tree, path)
+        tree = self.policy(tree, path)
         topology = tree.get("topology")
         if isinstance(topology, MapNode):
             topology = self._table(topology, "sites", tables.sites, path)
@@ -86,11 +89,12 @@ class Library:
             tree = tree.put("topology", topology)
         faults = tree.get("faults")
         if isinstance(faults, ListNode):
-            items = (self._policy(f, path) if isinstance(f, MapNode) else f for f in faults.items)
+            items = (self.policy(f, path) if isinstance(f, MapNode) else f for f in faults.items)
             tree = tree.put("faults", ListNode(faults.mark, tuple(items)))
         return tree
 
-    def _policy(self, tree: MapNode, path: str) -> MapNode:
+    def policy(self, tree: MapNode, path: str) -> MapNode:
+        """Return a tree whose policy is no file name any more."""
         policy = tree.get("policy")
         if isinstance(policy, MapNode) and "extends" in policy.entries:
             return tree.put("policy", self.extended(policy, path))

@@ -15,9 +15,16 @@ CSV_BYTES: Final = 16 << 20
 
 
 def read_source(
-    path: str, limit: int, found: list[Mistake], named_at: Mark | None = None
+    path: str,
+    limit: int,
+    found: list[Mistake],
+    named_at: Mark | None = None,
+    noun: str = "a scenario",
 ) -> tuple[Source, str] | None:
-    """Return a file's text, or None and a mistake at the place that named the file."""
+    """Return a file's text, or None and a mistake at the place that named the file.
+
+    ``noun`` says what such a file holds.
+    """
     try:
         with Path(path).open("rb") as file:
             # One byte more than allowed tells a full file from one that is too large.
@@ -25,7 +32,7 @@ def read_source(
     except (OSError, ValueError) as error:
         found.append(_unreadable(path, error, named_at))
         return None
-    what, expected = _refusal(data, limit)
+    what, expected = _refusal(data, limit, noun)
     if what:
         found.append(Mark(Source(path)).mistake(what, expected))
         return None
@@ -63,11 +70,11 @@ def _neighbour(path: str) -> str:
 _SUFFIXES: Final = (".yml", ".yaml", ".csv")
 
 
-def _refusal(data: bytes, limit: int) -> tuple[str, str]:
+def _refusal(data: bytes, limit: int, noun: str) -> tuple[str, str]:
     if len(data) > limit:
         return f"larger than {limit >> 20} MiB", "a smaller file; long tables can be CSV files"
     if not data.strip():
-        return "the file is empty", "a scenario, which begins with `version: 1`"
+        return "the file is empty", f"{noun}, which begins with `version: 1`"
     if b"\0" in data:
         return "this is a binary file, not text", "text in UTF-8"
     try:

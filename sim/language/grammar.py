@@ -6,7 +6,7 @@ from patronus.sim.language import names, network
 from patronus.sim.language.faults import FAULT
 from patronus.sim.language.policy import CLASSES, POLICY_OR_FILE, VERSION
 from patronus.sim.language.quantities import DURATION, PERIOD
-from patronus.sim.language.records import Field, Record
+from patronus.sim.language.records import Field, Record, schema_of
 from patronus.sim.language.shapes import Json, ListOf
 from patronus.sim.language.values import choice, whole
 
@@ -65,11 +65,4 @@ SCENARIO: Final = ScenarioRecord(
 
 def schema() -> Json:
     """Return the JSON Schema (2020-12) of scenario files, for editors and other tools."""
-    defs: Json = {}
-    root = SCENARIO.definition(defs)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Patronus scenario",
-        **root,
-        "$defs": dict(sorted(defs.items())),
-    }
+    return schema_of(SCENARIO, "Patronus scenario")

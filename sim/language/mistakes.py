@@ -1,13 +1,13 @@
-"""Mistakes in a scenario: where they are, what was expected, and how to say so.
+"""Mistakes in what was written: where they are, what was expected, and how to say so.
 
 Everything read from a file keeps a ``Mark`` of its place, so that a mistake found
 late (an unknown site, a fault after the end) still names its line. All mistakes
-of a scenario are gathered in one list and raised together.
+of a scenario or a configuration are gathered in one list and raised together.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 SHOWN: Final = 20
 """Mistakes printed in full; a wrong column of a long table has thousands."""
@@ -36,8 +36,11 @@ class Mistake:
         return f"{place}: {self.what}"
 
 
-class ScenarioError(ValueError):
-    """The scenario cannot be run; ``mistakes`` says all that is wrong with it."""
+class MistakesError(ValueError):
+    """Something cannot be used; ``mistakes`` says all that is wrong with it."""
+
+    outcome: ClassVar[str]
+    """What follows from it, for whoever reads the message."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         # A base policy may be read once a fault that changes it: one mistake, many sightings.
@@ -49,6 +52,12 @@ class ScenarioError(ValueError):
 
     def __str__(self) -> str:
         return describe(self.mistakes)
+
+
+class ScenarioError(MistakesError):
+    """The scenario cannot be run."""
+
+    outcome = "nothing was run"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

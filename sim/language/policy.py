@@ -72,7 +72,7 @@ _PORTS: Final = Value(
     {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 65_535},
                {"type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$"}]}, _ports,
 )  # fmt: skip
-_PREFIX: Final = Value(
+PREFIX: Final = Value(
     "a prefix such as 10.1.0.0/16", TEXT,
     {"type": "string", "pattern": "^[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?$"}, _prefix,
 )  # fmt: skip
@@ -86,7 +86,7 @@ MATCH: Final = Record(
           "IP protocol by number or name.", "protocol"),
     Field("ports", ListOf(_PORTS, "a port, a range, or a list of them", 1, single=True),
           "Ports or ranges of ports, of either end.", "ports"),
-    Field("prefixes", ListOf(_PREFIX, "a prefix or a list of them", 1, single=True),
+    Field("prefixes", ListOf(PREFIX, "a prefix or a list of them", 1, single=True),
           "Destination prefixes.", "prefixes"),
 )  # fmt: skip
 

@@ -117,3 +117,15 @@ class Record(Shape):
             "additionalProperties": False,
             **({"required": required} if required else {}),
         }
+
+
+def schema_of(root: Record, title: str) -> Json:
+    """Return the JSON Schema (2020-12) of files that hold such a record."""
+    defs: Json = {}
+    definition = root.definition(defs)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        **definition,
+        "$defs": dict(sorted(defs.items())),
+    }

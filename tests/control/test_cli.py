@@ -99,7 +99,7 @@ def test_an_unknown_command_is_near_another() -> None:
 def test_a_bug_shows_its_trace_and_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody foresaw leaves with 70, a traceback, and the command to reproduce it."""
 
-    def broken() -> int:
+    def broken(agent: bool) -> int:
         raise ZeroDivisionError("by nobody foreseen")
 
     monkeypatch.setattr(schema.command, "callback", broken)
@@ -125,7 +125,7 @@ def test_what_is_foreseen_is_one_message(
 ) -> None:
     """Foreseen ends have their exit code, one line, the command, and no traceback."""
 
-    def broken() -> int:
+    def broken(agent: bool) -> int:
         raise error
 
     monkeypatch.setattr(schema.command, "callback", broken)

@@ -53,17 +53,24 @@ class Fleet:
         self.lines: list[bytes] = []
         self.own_lines: list[list[bytes]] = []
         self.one = Engine(overlay, policy, fates=fates.copy(), sink=self._teller(sink), **others)
-        self.own: list[Engine] = []
+        self.own: list[Any] = []
         for site in range(len(overlay.sites)):
-            mine = np.where(overlay.src == site, np.uint64(1), np.uint64(0))[:, None] * fates
             self.own_lines.append([])
+            sink = self.own_lines[-1].append
             self.own.append(
-                Engine(overlay, policy, fates=mine, sink=self.own_lines[-1].append, **others)
+                self._engine_of(site, overlay, policy, fates=fates, sink=sink, **others)
             )
         self._post: dict[tuple[str, int], bytes] = {}
         self._rubbish = np.random.default_rng(1) if self.poisoned else None
         self.compared = 0
         """Decisions found equal so far."""
+
+    def _engine_of(
+        self, site: int, overlay: Overlay, policy: Policy, *, fates: U64, **others: Any
+    ) -> Any:
+        """Return one site's own engine; it is told nothing of other sites' rows."""
+        mine = np.where(overlay.src == site, np.uint64(1), np.uint64(0))[:, None] * fates
+        return Engine(overlay, policy, fates=mine, **others)
 
     def _teller(self, sink: Callable[[bytes], object] | None) -> Callable[[bytes], object]:
         def tell(line: bytes) -> None:
@@ -237,7 +244,7 @@ class Fleet:
 
     # ------------------------------------------------------------ who is told what
 
-    def _split(self, rows: I64) -> list[tuple[Engine, I64]]:
+    def _split(self, rows: I64) -> list[tuple[Any, I64]]:
         """Return the engines of the rows' sites, each with the places of its own rows."""
         source = self.one.overlay.src[rows]
         return [(self.own[s], np.flatnonzero(source == s)) for s in np.unique(source).tolist()]

@@ -1,6 +1,7 @@
 """One engine that holds many sites decides as one engine a site does, told by bytes alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from patronus.engine.announcement import Announcement, decode
 from patronus.engine.knowledge import Knowledge, News
 from patronus.engine.liveness import State
-from patronus.engine.overlay import I64
+from patronus.engine.overlay import I64, Overlay, alone
 from patronus.engine.selection import Bools
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.units import NEVER, SECOND
 from patronus.sim.scenario import Mesh, Scenario
 from patronus.sim.world import World
+from tests.engine.alone import Hermits
 from tests.engine.fleet import Fleet
 from tests.scenarios.catalogue import shipped
 from tests.sim.storms import STORMS, calm
@@ -73,6 +75,39 @@ def test_rubbish_in_the_rows_of_others_changes_nothing(
     """A site's own engine decides the same whatever its arrays hold of other sites."""
     scenario = calm(*STORMS[storm], mesh=mesh, sites=6)
     assert lived(monkeypatch, scenario, Poisoned).compared > 40
+
+
+LONELY = ("agent-paused", "half-applied-config", "hub-loss", "stale-transit", "transit-rescue")
+
+
+@pytest.mark.parametrize("name", LONELY)
+def test_an_engine_that_holds_one_site_decides_alike(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Routers hold no rows but their own, number everything anew, and decide the same."""
+    assert lived(monkeypatch, shipped(name), Hermits, SHIPPED[name] * SECOND).compared > 0
+
+
+@pytest.mark.parametrize(("storm", "mesh"), SMALL)
+def test_lonely_engines_decide_alike_in_a_storm(
+    storm: str, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So do they on small overlays of other kinds in which much goes wrong at once."""
+    assert lived(monkeypatch, calm(*STORMS[storm], mesh=mesh), Hermits).compared > 40
+
+
+def test_routers_that_order_each_other_differently_are_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Transit sites wait for each other in one order; an order of each one's own shows."""
+
+    def own_order(overlay: Overlay, site: int) -> Overlay:
+        mine = alone(overlay, site)
+        return replace(mine, rank=np.arange(len(mine.sites), dtype=np.int32))
+
+    monkeypatch.setattr("tests.engine.alone.alone", own_order)
+    with pytest.raises(AssertionError):
+        lived(monkeypatch, shipped("stale-transit"), Hermits, SHIPPED["stale-transit"] * SECOND)
 
 
 # ------------------------------------------------------------ what such a comparison is worth
