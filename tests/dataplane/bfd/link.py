@@ -59,7 +59,7 @@ class Link:
                 Session(
                     discriminator=100 + place,
                     settings=settings,
-                    authenticator=agreed and Authenticator(agreed, 2**32 - 2 - place),
+                    authenticator=_authenticator(agreed, 2**32 - 2 - place),
                 ),
                 starts_ns[place],
             )
@@ -147,3 +147,7 @@ class Link:
             self._number += 1
             arrives_ns = self.now_ns + self.delay_ns[place]
             heappush(self._flying, (arrives_ns, self._number, 1 - place, data))
+
+
+def _authenticator(agreed: Authentication | None, first: int) -> Authenticator | None:
+    return None if agreed is None else Authenticator(agreed, first)

@@ -1,0 +1,71 @@
+"""BIRD in a namespace; it speaks BFD with authentication, which FRR does not."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.interop.daemons import running
+from tests.interop.waiting import eventually
+
+CONFIG = """\
+log "{folder}/bird.log" all;
+router id 10.9.0.2;
+protocol device {{ }}
+protocol bfd {{
+    interface "{interface}" {{
+        min rx interval 50 ms;
+        min tx interval 50 ms;
+        multiplier 3;
+        {authentication}
+    }};
+    neighbor {neighbour} dev "{interface}" local {local};
+}}
+"""
+
+
+class Bird:
+    """A running BIRD, spoken to by birdc."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def state(self, neighbour: str) -> str:
+        """Return the state of a session as BIRD names it, "" if it has none yet."""
+        told = subprocess.run(
+            ["birdc", "-s", str(self._folder / "ctl"), "show bfd sessions"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout
+        rows = (line.split() for line in told.splitlines())
+        return next((row[2] for row in rows if row and row[0] == neighbour), "")
+
+    @property
+    def log(self) -> str:
+        """Return what it has written down so far."""
+        return (self._folder / "bird.log").read_text()
+
+
+@contextmanager
+def bird(
+    namespace: str, *, neighbour: str, local: str, interface: str, authentication: str
+) -> Iterator[Bird]:
+    """Yield a BIRD with one session."""
+    with TemporaryDirectory(prefix="bfd-bird-") as name:
+        folder = Path(name)
+        (folder / "bird.conf").write_text(
+            CONFIG.format(
+                folder=name,
+                neighbour=neighbour,
+                local=local,
+                interface=interface,
+                authentication=authentication,
+            )
+        )
+        command = ["bird", "-f", "-c", f"{name}/bird.conf", "-s", f"{name}/ctl", "-P", f"{name}/pid"]
+        with running(namespace, command, folder / "output"):
+            eventually((folder / "ctl").exists)
+            yield Bird(folder)
