@@ -65,7 +65,16 @@ def bird(
                 authentication=authentication,
             )
         )
-        command = ["bird", "-f", "-c", f"{name}/bird.conf", "-s", f"{name}/ctl", "-P", f"{name}/pid"]
+        command = [
+            "bird",
+            "-f",
+            "-c",
+            f"{name}/bird.conf",
+            "-s",
+            f"{name}/ctl",
+            "-P",
+            f"{name}/pid",
+        ]
         with running(namespace, command, folder / "output"):
             eventually((folder / "ctl").exists)
             yield Bird(folder)

@@ -61,7 +61,7 @@ class Speaker:
         try:
             enter(namespace)
             asyncio.run(self._main())
-        except BaseException as problem:  # noqa: BLE001  # told to the thread that waits
+        except BaseException as problem:  # told to the thread that waits
             if self._ready.done():
                 raise
             self._ready.set_exception(problem)

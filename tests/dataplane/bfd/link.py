@@ -1,5 +1,6 @@
 """Two sessions over a link in memory that delays, and can be cut, each way by itself."""
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 
 from patronus.dataplane.bfd.authentication import Authentication, Authenticator
@@ -8,6 +9,10 @@ from patronus.dataplane.bfd.machine import State
 from patronus.dataplane.bfd.packet import Discard, Discarded, Packet, decode
 from patronus.dataplane.bfd.session import Session, StateChanged
 from patronus.engine.units import MS, NEVER, PPM, SECOND
+
+
+def timers(tx_us: int, rx_us: int, mult: int = 3) -> Settings:
+    return Settings(desired_min_tx_us=tx_us, required_min_rx_us=rx_us, detect_mult=mult)
 
 
 class Draws:
@@ -24,14 +29,20 @@ class Draws:
 class End:
     """One session, and what became of it."""
 
-    def __init__(self, session: Session, starts_ns: int) -> None:
+    def __init__(self, session: Session, settings: Settings, starts_ns: int) -> None:
         self.session = session
+        self.settings = settings
         self.starts_ns = starts_ns
         self.events: list[StateChanged] = []
         self.sent: list[tuple[int, Packet]] = []
         self.refused: list[Discard] = []
         self.deaf = False
         """What is sent to it is lost."""
+
+    @property
+    def states(self) -> list[State]:
+        """Every state that the session went to, in order."""
+        return [event.after for event in self.events]
 
     @property
     def deadline_ns(self) -> int:
@@ -61,6 +72,7 @@ class Link:
                     settings=settings,
                     authenticator=_authenticator(agreed, 2**32 - 2 - place),
                 ),
+                settings,
                 starts_ns[place],
             )
             for place, (settings, agreed) in enumerate(zip((a, b), auth, strict=True))
@@ -85,6 +97,7 @@ class Link:
         return sum(len(end.sent) for end in self.ends)
 
     def configure(self, place: int, settings: Settings) -> None:
+        self.ends[place].settings = settings
         self.ends[place].session.configure(settings, self.now_ns, self.draw())
         self._take(place)
 
@@ -117,10 +130,29 @@ class Link:
         while self.packets < most and self.step(until_ns):
             pass
 
-    def run_until_up(self, within_ns: int = 10 * SECOND) -> None:
+    def run_until(self, reached: Callable[["Link"], bool], within_ns: int) -> None:
+        """Let time pass until something is so; fail if it is not in time."""
         limit_ns = self.now_ns + within_ns
-        while not self.both_up:
-            assert self.step(limit_ns), "not Up in time"
+        while not reached(self):
+            assert self.step(limit_ns), "not in time"
+
+    def run_until_up(self, within_ns: int = 10 * SECOND) -> None:
+        self.run_until(lambda link: link.both_up, within_ns)
+
+    def run_until_settled(self, within_ns: int = 10 * SECOND) -> None:
+        """Let time pass until both are Up and nobody has anything new to tell."""
+        self.run_until(lambda link: link.both_up and link.settled, within_ns)
+
+    @property
+    def settled(self) -> bool:
+        """Whether both send and expect what they were configured for and have told the peer."""
+        return all(
+            not end.session.polling
+            and end.sent
+            and end.sent[-1][1].desired_min_tx_us == end.settings.desired_min_tx_us
+            and end.sent[-1][1].required_min_rx_us == end.settings.required_min_rx_us
+            for end in self.ends
+        )
 
     def _arrive(self) -> None:
         _, _, place, data = heappop(self._flying)
