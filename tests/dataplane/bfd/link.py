@@ -38,6 +38,13 @@ class End:
         self.refused: list[Discard] = []
         self.deaf = False
         """What is sent to it is lost."""
+        self.lossy = False
+        """Of what is sent to it, packets are lost here and there, never two in a row."""
+        self._lost_last = False
+
+    def loses(self, draw_ppm: int) -> bool:
+        self._lost_last = self.lossy and not self._lost_last and draw_ppm < PPM // 2
+        return self.deaf or self._lost_last
 
     @property
     def states(self) -> list[State]:
@@ -61,13 +68,14 @@ class Link:
         starts_ns: tuple[int, int] = (0, 0),
         seed: int = 0,
         auth: tuple[Authentication | None, Authentication | None] = (None, None),
+        make: type[Session] = Session,
     ) -> None:
         self.now_ns = 0
         self.delay_ns = delay_ns
         self.draw = Draws(seed)
         self.ends = tuple(
             End(
-                Session(
+                make(
                     discriminator=100 + place,
                     settings=settings,
                     authenticator=_authenticator(agreed, 2**32 - 2 - place),
@@ -157,7 +165,7 @@ class Link:
     def _arrive(self) -> None:
         _, _, place, data = heappop(self._flying)
         end = self.ends[place]
-        if end.deaf or self.now_ns < end.starts_ns:
+        if self.now_ns < end.starts_ns or end.loses(self.draw()):
             return
         try:
             end.session.receive(decode(data), self.now_ns, self.draw())

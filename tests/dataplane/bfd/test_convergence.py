@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patronus.dataplane.bfd import intervals, session
 from patronus.dataplane.bfd.authentication import Authentication, AuthType
 from patronus.dataplane.bfd.intervals import INTERVAL_US_MAX, Settings
 from patronus.dataplane.bfd.machine import State
+from patronus.dataplane.bfd.session import Session
 from patronus.engine.units import MINUTE, MS, SECOND, US
 from tests.dataplane.bfd.link import Link, timers
+from tests.mutants.harness import caught, mutant
 
 STRAIGHT_UP = ([State.UP], [State.INIT, State.UP])
 """The only ways to Up without a flap."""
@@ -32,7 +35,7 @@ def test_every_pair_of_a_grid_comes_up_without_a_flap(a: Settings) -> None:
     for b in GRID:
         link = Link(a, b, delay_ns=(30 * US, 70 * US), starts_ns=(0, 1300 * MS))
         link.run_until_up()
-        link.run(packets=40)
+        link.run(packets=24)
         stayed_up(link)
 
 
@@ -90,26 +93,60 @@ def test_timers_are_changed_while_up_without_a_flap(before: Settings) -> None:
 STEPS = st.lists(
     st.tuples(st.integers(0, 1), USUAL, st.integers(0, 3 * SECOND)), min_size=1, max_size=6
 )
+CHANGED = st.tuples(USUAL, USUAL, STEPS, st.integers(0, 400 * MS), st.integers(0, 2**32))
+Changed = tuple[Settings, Settings, list[tuple[int, Settings, int]], int, int]
 
 
-@settings(max_examples=200)
-@given(USUAL, USUAL, STEPS, st.integers(0, 400 * MS), st.integers(0, 2**32))
-def test_any_run_of_changes_is_survived(
-    a: Settings,
-    b: Settings,
-    steps: list[tuple[int, Settings, int]],
-    delay_ns: int,
-    seed: int,
-) -> None:
-    """Changes on both sides, amid Poll Sequences too and with many polls on their way."""
-    link = Link(a, b, delay_ns=(delay_ns, 2 * MS), seed=seed)
-    link.run_until_up()
+def survives(example: Changed, *, lossy: bool = False, make: type[Session] = Session) -> None:
+    a, b, steps, delay_ns, seed = example
+    link = Link(a, b, delay_ns=(delay_ns, 2 * MS), seed=seed, make=make)
+    for end in link.ends:
+        end.lossy = lossy
+    link.run_until_up(60 * SECOND)
     for place, wanted, wait_ns in steps:
         link.configure(place, wanted)
-        link.run(wait_ns)
-    link.run_until_settled(30 * SECOND)
-    link.run(packets=60)
+        link.run(wait_ns, packets=400)
+    link.run_until_settled(60 * SECOND)
+    link.run(packets=40)
     stayed_up(link)
+
+
+@given(CHANGED)
+def test_any_run_of_changes_is_survived(example: Changed) -> None:
+    """Changes on both sides, amid Poll Sequences too and with many polls on their way."""
+    survives(example)
+
+
+HARDY = st.builds(timers, USUAL_US, USUAL_US, st.integers(3, 5))
+HARDY_STEPS = st.lists(
+    st.tuples(st.integers(0, 1), HARDY, st.integers(0, 3 * SECOND)), min_size=1, max_size=6
+)
+LOSSY = st.tuples(HARDY, HARDY, HARDY_STEPS, st.integers(0, 400 * MS), st.integers(0, 2**32))
+
+
+@given(LOSSY)
+def test_changes_are_survived_where_packets_are_lost(example: Changed) -> None:
+    """With a multiplier of 3 or more, losing every other packet at worst is no flap either."""
+    survives(example, lossy=True)
+
+
+RULES = {
+    "min(before.tx_us, target.tx_us)": "target.tx_us",
+    "max(before.rx_us, target.rx_us)": "target.rx_us",
+    "self._quiet_until_ns = now_ns + took_ns": "self._quiet_until_ns = 0",
+    "return NEVER if self.polling else self._quiet_until_ns": "return self._quiet_until_ns",
+}
+"""What holds new intervals back, and the same without it."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_for_new_intervals_is_needed(rule: str) -> None:
+    """Without any of the rules that hold intervals back, some run of changes makes a flap."""
+    broken = mutant(
+        session, "import Intervals, Settings, jittered_ns", "import Settings, jittered_ns"
+    )
+    vars(broken)["Intervals"] = mutant(intervals, rule, RULES[rule]).Intervals
+    assert caught(LOSSY, lambda example: survives(example, lossy=True, make=broken.Session))
 
 
 MODEST_US = st.integers(20_000, 1_500_000)
