@@ -167,8 +167,11 @@ class Link:
         end = self.ends[place]
         if self.now_ns < end.starts_ns or end.loses(self.draw()):
             return
+        packet = decode(data)
         try:
-            end.session.receive(decode(data), self.now_ns, self.draw())
+            if packet.your_discriminator not in (0, end.session.discriminator):
+                raise Discarded(Discard.NO_SESSION)
+            end.session.receive(packet, self.now_ns, self.draw())
         except Discarded as refused:
             end.refused.append(refused.reason)
         self._take(place)
