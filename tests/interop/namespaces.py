@@ -1,6 +1,7 @@
 """Two network namespaces with a cable between them, and programs that run in one of them."""
 
 import ctypes
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,34 @@ class Cable:
     left: str
     right: str
     interface: str = "eth0"
-    left_address: str = "10.9.0.1"
-    right_address: str = "10.9.0.2"
-    left_address6: str = "fd09::1"
-    right_address6: str = "fd09::2"
+    left_addresses: tuple[str, ...] = ("10.9.0.1", "fd09::1", "fe80::1")
+    right_addresses: tuple[str, ...] = ("10.9.0.2", "fd09::2", "fe80::2")
+
+    @property
+    def left_address(self) -> str:
+        return self.left_addresses[0]
+
+    @property
+    def right_address(self) -> str:
+        return self.right_addresses[0]
+
+    def plug(self) -> None:
+        """Make the two interfaces, with fixed link-local addresses beside the others."""
+        veth = ("type", "veth", "peer", "name", self.interface, "netns", self.right)
+        ip("-n", self.left, "link", "add", self.interface, *veth)
+        for name, addresses in (
+            (self.left, self.left_addresses),
+            (self.right, self.right_addresses),
+        ):
+            ip("-n", name, "link", "set", self.interface, "addrgenmode", "none")
+            ip("-n", name, "addr", "add", f"{addresses[0]}/24", "dev", self.interface)
+            for address in addresses[1:]:
+                ip("-n", name, "addr", "add", f"{address}/64", "dev", self.interface, "nodad")
+            ip("-n", name, "link", "set", self.interface, "up")
+
+    def unplug(self) -> None:
+        """Take the interfaces away."""
+        ip("-n", self.left, "link", "delete", self.interface)
 
     def cut(self, receiver: str) -> None:
         """Lose all that arrives at this end; the link stays up, as a dead tunnel's does."""
@@ -42,26 +67,16 @@ class Cable:
 
 
 @contextmanager
-def cable(prefix: str) -> Iterator[Cable]:
+def cable() -> Iterator[Cable]:
     """Yield a cable between two new namespaces; they are gone afterwards."""
-    made = Cable(f"{prefix}-a", f"{prefix}-b")
-    ends = (
-        (made.left, made.left_address, made.left_address6),
-        (made.right, made.right_address, made.right_address6),
-    )
+    made = Cable(f"bfd-{os.getpid()}-a", f"bfd-{os.getpid()}-b")
     names: list[str] = []
     try:
-        for name, _, _ in ends:
+        for name in (made.left, made.right):
             ip("netns", "add", name)
             names.append(name)
-        place = ("netns", made.right)
-        veth = ("type", "veth", "peer", "name", made.interface)
-        ip("-n", made.left, "link", "add", made.interface, *veth, *place)
-        for name, address, address6 in ends:
             ip("-n", name, "link", "set", "lo", "up")
-            ip("-n", name, "addr", "add", f"{address}/24", "dev", made.interface)
-            ip("-n", name, "addr", "add", f"{address6}/64", "dev", made.interface, "nodad")
-            ip("-n", name, "link", "set", made.interface, "up")
+        made.plug()
         yield made
     finally:
         for name in names:
