@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +10,7 @@ from tests.interop.daemons import running
 from tests.interop.waiting import eventually
 
 CONFIG = """\
-log "{folder}/bird.log" all;
+log "{folder}/log" all;
 router id 10.9.0.2;
 protocol device {{ }}
 protocol bfd {{
@@ -28,8 +28,26 @@ protocol bfd {{
 class Bird:
     """A running BIRD, spoken to by birdc."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, namespace: str, folder: Path) -> None:
+        self._namespace = namespace
         self._folder = folder
+        self._running = ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        place = str(self._folder)
+        command = ["bird", "-f", "-c", f"{place}/conf", "-s", f"{place}/ctl", "-P", f"{place}/pid"]
+        self._running.enter_context(running(self._namespace, command, self._folder / "output"))
+        eventually((self._folder / "ctl").exists)
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def restart(self) -> None:
+        """Stop it and start it anew."""
+        self.stop()
+        (self._folder / "ctl").unlink(missing_ok=True)
+        self.start()
 
     def state(self, neighbour: str) -> str:
         """Return the state of a session as BIRD names it, "" if it has none yet."""
@@ -43,11 +61,6 @@ class Bird:
         rows = (line.split() for line in told.splitlines())
         return next((row[2] for row in rows if row and row[0] == neighbour), "")
 
-    @property
-    def log(self) -> str:
-        """Return what it has written down so far."""
-        return (self._folder / "bird.log").read_text()
-
 
 @contextmanager
 def bird(
@@ -56,7 +69,7 @@ def bird(
     """Yield a BIRD with one session."""
     with TemporaryDirectory(prefix="bfd-bird-") as name:
         folder = Path(name)
-        (folder / "bird.conf").write_text(
+        (folder / "conf").write_text(
             CONFIG.format(
                 folder=name,
                 neighbour=neighbour,
@@ -65,16 +78,8 @@ def bird(
                 authentication=authentication,
             )
         )
-        command = [
-            "bird",
-            "-f",
-            "-c",
-            f"{name}/bird.conf",
-            "-s",
-            f"{name}/ctl",
-            "-P",
-            f"{name}/pid",
-        ]
-        with running(namespace, command, folder / "output"):
-            eventually((folder / "ctl").exists)
-            yield Bird(folder)
+        made = Bird(namespace, folder)
+        try:
+            yield made
+        finally:
+            made.stop()

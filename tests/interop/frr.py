@@ -18,9 +18,10 @@ DAEMONS = Path("/usr/lib/frr")
 class Frr:
     """A running bfdd, spoken to by vtysh."""
 
-    def __init__(self, folder: Path, bfdd: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, folder: Path, pid: int) -> None:
         self._folder = folder
-        self.bfdd = bfdd
+        self.pid = pid
+        """Of bfdd."""
 
     def tell(self, *lines: str) -> str:
         """Run commands one after the other and return what they print."""
@@ -67,4 +68,4 @@ def frr(namespace: str) -> Iterator[Frr]:
             command = [str(DAEMONS / daemon), *common, *pid, *words]
             process = stack.enter_context(running(namespace, command, folder / f"{daemon}.log"))
             eventually((folder / f"{daemon}.vty").exists)
-        yield Frr(folder, process)
+        yield Frr(folder, process.pid)
