@@ -14,7 +14,7 @@ import asyncio
 import errno
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from random import SystemRandom
 from time import monotonic_ns
@@ -26,6 +26,7 @@ from patronus.dataplane.bfd.packet import Discard, Discarded, Packet, decode
 from patronus.dataplane.bfd.session import Session, StateChanged
 from patronus.dataplane.bfd.sockets import (
     CONTROL_PORT,
+    SOURCE_PORTS,
     TTL,
     Datagram,
     Peer,
@@ -48,12 +49,14 @@ _Key = tuple[IPv4Address | IPv6Address, str | None]
 class _Link:
     """A session with its socket and its timer."""
 
-    __slots__ = ("peer", "sender", "session", "timer", "timer_ns")
+    __slots__ = ("peer", "port", "sender", "session", "timer", "timer_ns")
 
     def __init__(self, peer: Peer, session: Session) -> None:
         self.peer = peer
         self.session = session
         self.sender: socket.socket | None = None
+        self.port = 0
+        """Its source port; 0 before the first packet."""
         self.timer: asyncio.TimerHandle | None = None
         self.timer_ns = NEVER
 
@@ -233,7 +236,8 @@ class Driver:
     def _send(self, link: _Link, data: bytes) -> None:
         try:
             if link.sender is None:
-                link.sender = sender(link.peer, self._luck.getrandbits(14))
+                link.sender = sender(link.peer, self._ports(link))
+                link.port = link.sender.getsockname()[1]
             link.sender.sendto(data, destination(link.peer, self._port))
         except OSError as problem:
             # An interface that was made anew has another index: the next packet gets a new
@@ -243,6 +247,14 @@ class Driver:
                 link.hang_up()
         else:
             self.sent += 1
+
+    def _ports(self, link: _Link) -> Iterator[int]:
+        """Yield source ports for a session: the one it had, then such as no other one has."""
+        if link.port:
+            yield link.port
+        taken = {other.port for other in self._links.values()}
+        first = self._luck.randrange(len(SOURCE_PORTS))
+        yield from (p for p in (*SOURCE_PORTS[first:], *SOURCE_PORTS[:first]) if p not in taken)
 
     def _set_timer(self, link: _Link) -> None:
         """See to it that a timer runs out by the deadline; one that does so earlier may stay."""

@@ -7,6 +7,7 @@ because its source port should be its own.
 import errno
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
@@ -123,12 +124,12 @@ def receive(listener: socket.socket) -> Datagram | None:
     return Datagram(data, address[0], interface, ttl)
 
 
-def sender(peer: Peer, start: int) -> socket.socket:
-    """Return a socket to send to a peer, with the first free source port from ``start`` on.
+def sender(peer: Peer, ports: Iterable[int]) -> socket.socket:
+    """Return a socket to send to a peer.
 
     Args:
         peer: whom to.
-        start: any number; it picks the port that is tried first.
+        ports: source ports; the first free one is taken.
 
     Raises:
         OSError: there is no such address or interface here now, or no free port.
@@ -136,7 +137,7 @@ def sender(peer: Peer, start: int) -> socket.socket:
     made = socket.socket(peer.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         _mark(made, peer)
-        _bind(made, str(peer.local) if peer.local else "", start)
+        _bind(made, str(peer.local) if peer.local else "", ports)
     except OSError:
         made.close()
         raise
@@ -167,9 +168,8 @@ def _mark(made: socket.socket, peer: Peer) -> None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, peer.interface.encode())
 
 
-def _bind(made: socket.socket, address: str, start: int) -> None:
-    for step in range(len(SOURCE_PORTS)):
-        port = SOURCE_PORTS[(start + step) % len(SOURCE_PORTS)]
+def _bind(made: socket.socket, address: str, ports: Iterable[int]) -> None:
+    for port in ports:
         try:
             made.bind((address, port))
         except OSError as problem:

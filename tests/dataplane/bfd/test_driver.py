@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from threading import Event, Thread
 
@@ -82,21 +83,23 @@ def test_one_socket_serves_many_sessions(ends: Ends) -> None:
     """Thirty sessions come Up over one listening socket, each with a source port of its own."""
     made, left, right = ends
     hosts = range(50, 80)
-    for host in hosts:
-        for name, net in ((made.left, 1), (made.right, 2)):
-            ip("-n", name, "addr", "add", f"10.10.{net}.{host}/16", "dev", made.interface)
-    for host in hosts:
-        for place, net in ((left, 1), (right, 2)):
-            peer = Peer(
-                ip_address(f"10.10.{3 - net}.{host}"), local=ip_address(f"10.10.{net}.{host}")
-            )
-            place.ask(lambda place=place, peer=peer: place.driver.add(peer, FAST))  # type: ignore[misc]  # a lambda with defaults
+    for place, name, ours, theirs in ((left, made.left, 1, 2), (right, made.right, 2, 1)):
+        for host in hosts:
+            local, address = f"10.10.{ours}.{host}", f"10.10.{theirs}.{host}"
+            ip("-n", name, "addr", "add", f"{local}/16", "dev", made.interface)
+            peer = Peer(ip_address(address), local=ip_address(local))
+            place.ask(partial(place.driver.add, peer, FAST))
     for place in (left, right):
+        eventually(partial(all_up, place))
         links = place.driver._by_discriminator.values()
-        eventually(lambda links=links: all(x.session.state is State.UP for x in links))  # type: ignore[misc]  # the same
-        ports = [x.sender.getsockname()[1] for x in links if x.sender]
+        ports = [link.sender.getsockname()[1] for link in links if link.sender]
         assert len(set(ports)) == len(hosts)
         assert len(place.driver._listeners) == 1
+
+
+def all_up(place: Speaker) -> bool:
+    links = place.driver._by_discriminator.values()
+    return all(link.session.state is State.UP for link in links)
 
 
 def inject(namespace: str, target: tuple[str, int], payloads: list[bytes], ttl: int = 255) -> None:

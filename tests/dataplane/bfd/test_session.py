@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patronus.dataplane.bfd.authentication import Authentication, Authenticator, AuthType
-from patronus.dataplane.bfd.intervals import Settings
 from patronus.dataplane.bfd.machine import Diagnostic, State
 from patronus.dataplane.bfd.packet import Discard, Discarded, Packet, decode
 from patronus.dataplane.bfd.session import Session, StateChanged
@@ -29,18 +28,18 @@ HELLO = Packet(
 KEYED = Authentication(AuthType.KEYED_SHA1, {1: b"key"}, 1)
 
 
-def alone(settings: Settings = FAST, **words: bool) -> Session:
-    return Session(discriminator=1, settings=settings, **words)
+def alone(*, passive: bool = False, enabled: bool = True) -> Session:
+    return Session(discriminator=1, settings=FAST, passive=passive, enabled=enabled)
 
 
 def sent(session: Session) -> list[Packet]:
     return [decode(data) for data in session.take().packets]
 
 
-def up_session(**changes: object) -> Session:
+def up_session(peer: Packet = HELLO) -> Session:
     """Return a session that came Up at time 0 by a peer's packet, with nothing left to take."""
     session = alone()
-    session.receive(replace(HELLO, state=State.INIT, your_discriminator=1, **changes), 0, 0)  # type: ignore[arg-type]  # fields by name
+    session.receive(replace(peer, state=State.INIT, your_discriminator=1), 0, 0)
     assert session.state is State.UP
     session.take()
     return session
@@ -128,7 +127,7 @@ def test_a_change_of_state_is_told_at_once() -> None:
 
 def test_a_shorter_interval_of_the_peer_is_honoured_at_once() -> None:
     """When the peer can receive faster, the packet that is then overdue leaves at once."""
-    session = up_session(required_min_rx_us=900_000)
+    session = up_session(replace(HELLO, required_min_rx_us=900_000))
     session.advance(0, 0)
     session.take()
     assert session.next_deadline() == 900 * MS
@@ -220,7 +219,7 @@ def test_a_peer_in_demand_mode_is_left_alone() -> None:
 
 def test_silence_is_noticed_after_the_detection_time() -> None:
     """Down comes exactly the peer's multiplier × the greater interval after its last packet."""
-    session = up_session(desired_min_tx_us=80_000, detect_mult=4)
+    session = up_session(replace(HELLO, desired_min_tx_us=80_000, detect_mult=4))
     assert session.detection_time_ns == 320 * MS
     session.advance(320 * MS - 1, 0)
     assert session.state is State.UP
@@ -236,7 +235,7 @@ def test_silence_is_noticed_after_the_detection_time() -> None:
 
 def test_a_deadline_is_never_missed() -> None:
     """The question for the next deadline covers the Detection Time of a session that only hears."""
-    session = up_session(required_min_rx_us=0)
+    session = up_session(replace(HELLO, required_min_rx_us=0))
     assert session.next_deadline() == session.detection_time_ns
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import socket
-from contextlib import ExitStack
 from ipaddress import ip_address
 from select import select
 
@@ -30,7 +29,7 @@ def test_impossible_peers_are_named(peer: str, local: str | None, message: str) 
 def test_a_datagram_comes_with_its_ttl_and_interface(address: str) -> None:
     """What our sender sends arrives with TTL 255, from the loopback, from a port of BFD's range."""
     peer = Peer(ip_address(address), "lo")
-    with listen(peer.family, 0) as listener, sender(peer, 5) as sending:
+    with listen(peer.family, 0) as listener, sender(peer, SOURCE_PORTS) as sending:
         assert receive(listener) is None
         assert sending.getsockname()[1] in SOURCE_PORTS
         sending.sendto(b"hello", (address, listener.getsockname()[1]))
@@ -48,21 +47,22 @@ def test_an_interface_that_is_gone_has_no_name() -> None:
 
 
 @pytest.mark.parametrize("address", LOOPBACKS)
-def test_each_session_has_its_own_source_port(address: str) -> None:
-    """A port that is taken is passed over, past the end of the range to its beginning."""
-    with ExitStack() as stack:
-        peer = Peer(ip_address(address), local=ip_address(address))
-        made = [stack.enter_context(sender(peer, len(SOURCE_PORTS) - 1)) for _ in range(4)]
-        ports = [sending.getsockname()[1] for sending in made]
-    assert len(set(ports)) == 4
-    assert set(ports) <= set(SOURCE_PORTS)
+def test_a_source_port_that_is_taken_is_passed_over(address: str) -> None:
+    """The first free one is bound; with none left, that is an error."""
+    peer = Peer(ip_address(address), local=ip_address(address))
+    with sender(peer, SOURCE_PORTS) as first:
+        taken = first.getsockname()[1]
+        with sender(peer, [taken, *SOURCE_PORTS[::-1]]) as second:
+            assert second.getsockname()[1] != taken
+        with pytest.raises(OSError, match="every BFD source port is taken"):
+            sender(peer, [taken])
 
 
 def test_an_address_that_is_not_ours_is_an_error() -> None:
     """A socket cannot be bound to another host's address; nothing is left open."""
     peer = Peer(ip_address("192.0.2.1"), local=ip_address("192.0.2.7"))
     with pytest.raises(OSError, match="assign requested address") as problem:
-        sender(peer, 0)
+        sender(peer, SOURCE_PORTS)
     assert problem.value.errno == errno.EADDRNOTAVAIL
 
 
