@@ -40,6 +40,9 @@ from patronus.engine.units import NEVER, PPM, SECOND
 BATCH: Final = 256
 """Datagrams that one look at a socket reads; then timers and other tasks have their turn."""
 
+FASTEST_US: Final = 1_000
+"""Least desired interval: how finely asyncio waits."""
+
 _PASSING: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM})
 """Errors that another socket would meet as well; the session keeps its source port."""
 
@@ -111,10 +114,11 @@ class Driver:
         """Begin a session; the result is to be looked at, not to be driven.
 
         Raises:
-            ValueError: there is one with this peer.
+            ValueError: there is one with this peer, or it is to be faster than we can.
             OSError: the port of BFD cannot be had.
         """
         key = (peer.address, peer.interface)
+        _check_pace(settings)
         if key in self._links:
             raise ValueError(f"there is a BFD session with {peer.address} already")
         self._listen(peer.family)
@@ -138,21 +142,26 @@ class Driver:
         link.close()
 
     def configure(self, peer: Peer, settings: Settings) -> None:
-        """Change the timers of a session."""
+        """Change the timers of a session.
+
+        Raises:
+            ValueError: it is to be faster than we can.
+        """
+        _check_pace(settings)
         link = self._links[peer.address, peer.interface]
-        link.session.configure(settings, monotonic_ns(), self._draw())
+        link.session.configure(settings, monotonic_ns(), draw_ppm=self._draw())
         self._serve(link)
 
     def disable(self, peer: Peer) -> None:
         """Hold a session in AdminDown."""
         link = self._links[peer.address, peer.interface]
-        link.session.disable(monotonic_ns(), self._draw())
+        link.session.disable(monotonic_ns(), draw_ppm=self._draw())
         self._serve(link)
 
     def enable(self, peer: Peer) -> None:
         """Let a session come up again."""
         link = self._links[peer.address, peer.interface]
-        link.session.enable(monotonic_ns(), self._draw())
+        link.session.enable(monotonic_ns(), draw_ppm=self._draw())
         self._serve(link)
 
     def close(self) -> None:
@@ -204,7 +213,7 @@ class Driver:
         packet = decode(datagram.data)
         link = self._whose(packet, datagram)
         try:
-            link.session.receive(packet, monotonic_ns(), self._draw())
+            link.session.receive(packet, monotonic_ns(), draw_ppm=self._draw())
         finally:
             self._serve(link)
 
@@ -271,5 +280,13 @@ class Driver:
         link.timer, link.timer_ns = None, NEVER
         for listener in self._listeners.values():
             self._drain(listener)
-        link.session.advance(monotonic_ns(), self._draw())
+        link.session.advance(monotonic_ns(), draw_ppm=self._draw())
         self._serve(link)
+
+
+def _check_pace(settings: Settings) -> None:
+    if settings.desired_min_tx_us < FASTEST_US:
+        raise ValueError(
+            f"BFD desired_min_tx_us is {settings.desired_min_tx_us}; "
+            f"we cannot send more often than every {FASTEST_US}"
+        )

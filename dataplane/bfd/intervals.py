@@ -91,7 +91,7 @@ class Intervals:
         self._wanted = settings
         self.advance(now_ns)
 
-    def set_up(self, up: bool, now_ns: int) -> None:
+    def set_up(self, now_ns: int, *, up: bool) -> None:
         """Note that the session is Up now, or is not."""
         self.up = up
         self.advance(now_ns)
@@ -140,7 +140,7 @@ class Intervals:
         return Pair(tx_us if self.up else max(tx_us, SLOW_TX_US), rx_us)
 
 
-def jittered_ns(interval_us: int, detect_mult: int, draw_ppm: int) -> int:
+def jittered_ns(interval_us: int, *, detect_mult: int, draw_ppm: int) -> int:
     """Return the time to the next packet (6.8.7).
 
     Args:

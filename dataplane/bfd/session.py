@@ -93,7 +93,7 @@ class Session:
 
     # What the driver asks
 
-    def receive(self, packet: Packet, now_ns: int, draw_ppm: int) -> None:
+    def receive(self, packet: Packet, now_ns: int, *, draw_ppm: int) -> None:
         """Take a packet that was found to belong to this session.
 
         A packet that lay in the socket while the driver was late still counts as heard now.
@@ -119,7 +119,7 @@ class Session:
             self._send(now_ns, final=True)
         self._send_if_due(now_ns, draw_ppm)
 
-    def advance(self, now_ns: int, draw_ppm: int) -> None:
+    def advance(self, now_ns: int, *, draw_ppm: int) -> None:
         """Do what is due: declare the peer silent, end waiting times, send."""
         if now_ns >= self._silent_from_ns():
             self.remote_discriminator = 0
@@ -130,17 +130,17 @@ class Session:
         self._intervals.advance(now_ns)
         self._send_if_due(now_ns, draw_ppm)
 
-    def configure(self, settings: Settings, now_ns: int, draw_ppm: int) -> None:
+    def configure(self, settings: Settings, now_ns: int, *, draw_ppm: int) -> None:
         """Change the timers; a session that is Up stays Up."""
         self._intervals.configure(settings, now_ns)
         self._send_if_due(now_ns, draw_ppm)
 
-    def disable(self, now_ns: int, draw_ppm: int) -> None:
+    def disable(self, now_ns: int, *, draw_ppm: int) -> None:
         """Go to AdminDown, and keep telling the peer (6.8.16)."""
         self._enter(State.ADMIN_DOWN, Diagnostic.ADMINISTRATIVELY_DOWN, now_ns)
         self._send_if_due(now_ns, draw_ppm)
 
-    def enable(self, now_ns: int, draw_ppm: int) -> None:
+    def enable(self, now_ns: int, *, draw_ppm: int) -> None:
         """Leave AdminDown; nothing else is changed."""
         if self.state is State.ADMIN_DOWN:
             self._enter(State.DOWN, Diagnostic.NO_DIAGNOSTIC, now_ns)
@@ -196,7 +196,7 @@ class Session:
             return
         self.state = after
         self.diagnostic = Diagnostic.NO_DIAGNOSTIC if after > before else diagnostic
-        self._intervals.set_up(after is State.UP, now_ns)
+        self._intervals.set_up(now_ns, up=after is State.UP)
         assert len(self._events) < OUTBOX, "the driver does not take the events"
         remote = self.remote.diagnostic if self.remote else 0
         self._events.append(StateChanged(now_ns, before, after, self.diagnostic, remote))
@@ -227,9 +227,11 @@ class Session:
             return NEVER
         if self._news():
             return self._sent_ns
-        interval_us = self.transmit_interval_us
-        detect_mult = self._intervals.detect_mult
-        return self._sent_ns + jittered_ns(interval_us, detect_mult, self._draw_ppm)
+        return self._sent_ns + jittered_ns(
+            self.transmit_interval_us,
+            detect_mult=self._intervals.detect_mult,
+            draw_ppm=self._draw_ppm,
+        )
 
     def _news(self) -> bool:
         """Say whether a packet would tell what the last one did not (6.8.7)."""

@@ -106,15 +106,15 @@ class Link:
 
     def configure(self, place: int, settings: Settings) -> None:
         self.ends[place].settings = settings
-        self.ends[place].session.configure(settings, self.now_ns, self.draw())
+        self.ends[place].session.configure(settings, self.now_ns, draw_ppm=self.draw())
         self._take(place)
 
     def disable(self, place: int) -> None:
-        self.ends[place].session.disable(self.now_ns, self.draw())
+        self.ends[place].session.disable(self.now_ns, draw_ppm=self.draw())
         self._take(place)
 
     def enable(self, place: int) -> None:
-        self.ends[place].session.enable(self.now_ns, self.draw())
+        self.ends[place].session.enable(self.now_ns, draw_ppm=self.draw())
         self._take(place)
 
     def step(self, until_ns: int = NEVER) -> bool:
@@ -171,13 +171,13 @@ class Link:
         try:
             if packet.your_discriminator not in (0, end.session.discriminator):
                 raise Discarded(Discard.NO_SESSION)
-            end.session.receive(packet, self.now_ns, self.draw())
+            end.session.receive(packet, self.now_ns, draw_ppm=self.draw())
         except Discarded as refused:
             end.refused.append(refused.reason)
         self._take(place)
 
     def _advance(self, place: int) -> None:
-        self.ends[place].session.advance(self.now_ns, self.draw())
+        self.ends[place].session.advance(self.now_ns, draw_ppm=self.draw())
         self._take(place)
         assert self.ends[place].deadline_ns > self.now_ns, "it would be called for ever"
 

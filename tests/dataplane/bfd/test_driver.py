@@ -230,3 +230,15 @@ def test_two_drivers_in_one_place_are_refused(ends: Ends) -> None:
     with pytest.raises(OSError, match="in use"):
         left.ask(lambda: second.add(Peer(ip_address(made.right_address)), FAST))
     left.ask(second.close)
+
+
+def test_an_impossible_pace_is_refused(ends: Ends) -> None:
+    """Intervals below a millisecond are refused, at the beginning and later."""
+    _, left, _ = ends
+    peer, _ = add(left, "10.9.0.2")
+    for attempt in (
+        partial(left.driver.configure, peer, timers(999, 1)),
+        partial(left.driver.add, Peer(ip_address("10.9.0.3")), timers(999, 1)),
+    ):
+        with pytest.raises(ValueError, match="999; we cannot send more often than every 1000"):
+            left.ask(attempt)

@@ -14,7 +14,7 @@ WAS, WANTED = timers(20_000, 30_000), timers(500_000, 10_000)
 def up(settings: Settings = WAS) -> Intervals:
     """Return the intervals of a session that is Up and whose first Poll Sequence is long over."""
     made = Intervals(settings)
-    made.set_up(True, 0)
+    made.set_up(0, up=True)
     made.polled(0)
     made.final(0)
     return made
@@ -31,7 +31,7 @@ def test_a_session_that_is_not_up_is_slow() -> None:
 def test_coming_up_makes_it_fast_at_once() -> None:
     """In Up it tells and uses what is configured, and polls."""
     made = Intervals(WAS)
-    made.set_up(True, 0)
+    made.set_up(0, up=True)
     assert made.told == made.used == Pair(20_000, 30_000)
     assert made.polling
 
@@ -129,10 +129,10 @@ def test_going_down_takes_no_detour() -> None:
     """Amid a Poll Sequence, a session that leaves Up is slow at once, in words and deeds."""
     made = up()
     made.configure(timers(2_000_000, 10_000), SECOND)
-    made.set_up(False, 2 * SECOND)
+    made.set_up(2 * SECOND, up=False)
     assert made.used == made.told == Pair(2_000_000, 10_000)
     again = up()
-    again.set_up(False, 2 * SECOND)
+    again.set_up(2 * SECOND, up=False)
     assert again.used == again.told == Pair(1_000_000, 30_000)
     assert again.polling
 
@@ -145,13 +145,17 @@ def test_jitter_stays_within_the_rfc(
     detect_mult: int, least: int, most: int, interval_us: int, draw_ppm: int
 ) -> None:
     """Packets come after 75 to 100 % of the interval, or to 90 % with a multiplier of 1."""
-    found = jittered_ns(interval_us, detect_mult, draw_ppm)
+    found = jittered_ns(interval_us, detect_mult=detect_mult, draw_ppm=draw_ppm)
     assert least * interval_us * 10 <= found <= most * interval_us * 10
 
 
 def test_jitter_uses_its_whole_range() -> None:
     """The extreme draws give the extreme times."""
-    extremes = [jittered_ns(1_000_000, mult, draw) for mult in (1, 3) for draw in (0, PPM - 1)]
+    extremes = [
+        jittered_ns(1_000_000, detect_mult=mult, draw_ppm=draw)
+        for mult in (1, 3)
+        for draw in (0, PPM - 1)
+    ]
     assert extremes == [900_000_000, 750_000_150, 1_000_000_000, 750_000_250]
 
 

@@ -39,7 +39,7 @@ def sent(session: Session) -> list[Packet]:
 def up_session(peer: Packet = HELLO) -> Session:
     """Return a session that came Up at time 0 by a peer's packet, with nothing left to take."""
     session = alone()
-    session.receive(replace(peer, state=State.INIT, your_discriminator=1), 0, 0)
+    session.receive(replace(peer, state=State.INIT, your_discriminator=1), 0, draw_ppm=0)
     assert session.state is State.UP
     session.take()
     return session
@@ -47,7 +47,7 @@ def up_session(peer: Packet = HELLO) -> Session:
 
 def hear(session: Session, packet: Packet, now_ns: int) -> Discard | None:
     try:
-        session.receive(packet, now_ns, 0)
+        session.receive(packet, now_ns, draw_ppm=0)
     except Discarded as refused:
         return refused.reason
     return None
@@ -60,7 +60,7 @@ def test_the_first_packet_knows_nobody() -> None:
     """A new session sends at once, Down, with no discriminator but its own, and slowly."""
     session = alone()
     assert session.next_deadline() <= 0
-    session.advance(0, 0)
+    session.advance(0, draw_ppm=0)
     (packet,) = sent(session)
     assert packet == Packet(
         state=State.DOWN,
@@ -75,13 +75,13 @@ def test_the_first_packet_knows_nobody() -> None:
 def test_a_passive_session_waits_to_be_spoken_to() -> None:
     """In the passive role nothing is sent before the peer is heard, and nothing after it left."""
     session = alone(passive=True)
-    session.advance(0, 0)
+    session.advance(0, draw_ppm=0)
     assert not sent(session)
     assert session.next_deadline() == NEVER
-    session.receive(HELLO, SECOND, 0)
+    session.receive(HELLO, SECOND, draw_ppm=0)
     (packet,) = sent(session)
     assert (packet.state, packet.your_discriminator) == (State.INIT, 9)
-    session.advance(SECOND + session.detection_time_ns, 0)
+    session.advance(SECOND + session.detection_time_ns, draw_ppm=0)
     assert not sent(session)
 
 
@@ -118,9 +118,9 @@ def test_not_up_means_slow() -> None:
 def test_a_change_of_state_is_told_at_once() -> None:
     """News do not wait for the periodic packet."""
     session = alone()
-    session.advance(0, 0)
+    session.advance(0, draw_ppm=0)
     session.take()
-    session.receive(HELLO, MS, 0)
+    session.receive(HELLO, MS, draw_ppm=0)
     (packet,) = sent(session)
     assert (packet.state, packet.your_discriminator) == (State.INIT, 9)
 
@@ -128,10 +128,10 @@ def test_a_change_of_state_is_told_at_once() -> None:
 def test_a_shorter_interval_of_the_peer_is_honoured_at_once() -> None:
     """When the peer can receive faster, the packet that is then overdue leaves at once."""
     session = up_session(replace(HELLO, required_min_rx_us=900_000))
-    session.advance(0, 0)
+    session.advance(0, draw_ppm=0)
     session.take()
     assert session.next_deadline() == 900 * MS
-    session.receive(replace(HELLO, state=State.UP, your_discriminator=1), 400 * MS, 0)
+    session.receive(replace(HELLO, state=State.UP, your_discriminator=1), 400 * MS, draw_ppm=0)
     assert len(sent(session)) == 1
     assert session.next_deadline() == 450 * MS
 
@@ -139,10 +139,12 @@ def test_a_shorter_interval_of_the_peer_is_honoured_at_once() -> None:
 def test_a_poll_is_answered_at_once_and_besides() -> None:
     """A Final goes out for each poll, has no P bit, and does not put off the next packet."""
     session = up_session()
-    session.advance(0, 0)
+    session.advance(0, draw_ppm=0)
     session.take()
     due_ns = session.next_deadline()
-    session.receive(replace(HELLO, state=State.UP, your_discriminator=1, poll=True), 10 * MS, 0)
+    session.receive(
+        replace(HELLO, state=State.UP, your_discriminator=1, poll=True), 10 * MS, draw_ppm=0
+    )
     (packet,) = sent(session)
     assert (packet.final, packet.poll) == (True, False)
     assert session.next_deadline() == due_ns
@@ -153,13 +155,15 @@ def test_polls_ride_on_periodic_packets_until_the_final() -> None:
     session = up_session()
     polls = []
     for step in range(1, 4):
-        session.receive(replace(HELLO, state=State.UP, your_discriminator=1), step * 50 * MS, 0)
-        session.advance(step * 50 * MS, 0)
+        session.receive(
+            replace(HELLO, state=State.UP, your_discriminator=1), step * 50 * MS, draw_ppm=0
+        )
+        session.advance(step * 50 * MS, draw_ppm=0)
         polls += [packet.poll for packet in sent(session)]
     assert polls == [True, True, True]
     final = replace(HELLO, state=State.UP, your_discriminator=1, final=True)
-    session.receive(final, 160 * MS, 0)
-    session.advance(200 * MS, 0)
+    session.receive(final, 160 * MS, draw_ppm=0)
+    session.advance(200 * MS, draw_ppm=0)
     assert [packet.poll for packet in sent(session)] == [False]
 
 
@@ -167,11 +171,11 @@ def test_a_peer_that_wants_nothing_gets_finals_only() -> None:
     """Required Min RX Interval 0 stops all packets but answers to polls."""
     session = up_session()
     quiet = replace(HELLO, state=State.UP, your_discriminator=1, required_min_rx_us=0)
-    session.receive(quiet, MS, 0)
+    session.receive(quiet, MS, draw_ppm=0)
     session.take()
-    session.advance(2 * SECOND, 0)
+    session.advance(2 * SECOND, draw_ppm=0)
     assert not sent(session)
-    session.receive(replace(quiet, poll=True), 2 * SECOND, 0)
+    session.receive(replace(quiet, poll=True), 2 * SECOND, draw_ppm=0)
     assert [packet.final for packet in sent(session)] == [True]
 
 
@@ -179,9 +183,9 @@ def test_a_peer_that_wanted_nothing_and_left_is_called_again() -> None:
     """A silent peer's wishes are forgotten: it may have started anew."""
     session = up_session()
     quiet = replace(HELLO, state=State.UP, your_discriminator=1, required_min_rx_us=0)
-    session.receive(quiet, MS, 0)
+    session.receive(quiet, MS, draw_ppm=0)
     session.take()
-    session.advance(MS + session.detection_time_ns, 0)
+    session.advance(MS + session.detection_time_ns, draw_ppm=0)
     assert [packet.state for packet in sent(session)] == [State.DOWN]
 
 
@@ -202,15 +206,15 @@ def test_a_peer_in_demand_mode_is_left_alone() -> None:
     """While both are Up and the peer asks for Demand mode, only polls are sent (6.6)."""
     session = up_session()
     demand = replace(HELLO, state=State.UP, your_discriminator=1, demand=True)
-    session.receive(demand, MS, 0)
-    session.advance(50 * MS, 0)
+    session.receive(demand, MS, draw_ppm=0)
+    session.advance(50 * MS, draw_ppm=0)
     assert [packet.poll for packet in sent(session)] == [True]
-    session.receive(replace(demand, final=True), 60 * MS, 0)
-    session.advance(500 * MS, 0)
+    session.receive(replace(demand, final=True), 60 * MS, draw_ppm=0)
+    session.advance(500 * MS, draw_ppm=0)
     assert not sent(session)
-    session.receive(replace(demand, demand=False), 510 * MS, 0)
+    session.receive(replace(demand, demand=False), 510 * MS, draw_ppm=0)
     assert len(sent(session)) == 1
-    session.advance(560 * MS, 0)
+    session.advance(560 * MS, draw_ppm=0)
     assert len(sent(session)) == 1
 
 
@@ -221,10 +225,10 @@ def test_silence_is_noticed_after_the_detection_time() -> None:
     """Down comes exactly the peer's multiplier × the greater interval after its last packet."""
     session = up_session(replace(HELLO, desired_min_tx_us=80_000, detect_mult=4))
     assert session.detection_time_ns == 320 * MS
-    session.advance(320 * MS - 1, 0)
+    session.advance(320 * MS - 1, draw_ppm=0)
     assert session.state is State.UP
     session.take()
-    session.advance(320 * MS, 0)
+    session.advance(320 * MS, draw_ppm=0)
     packets, events = session.take()
     assert events == [
         StateChanged(320 * MS, State.UP, State.DOWN, Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, 0)
@@ -284,7 +288,7 @@ def test_enabling_twice_changes_nothing() -> None:
 def test_a_session_can_begin_disabled() -> None:
     """It says AdminDown from its first packet on."""
     session = alone(enabled=False)
-    session.advance(0, 0)
+    session.advance(0, draw_ppm=0)
     assert [(p.state, p.diagnostic) for p in sent(session)] == [(State.ADMIN_DOWN, 7)]
 
 
@@ -347,7 +351,7 @@ def test_any_packets_move_the_state_as_the_oracle_says(
         for _ in range(20):
             if session.next_deadline() > now_ns:
                 break
-            session.advance(now_ns, PPM // 2)
+            session.advance(now_ns, draw_ppm=PPM // 2)
             session.take()
         else:
             pytest.fail("it wants to be called for ever")
