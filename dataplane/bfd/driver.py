@@ -6,8 +6,9 @@
 A timer first reads what waits in the sockets: a loop that was held up must not take its
 own lateness for the peer's silence. Nothing that arrives can do more than raise a counter.
 
-asyncio rounds a waiting time up to the next millisecond, so packets leave up to 1 ms late:
-beside a Detection Time that is little, except for intervals below 10 ms with a multiplier of 1.
+asyncio rounds a waiting time up to the next millisecond, and a busy machine wakes us later
+still: Detection Times of tens of milliseconds need real-time priority, which is for the
+program that runs this to ask for.
 """
 
 import asyncio

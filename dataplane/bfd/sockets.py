@@ -28,6 +28,15 @@ _ANCILLARY: Final = 256
 _IP_PKTINFO: Final = 8
 _IP_RECVTTL: Final = 12
 
+_TTL_KINDS: Final = frozenset(
+    {(socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT)}
+)
+_INDEX_AT: Final = {
+    (socket.IPPROTO_IP, _IP_PKTINFO): 0,
+    (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO): 16,
+}
+"""Where the index of the interface stands in struct in_pktinfo and in6_pktinfo."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -84,7 +93,7 @@ def listen(family: socket.AddressFamily, port: int = CONTROL_PORT) -> socket.soc
     """Return a socket that receives for all sessions of a family.
 
     Raises:
-        OSError: most likely another BFD daemon has the port.
+        OSError: most likely another BFD daemon has the port; the message says so.
     """
     made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
@@ -97,8 +106,11 @@ def listen(family: socket.AddressFamily, port: int = CONTROL_PORT) -> socket.soc
             made.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
             made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         made.bind(("", port))
-    except OSError:
+    except OSError as problem:
         made.close()
+        if problem.errno == errno.EADDRINUSE:
+            told = f"UDP port {port} is taken: does another BFD daemon run here?"
+            raise OSError(problem.errno, told) from problem
         raise
     return made
 
@@ -111,16 +123,10 @@ def receive(listener: socket.socket) -> Datagram | None:
         return None
     ttl, interface = -1, 0
     for level, kind, value in ancillary:
-        match level, kind:
-            case (socket.IPPROTO_IP, socket.IP_TTL) | (
-                socket.IPPROTO_IPV6,
-                socket.IPV6_HOPLIMIT,
-            ):
-                (ttl,) = struct.unpack_from("@i", value)
-            case (socket.IPPROTO_IP, 8):  # IP_PKTINFO: struct in_pktinfo
-                (interface,) = struct.unpack_from("@i", value)
-            case (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):  # struct in6_pktinfo
-                (interface,) = struct.unpack_from("@I", value, 16)
+        if (level, kind) in _TTL_KINDS:
+            (ttl,) = struct.unpack_from("@i", value)
+        elif (level, kind) in _INDEX_AT:
+            (interface,) = struct.unpack_from("@i", value, _INDEX_AT[level, kind])
     return Datagram(data, address[0], interface, ttl)
 
 

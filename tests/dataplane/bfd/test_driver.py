@@ -227,7 +227,7 @@ def test_two_drivers_in_one_place_are_refused(ends: Ends) -> None:
     made, left, _ = ends
     add(left, made.right_address)
     second = left.ask(lambda: Driver(lambda *_: None))
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(OSError, match="is taken: does another BFD daemon run here"):
         left.ask(lambda: second.add(Peer(ip_address(made.right_address)), FAST))
     left.ask(second.close)
 

@@ -68,5 +68,8 @@ def test_an_address_that_is_not_ours_is_an_error() -> None:
 
 def test_a_port_that_is_taken_is_an_error() -> None:
     """Beside another BFD daemon we do not listen, and say so."""
-    with listen(socket.AF_INET, 0) as first, pytest.raises(OSError, match="in use"):
+    with (
+        listen(socket.AF_INET, 0) as first,
+        pytest.raises(OSError, match="is taken: does another BFD daemon run here"),
+    ):
         listen(socket.AF_INET, first.getsockname()[1])
