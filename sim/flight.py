@@ -15,13 +15,16 @@ BLOCK: Final = 32_768
 """Rows that are worked on at a time, so that temporaries stay in the cache."""
 
 
+FEW: Final = 8192
+"""Rows by index that are worked on at a time: each costs more than one in a line."""
+
 T = TypeVar("T")
 
 
 class ByBlocks(Protocol):
     """Works through ``range(count)`` in blocks, in any order; results come in theirs."""
 
-    def __call__(self, count: int, work: Callable[[slice], T], /) -> list[T]:
+    def __call__(self, count: int, work: Callable[[slice], T], /, block: int = ...) -> list[T]:
         """Return what ``work`` returned for each block."""
 
 

@@ -49,7 +49,7 @@ class Quick:
         if self._terms is not None:
             engine.pass_over = self.judge
 
-    def observe(self, flight: Flight, part: slice, span: tuple[int, int]) -> I64:
+    def observe(self, flight: Flight, span: tuple[int, int], part: slice) -> I64:
         """Take ordinary reflections that came in a span of time to a block of rows.
 
         Returns:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
-from patronus.sim.flight import BLOCK, Flight, part_of, places
+from patronus.sim.flight import BLOCK, FEW, Flight, part_of, places
 from patronus.sim.inquiries import Inquiries, Inquiry, last_probes
 from patronus.sim.luck import binomial, object_keys, ordinal_step, words
 from patronus.sim.reflections import Reflections, Slot, Takers
@@ -41,7 +41,10 @@ from patronus.sim.wire import Wire
 
 T = TypeVar("T")
 
-_THREADED: Final = 8
+Flown: TypeAlias = tuple[I64, ...]
+"""Arrivals at the peer, arrivals of reflections, the peer's counts."""
+
+_THREADED: Final = 3
 """So many blocks make a second thread worth its start."""
 
 
@@ -54,6 +57,16 @@ class _Group:
     phase_ns: I64
     whole: bool
     """They are all rows of the overlay."""
+
+
+class _Told(NamedTuple):
+    """What became of some probes."""
+
+    lost: int
+    """Reflections that never come."""
+    last_heard_ns: int
+    """Last arrival at a peer."""
+    last_back_ns: int
 
 
 class Prober:
@@ -121,13 +134,13 @@ class Prober:
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
         return edges, taken
 
-    def by_blocks(self, count: int, work: Callable[[slice], T]) -> list[T]:
+    def by_blocks(self, count: int, work: Callable[[slice], T], block: int = BLOCK) -> list[T]:
         """Work through ``range(count)`` in blocks, on two threads where there are many.
 
         NumPy lets go of the interpreter in its loops. Blocks share no row, so it does not
         matter which thread is ahead; results come in the order of blocks.
         """
-        parts = [slice(at, min(at + BLOCK, count)) for at in range(0, count, BLOCK)]
+        parts = [slice(at, min(at + block, count)) for at in range(0, count, block)]
         if len(parts) < _THREADED:
             return [work(part) for part in parts]
         if self._pool is None:
@@ -155,15 +168,13 @@ class Prober:
         count = len(sent_ns)
         there, back, heard = np.empty((3, count), dtype=np.int64)
 
-        def fly(at: slice) -> tuple[int, int, int]:
-            part, views = part_of(rows, at), (there[at], back[at], heard[at])
-            if self._passes is not None and isinstance(part, slice):
-                return self._fly_compiled(part, sent_ns[at], ordinal, views)
-            return self._fly(part, sent_ns[at], ordinal, views)
-
-        flown = self.by_blocks(count, fly)
+        flown = there, back, heard
+        if self._passes is not None and isinstance(rows, slice):
+            told = self._fly_compiled(rows, sent_ns, ordinal, flown)
+        else:
+            told = self._fly_all(rows, sent_ns, ordinal, flown, BLOCK)
         self.sent += count
-        self.lost += sum(lost for lost, _, _ in flown)
+        self.lost += told.lost
         data_at, data = self._count_data(rows, sent_ns, ordinal)
         flight = Flight(
             rows=rows,
@@ -175,15 +186,24 @@ class Prober:
             data_at=data_at,
             data=data,
             first_ns=int(there.min()),
-            last_heard_ns=max(last for _, last, _ in flown),
-            last_ns=max(max(heard, back) for _, heard, back in flown),
+            last_heard_ns=told.last_heard_ns,
+            last_ns=max(told.last_heard_ns, told.last_back_ns),
         )
         self._flights.append(flight)
         self._set_mute(flight)
 
-    def _fly(
-        self, rows: slice | I64, sent_ns: I64, ordinal: int, flown: tuple[I64, I64, I64]
-    ) -> tuple[int, int, int]:
+    def _fly_all(
+        self, rows: slice | I64, sent_ns: I64, ordinal: int, flown: Flown, block: int
+    ) -> _Told:
+        """Work out the fates of probes and write them; arguments as of :meth:`_fly`."""
+
+        def fly(at: slice) -> _Told:
+            parts = tuple(field[at] for field in flown)
+            return self._fly(part_of(rows, at), sent_ns[at], ordinal, parts)
+
+        return _together(self.by_blocks(len(sent_ns), fly, block))
+
+    def _fly(self, rows: slice | I64, sent_ns: I64, ordinal: int, flown: Flown) -> _Told:
         """Work out the fate of one probe a row.
 
         Args:
@@ -191,9 +211,6 @@ class Prober:
             sent_ns: of each probe.
             ordinal: of all of them.
             flown: written: arrivals at the peer, of reflections, the peer's counts.
-
-        Returns:
-            Number of lost ones, last arrival at a peer, last arrival of a reflection.
         """
         there, back, heard = flown
         word = self._wire.word(rows, ordinal)
@@ -203,26 +220,29 @@ class Prober:
         _in_order(rows, back, self._from_back_ns)
         self._heard_count[rows] += there != NEVER
         heard[:] = self._heard_count[rows]
-        return int(np.count_nonzero(back == NEVER)), _last(there), _last(back)
+        return _Told(int(np.count_nonzero(back == NEVER)), _last(there), _last(back))
 
-    def _fly_compiled(
-        self, rows: slice, sent_ns: I64, ordinal: int, flown: tuple[I64, I64, I64]
-    ) -> tuple[int, int, int]:
-        """Do as :meth:`_fly`, in one pass over the rows that are not lively."""
+    def _fly_compiled(self, rows: slice, sent_ns: I64, ordinal: int, flown: Flown) -> _Told:
+        """Do as :meth:`_fly_all`, but in one pass over the rows that are not lively."""
         assert self._passes is not None
-        odd = np.empty(len(sent_ns), dtype=np.int64)
+        fly, sky, step = self._passes.fly, self._wire.sky, ordinal_step(ordinal)
         memory = self._from_heard_ns, self._from_back_ns, self._heard_count
-        step = ordinal_step(ordinal)
-        told = self._passes.fly(rows.start, sent_ns, step, self._wire.sky, memory, flown, odd)
-        left, lost, last_there, last_back = told
-        if not left:
-            return lost, last_there, last_back
-        at = odd[:left]
-        few = tuple(np.empty((3, left), dtype=np.int64))
-        more = self._fly(at + rows.start, sent_ns[at], ordinal, few)
-        for field, values in zip(flown, few, strict=True):
-            field[at] = values
-        return lost + more[0], max(last_there, more[1]), max(last_back, more[2])
+
+        def calm(at: slice) -> tuple[_Told, I64]:
+            odd = np.empty(at.stop - at.start, dtype=np.int64)
+            start, parts = rows.start + at.start, tuple(field[at] for field in flown)
+            left, *told = fly(start, sent_ns[at], step, sky, memory, parts, odd)
+            return _Told(*told), odd[:left] + at.start
+
+        done = self.by_blocks(len(sent_ns), calm)
+        at = np.concatenate([odd for _, odd in done])
+        told = [told for told, _ in done]
+        if len(at):
+            few = tuple(np.empty((3, len(at)), dtype=np.int64))
+            told.append(self._fly_all(at + rows.start, sent_ns[at], ordinal, few, FEW))
+            for field, values in zip(flown, few, strict=True):
+                field[at] = values
+        return _together(told)
 
     def _count_data(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> tuple[I64, I64]:
         """Count the data packets that went before each probe, and draw how many were lost.
@@ -282,13 +302,19 @@ class Prober:
     def _set_mute(self, flight: Flight) -> None:
         """Find the probes that leave with a clear H bit: their senders hear nothing."""
         rows, sent = flight.rows, flight.sent_ns
-        deaf = sent - self._dataplane.heard_ns[rows] > self._dataplane.detect_ns[rows]
-        at = hits(deaf)
+        plane = self._dataplane
+
+        def deaf(at: slice) -> I64:
+            part = part_of(rows, at)
+            found: I64 = at.start + hits(sent[at] - plane.heard_ns[part] > plane.detect_ns[part])
+            return found
+
+        at: I64 = np.concatenate(self.by_blocks(len(sent), deaf))
         if not len(at):
             return
         row = at + rows.start if isinstance(rows, slice) else rows[at]
         heard = self._heard_by(row, sent[at])
-        still = sent[at] - heard > self._dataplane.detect_ns[row]
+        still = sent[at] - heard > plane.detect_ns[row]
         flight.mute = at[still]
 
     def _heard_by(self, rows: I64, at_ns: I64) -> I64:
@@ -307,6 +333,11 @@ class Prober:
 
     def _reverse(self, rows: I64) -> I64:
         return self._overlay.reverse[rows].astype(np.int64)
+
+
+def _together(told: list[_Told]) -> _Told:
+    lost, heard, back = zip(*told, strict=True)
+    return _Told(sum(lost), max(heard), max(back))
 
 
 def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:

@@ -15,7 +15,7 @@ import numpy as np
 from patronus.engine.arrays import hits
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.selection import Bools
-from patronus.sim.flight import ByBlocks, Counts, Flight, Samples, merge, within
+from patronus.sim.flight import FEW, ByBlocks, Counts, Flight, Samples, merge, within
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Takers(NamedTuple, Generic[T]):
     take: Callable[[Samples], T]
     take_counts: Callable[[Counts], T]
     """Those of data packets."""
-    pass_over: Callable[[Flight, slice, tuple[int, int]], I64] | None = None
+    pass_over: Callable[[Flight, tuple[int, int], slice], I64] | None = None
     """Takes the reflections of a flight that came in a span of time to some rows where all
     is ordinary; returns the rows that are left. None: there is no such quick pass."""
 
@@ -84,9 +84,11 @@ class Reflections:
             part = slot._replace(flights=list(run))
             if not whole:
                 taken += self._of_some_rows(part, takers)
+            elif quick:
+                taken += self._quickly(part, takers, by_blocks)
             else:
-                report = self._quickly if quick else self._of_all_rows
-                found = by_blocks(self._overlay.rows, partial(report, part, takers))
+                report = partial(self._of_all_rows, part, takers)
+                found = by_blocks(self._overlay.rows, report)
                 taken += [one for block in found for one in block]
         return taken
 
@@ -126,7 +128,7 @@ class Reflections:
         first = []
         for flight in flights:
             if len(flight.data_at):
-                came = _came_to(flight, slot, part)
+                came = _came(flight, slot) & within(flight.data_at, part.start, part.stop)
                 came[later.get(id(flight), _NO_ROWS)] = False
                 first += self._counts(flight, hits(came))
         taken += [takers.take_counts(counts) for counts in _joined(first)]
@@ -135,16 +137,16 @@ class Reflections:
             taken += [takers.take_counts(c) for c in self._counts(flight, later[id(flight)])]
         return taken
 
-    def _quickly(self, slot: Slot, takers: Takers[T], part: slice) -> list[T]:
-        """Report as :meth:`_of_all_rows` does, flight by flight, ordinary rows in one pass."""
+    def _quickly(self, slot: Slot, takers: Takers[T], by_blocks: ByBlocks) -> list[T]:
+        """Report flights of all rows one after the other, ordinary rows in one pass."""
         assert takers.pass_over is not None
         taken: list[T] = []
         for flight in slot.flights:
-            left = takers.pass_over(flight, part, (slot.start_ns, slot.end_ns))
-            if len(left):
-                taken.append(takers.take(flight.samples(left, left)))
+            pass_over = partial(takers.pass_over, flight, (slot.start_ns, slot.end_ns))
+            left = np.concatenate(by_blocks(self._overlay.rows, pass_over))
+            taken += by_blocks(len(left), partial(_take_some, takers, flight, left), block=FEW)
             if len(flight.data_at):
-                came = hits(_came_to(flight, slot, part))
+                came = hits(_came(flight, slot))
                 taken += [takers.take_counts(c) for c in self._counts(flight, came)]
         return taken
 
@@ -207,6 +209,6 @@ def _came(flight: Flight, slot: Slot) -> Bools:
     return within(flight.back_at_ns[flight.data_at], slot.start_ns, slot.end_ns)
 
 
-def _came_to(flight: Flight, slot: Slot, part: slice) -> Bools:
-    """Tell the same of the rows of a block alone."""
-    return _came(flight, slot) & within(flight.data_at, part.start, part.stop)
+def _take_some(takers: Takers[T], flight: Flight, rows: I64, at: slice) -> T:
+    """Hand over the samples of some of the rows that a pass has left."""
+    return takers.take(flight.samples(rows[at], rows[at]))

@@ -48,24 +48,23 @@ class Stamping:
         """
         odd, strewn = self._odd(flights, start_ns, end_ns), self._strewn(flights, end_ns)
 
-        def stamp(part: slice) -> list[Edges]:
+        def advance(part: slice) -> tuple[I64, I64]:
             newest = self._newest(flights, part, start_ns, end_ns)
             if strewn is not None:
                 np.maximum(newest, strewn[part], out=newest)
-            strange, quiet = self._advance(part, newest, odd[part], end_ns)
-            edges = self._exactly(flights, strange, start_ns, end_ns) if len(strange) else []
-            return [*edges, self._expire(quiet, start_ns, end_ns)]
+            return self._advance(part, newest, odd[part], end_ns)
 
-        found = by_blocks(self._overlay.rows, stamp)
-        return _in_time([edges for parts in found for edges in parts])
+        done = by_blocks(self._overlay.rows, advance)
+        strange, stale = (np.concatenate(rows) for rows in zip(*done, strict=True))
+        edges = self._exactly(flights, strange, start_ns, end_ns) if len(strange) else []
+        quiet = np.sort(np.concatenate([strange, stale]))
+        return _in_time([*edges, self._expire(quiet, start_ns, end_ns)])
 
-    def _advance(
-        self, part: slice, newest: I64, odd: Bools, end_ns: int
-    ) -> tuple[I64, slice | I64]:
+    def _advance(self, part: slice, newest: I64, odd: Bools, end_ns: int) -> tuple[I64, I64]:
         """Move a block's stamps where nothing is strange.
 
         Returns:
-            The strange rows, and those that may go silent in the slot.
+            The strange rows, and others that go silent before the end.
         """
         plane, silent = self._dataplane, self.silent[part]
         heard_ns, confirmed_ns = plane.heard_ns[part], plane.confirmed_ns[part]
@@ -74,9 +73,7 @@ class Stamping:
             left = np.empty((2, len(newest)), dtype=np.int64)
             stamps = heard_ns, confirmed_ns
             many, gone = self._passes.stamp(newest, odd, silent, detect_ns, stamps, end_ns, left)
-            strange, stale = left[0, :many], left[1, :gone]
-            quiet = np.sort(np.concatenate([strange, stale])) if gone else strange
-            return strange + part.start, quiet + part.start
+            return left[0, :many] + part.start, left[1, :gone] + part.start
         np.maximum(heard_ns, newest, out=heard_ns)
         gap = newest - confirmed_ns
         hit = gap > detect_ns
@@ -85,9 +82,11 @@ class Stamping:
         at = hits(hit)
         newest[at] = LONG_AGO
         np.maximum(confirmed_ns, newest, out=confirmed_ns)
-        return at + part.start, part
+        stale = confirmed_ns + detect_ns < end_ns - 1
+        stale &= ~(silent | hit)
+        return at + part.start, hits(stale) + part.start
 
-    def _expire(self, rows: slice | I64, start_ns: int, end_ns: int) -> Edges:
+    def _expire(self, rows: I64, start_ns: int, end_ns: int) -> Edges:
         plane = self._dataplane
         return silence.expire(
             plane.confirmed_ns, plane.detect_ns, self.silent, rows, end_ns, not_before_ns=start_ns
