@@ -16,13 +16,17 @@ After each restart the numbers may run ahead of the clock by as much, which harm
 _MOST: Final = 2**63
 """A clock beyond the year 2262 is not believed: numbers must not run out of their 64 bits."""
 
+CEILING_MAX: Final = _MOST + 2**62
+"""It takes millions of restarts, each soon after the last, to come here; a file that says more
+is not ours."""
+
 
 class Counter:
     """The counter of one site."""
 
     def __init__(self, ceiling: int, wall_ns: int) -> None:
         """Begin above the ceiling that was kept (0: none was)."""
-        self.last = max(min(ceiling, _MOST), min(wall_ns, _MOST), 1)
+        self.last = max(ceiling, min(wall_ns, _MOST), 1)
         self.ceiling = ceiling
 
     def next(self, wall_ns: int) -> int:

@@ -197,8 +197,8 @@ class Roster:
         elif body is None:
             self._see_off(peer, envelope, source, at)
         elif envelope.echo == self._voice.session:
-            self._prove(peer, envelope, source, at)
-            self._answer(peer, body, at)
+            met = self._prove(peer, envelope, source, at)
+            self._answer(peer, body, at, met=met)
         elif isinstance(body, Join):
             self._introduce(peer, envelope, source, at)
         else:
@@ -223,7 +223,8 @@ class Roster:
         body = Peers(more=False, certificate=self._certificate, entries=())
         self._say(source, Kind.PEERS, body, echo=envelope.session, wall_ns=at.wall_ns)
 
-    def _prove(self, peer: Peer, envelope: Envelope, source: Address, at: Moment) -> None:
+    def _prove(self, peer: Peer, envelope: Envelope, source: Address, at: Moment) -> bool:
+        """Take proof; return whether it begins a session."""
         kind, session, counter = envelope.kind, envelope.session, envelope.counter
         peer.check_new(kind, session, counter)
         if counter > peer.mark:
@@ -236,6 +237,7 @@ class Roster:
             self._out.changes.append(Change(peer.name, before, before))
         if fresh:
             self._welcome(peer, at)
+        return fresh
 
     def _welcome(self, peer: Peer, at: Moment) -> None:
         """Begin a session with a peer."""
@@ -246,16 +248,17 @@ class Roster:
         self._gossip.bring(peer, at.now_ns)
         self._seeker.seek_seeds(at.now_ns, peer.address)
 
-    def _answer(self, peer: Peer, body: Join | Peers | Ack, at: Moment) -> None:
+    def _answer(self, peer: Peer, body: Join | Peers | Ack, at: Moment, *, met: bool) -> None:
         match body:
             case Join():
                 told = page(self._entries(peer, body.after), self._certificate)
                 self._tell(peer, Kind.PEERS, told, at)
-            case Peers():
+            case Peers() if not met:  # the first one is an introduction, without a list
                 for entry in body.entries:
                     self._meet(entry, at)
                 if body.more:
                     self._tell(peer, Kind.JOIN, Join(body.entries[-1].name, None), at)
+                self._seeker.answered(peer.address, at.now_ns, more=body.more)
             case Ack():
                 self._gossip.acknowledged(peer, body, at.now_ns)
 
@@ -359,9 +362,9 @@ class Roster:
         there = [peer for peer in self._live() if peer.address == seed]
         if there:
             self._tell(there[0], Kind.JOIN, Join("", self._certificate), at)
-            self._seeker.seed_is_live(number, at.now_ns)
         else:
-            self._seeker.ask_seed(number, now_ns=at.now_ns, wall_ns=at.wall_ns)
+            self._request(seed, at.wall_ns)
+        self._seeker.asked_seed(number, at.now_ns)
 
     def _keep_alive(self, peer: Peer, at: Moment) -> None:
         self._gossip.tell(peer, Ack(0, 0), at.wall_ns)

@@ -54,12 +54,14 @@ def reveal(path: Path, *, bytes_max: int) -> bytes:
         raise
     except OSError as error:
         raise SecretError(f"cannot read {path}: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         _check_file(path, os.fstat(handle))
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as file:
             data = file.read(bytes_max + 1)
-        except OSError as error:
-            raise SecretError(f"cannot read {path}: {error.strerror}") from error
+    except OSError as error:
+        raise SecretError(f"cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(handle)
     if len(data) > bytes_max:
         raise SecretError(f"{path} is longer than {bytes_max} bytes: it is not what we wrote")
     return data

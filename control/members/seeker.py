@@ -81,16 +81,17 @@ class Seeker:
         """Return the address of a seed."""
         return self._places.seeds[number]
 
-    def ask_seed(self, number: int, *, now_ns: int, wall_ns: int) -> None:
-        """Ask a seed that is not known to be live."""
-        seed = self.seed(number)
-        self._join(seed, wall_ns)
-        wait_ns = self._wait_ns(str(seed), self._attempts[number])
+    def asked_seed(self, number: int, now_ns: int) -> None:
+        """Ask a seed again, unless it answers."""
+        wait_ns = self._wait_ns(str(self.seed(number)), self._attempts[number])
         self._attempts[number] += 1
         self._agenda.set((Due.SEED, str(number)), now_ns + wait_ns)
 
-    def seed_is_live(self, number: int, now_ns: int) -> None:
-        """Come back to a seed after a while: it may have heard of others."""
-        self._attempts[number] = 0
-        wait_ns = spread(self._timing.refresh_ns, self._jitter(str(self.seed(number)), 0))
-        self._agenda.set((Due.SEED, str(number)), now_ns + wait_ns)
+    def answered(self, address: Address, now_ns: int, *, more: bool) -> None:
+        """Take note of a list of a seed: wait for the next page, or come back after a while."""
+        for number, seed in enumerate(self._places.seeds):
+            if seed == address:
+                self._attempts[number] = 0
+                interval_ns = self._timing.retry_ns if more else self._timing.refresh_ns
+                wait_ns = spread(interval_ns, self._jitter(str(seed), 0))
+                self._agenda.set((Due.SEED, str(number)), now_ns + wait_ns)

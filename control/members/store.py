@@ -17,6 +17,7 @@ from typing import Any, Final
 from patronus.control.members.address import Address, address
 from patronus.control.members.book import SITES_MAX
 from patronus.control.members.certificate import Certificate, decode
+from patronus.control.members.counter import CEILING_MAX
 from patronus.control.members.reason import Refused
 from patronus.control.members.secretfile import SecretError, keep, reveal
 
@@ -81,7 +82,11 @@ def _read(data: bytes) -> Memory:
     content: dict[str, Any] = json.loads(body)
     ceiling = content["ceiling"]
     certificates = content["certificates"]
-    if content["format"] != FORMAT or not isinstance(ceiling, int) or not 0 <= ceiling < 2**64:
+    if (
+        content["format"] != FORMAT
+        or not isinstance(ceiling, int)
+        or not 0 <= ceiling <= CEILING_MAX
+    ):
         raise ValueError("not of this format")
     if len(certificates) > SITES_MAX or len(content["addresses"]) > SITES_MAX:
         raise ValueError("more than were ever kept")
