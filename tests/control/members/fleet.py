@@ -37,6 +37,23 @@ def key(seed: str) -> PublicKey:
     return identity(seed).public
 
 
+OPERATOR = identity("operator")
+ALL = ["a", "b", "c"]
+
+
+def certificate(
+    name: str,
+    keys: str | None = None,
+    *,
+    serial: int = 1,
+    by: str = "operator",
+    until_s: int = 2**33,
+) -> Certificate:
+    """Return an enrolment, by default of the key of the same name by the operator."""
+    public = key(keys or name)
+    return Certificate.issue(identity(by), name, public, serial=serial, not_after_s=until_s)
+
+
 def announcement(origin: str, version: int, targets: Sequence[str] = ()) -> Announcement:
     """Return an announcement of two classes whose figures tell its version."""
     shape = len(targets), 2
@@ -195,6 +212,18 @@ class World:
         sent = site.roster.announce(told, self.at)
         self.carry(site)
         return sent
+
+
+def trio(world: World, names: Sequence[str] = ALL) -> None:
+    """Start three sites that have pinned each other; two of them know the first one's place."""
+    for name in names:
+        world.add(name, pinned=ALL, seeds=[] if name == "a" else ["a"])
+
+
+def all_live(world: World) -> bool:
+    """Tell whether all sites that are on know of each other, and of nobody else."""
+    on = {name for name, site in world.sites.items() if site.on}
+    return all(set(world.sites[n].roster.live()) == on - {n} for n in on)
 
 
 def place(name: str) -> Address:

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patronus.control.members.certificate import Certificate
 from patronus.control.members.messages import ANNOUNCEMENT_BYTES_MAX, PIECES_MAX
 from patronus.control.members.reason import Reason
 from patronus.control.members.seeker import Places
@@ -13,29 +12,19 @@ from patronus.control.members.timing import Timing
 from patronus.engine.announcement import encode
 from patronus.engine.units import MINUTE, MS, SECOND
 from tests.control.members.fleet import (
+    ALL,
+    OPERATOR,
     Line,
     World,
+    all_live,
     announcement,
-    identity,
-    key,
+    certificate,
     long,
     place,
+    trio,
 )
 
 HOUR = 60 * MINUTE
-ALL = ["a", "b", "c"]
-OPERATOR = identity("operator")
-
-
-def trio(world: World, names: list[str] | None = None) -> None:
-    """Start three sites that have pinned each other; two of them know the first one's place."""
-    for name in names or ALL:
-        world.add(name, pinned=ALL, seeds=[] if name == "a" else ["a"])
-
-
-def all_live(world: World) -> bool:
-    on = {name for name, site in world.sites.items() if site.on}
-    return all(set(world.sites[n].roster.live()) == on - {n} for n in on)
 
 
 LINES = st.builds(
@@ -197,15 +186,11 @@ def test_a_site_without_memory_and_clock_comes_back_when_the_others_restart() ->
     assert world.run(MINUTE, lambda: world.sites["a"].roster.live() == ["b", "c"])
 
 
-def certificate(name: str, serial: int = 1, keys: str | None = None) -> Certificate:
-    public = key(keys or name)
-    return Certificate.issue(OPERATOR, name, public, serial=serial, not_after_s=2**33)
-
-
-def certified(world: World, name: str, *, seeds: list[str], keys: str | None = None,
-              serial: int = 1) -> None:  # fmt: skip
-    world.add(name, seeds=seeds, operator=OPERATOR.public, keys=keys,
-              certificate=certificate(name, serial, keys))  # fmt: skip
+def certified(
+    world: World, name: str, *, seeds: list[str], keys: str | None = None, serial: int = 1
+) -> None:
+    shown = certificate(name, keys, serial=serial)
+    world.add(name, seeds=seeds, operator=OPERATOR.public, keys=keys, certificate=shown)
 
 
 def test_certified_sites_need_no_pins() -> None:

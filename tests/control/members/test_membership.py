@@ -8,7 +8,6 @@ import pytest
 
 from patronus.control.members.address import Address
 from patronus.control.members.book import EnrolmentError
-from patronus.control.members.certificate import Certificate
 from patronus.control.members.identity import load_or_make
 from patronus.control.members.membership import (
     IDENTITY_FILE,
@@ -19,10 +18,9 @@ from patronus.control.members.membership import (
 )
 from patronus.control.members.secretfile import SecretError
 from patronus.control.members.store import Memory, load, save
+from patronus.control.members.timing import Moment
 from patronus.engine.units import PPM, SECOND
-from tests.control.members.fleet import WALL_NS, identity, key
-
-OPERATOR = identity("operator")
+from tests.control.members.fleet import OPERATOR, WALL_NS, certificate, key
 
 
 @pytest.fixture
@@ -50,23 +48,21 @@ def test_the_next_start_counts_on_with_the_same_key(settings: Settings) -> None:
 def test_certificates_and_places_are_remembered(settings: Settings) -> None:
     """A site that starts while its seeds are away knows whom to ask, and where."""
     start(settings)
-    rome = Certificate.issue(OPERATOR, "rome", key("rome"), serial=1, not_after_s=2**33)
+    rome = certificate("rome")
     where = Address("10.0.0.7", 5000)
     save(settings.folder / MEMORY_FILE, Memory(1, {"rome": where, "nobody": where}, (rome,)))
     again = start(settings)
     assert again.memory().certificates == (rome,)
     assert again.memory().addresses == {}, "paris and rome have not proved anything yet"
-    from patronus.control.members.driver import clock
-
-    again.roster.start(clock())
-    again.roster.wake(clock())
+    again.roster.start(Moment(0, WALL_NS))
+    again.roster.wake(Moment(0, WALL_NS))
     assert {to for to, _ in again.roster.take().sends} == {where}
 
 
 def test_what_the_operator_does_not_vouch_for_is_reported(settings: Settings) -> None:
     """A certificate that was kept and does not hold any more costs a message, not the start."""
     start(settings)
-    rome = Certificate.issue(identity("x"), "rome", key("rome"), serial=1, not_after_s=2**33)
+    rome = certificate("rome", by="x")
     save(settings.folder / MEMORY_FILE, Memory(1, {}, (rome,)))
     told: list[str] = []
     Membership(settings, wall_ns=WALL_NS, report=told.append)
@@ -105,7 +101,7 @@ def test_a_certificate_of_somebody_else_is_refused(
     settings: Settings, name: str, says: str
 ) -> None:
     """Others would refuse all that we say, so it is better said here."""
-    wrong = Certificate.issue(OPERATOR, name, key("other"), serial=1, not_after_s=2**33)
+    wrong = certificate(name, "other")
     with pytest.raises(ValueError, match=says):
         start(replace(settings, certificate=wrong))
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patronus.control.members.address import Address
-from patronus.control.members.certificate import Certificate
 from patronus.control.members.envelope import BODY_BYTES_MAX
 from patronus.control.members.messages import (
     ANNOUNCEMENT_BYTES_MAX,
@@ -22,15 +21,9 @@ from patronus.control.members.messages import (
     pieces,
 )
 from patronus.control.members.reason import Reason, Refused
-from tests.control.members.fleet import identity, key
+from tests.control.members.fleet import certificate
 
 Body = Piece | Join | Peers | Ack
-OPERATOR = identity("operator")
-
-
-def certificate(name: str, serial: int = 1, *, not_after_s: int = 2**40) -> Certificate:
-    return Certificate.issue(OPERATOR, name, key(name), serial=serial, not_after_s=not_after_s)
-
 
 NAMES = st.sampled_from(["a", "b", "c", "dé", "z" * 255])
 CERTIFICATES = st.none() | st.sampled_from([certificate("a"), certificate("z" * 255)])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from patronus.control.members.address import Address
 from patronus.control.members.counter import CEILING_MAX
 from patronus.control.members.store import Memory, load, save
-from tests.control.members.test_messages import certificate
+from tests.control.members.fleet import certificate
 
 MEMORIES = st.builds(
     Memory,
@@ -22,7 +22,7 @@ MEMORIES = st.builds(
         st.sampled_from([Address("10.0.0.1", 1), Address("2001:db8::1", 65535)]),
         max_size=3,
     ),
-    st.sampled_from([(), (certificate("a"), certificate("dé", 7))]),
+    st.sampled_from([(), (certificate("a"), certificate("dé", serial=7))]),
 )
 FULL = Memory(77, {"a": Address("10.0.0.1", 1)}, (certificate("a"),))
 
