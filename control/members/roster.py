@@ -189,7 +189,7 @@ class Roster:
             self._enrol(fresh, at)
         peer = self._peer(envelope.origin)
         if self._farewell is not None:
-            self._hear_out(self._farewell, envelope, body)
+            self._hear_out(self._farewell, peer, envelope, body)
         elif isinstance(body, Piece):
             self._check_session(peer, envelope, source, at)
             self._gossip.hear(peer, body, envelope, at)
@@ -396,8 +396,9 @@ class Roster:
         if not self._farewell.over:
             self._agenda.set((Due.FAREWELL, ""), now_ns + self._timing.farewell_ns)
 
-    def _hear_out(self, farewell: Farewell, envelope: Envelope, body: Body) -> None:
-        """Take nothing in any more but who has heard of our leaving."""
-        meant = isinstance(body, Ack) and body.number == farewell.number
-        if meant and envelope.echo == self._voice.session:
-            farewell.heard(envelope.origin)
+    def _hear_out(self, farewell: Farewell, peer: Peer, envelope: Envelope, body: Body) -> None:
+        """Take nothing in any more but who has heard of our leaving, or leaves as well."""
+        acknowledged = isinstance(body, Ack) and body.number == farewell.number
+        leaves_too = body is None and envelope.session == peer.session
+        if leaves_too or (acknowledged and envelope.echo == self._voice.session):
+            farewell.heard(peer.name)

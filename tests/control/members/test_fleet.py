@@ -143,6 +143,18 @@ def test_a_farewell_that_nobody_hears_ends_too() -> None:
     assert len(farewells) == 6
 
 
+def test_two_who_leave_do_not_wait_for_each_other() -> None:
+    """Farewells that cross are as good as acknowledged."""
+    world = World()
+    trio(world)
+    world.run(SECOND)
+    for name in ("a", "b", "c"):
+        world.sites[name].roster.leave(world.at)
+        world.carry(world.sites[name])
+    gone = [site.roster for site in world.sites.values()]
+    assert world.run(20 * MS, lambda: all(roster.gone for roster in gone))
+
+
 def test_a_farewell_alone_is_over_at_once() -> None:
     """Who knows nobody need not wait."""
     world = World()
