@@ -44,13 +44,13 @@ def save(path: Path, memory: Memory) -> None:
     Raises:
         SecretError: it cannot be written; what was there before still is.
     """
-    content = {
+    told = {
         "format": FORMAT,
         "ceiling": memory.ceiling,
         "addresses": {name: list(where) for name, where in memory.addresses.items()},
         "certificates": [base64.b64encode(c.encode()).decode() for c in memory.certificates],
     }
-    body = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    body = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     keep(path, _digest(body) + b"\n" + body + b"\n")
 
 
@@ -64,8 +64,8 @@ def load(path: Path, report: Callable[[str], object]) -> Memory:
         report(f"{error}; going on without it")
         return Memory()
     try:
-        return _read(data)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Refused):
+        return content(data)
+    except DAMAGE:
         report(f"{path} is damaged; {_set_aside(path)}; going on without it")
         return Memory()
 
@@ -74,25 +74,35 @@ def _digest(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
 
 
-def _read(data: bytes) -> Memory:
+DAMAGE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    Refused,
+)
+"""What reading a damaged file can raise: its JSON may hold anything in the place of anything."""
+
+
+def content(data: bytes) -> Memory:
+    """Return what the bytes of a file say; any of :data:`DAMAGE` is raised if that is nothing."""
     digest, _, body = data.partition(b"\n")
     body = body.removesuffix(b"\n")
     if digest != _digest(body):
         raise ValueError("not what was written")
-    content: dict[str, Any] = json.loads(body)
-    ceiling = content["ceiling"]
-    certificates = content["certificates"]
-    if (
-        content["format"] != FORMAT
-        or not isinstance(ceiling, int)
-        or not 0 <= ceiling <= CEILING_MAX
-    ):
+    told: dict[str, Any] = json.loads(body)
+    ceiling, certificates = told["ceiling"], told["certificates"]
+    if told["format"] != FORMAT or not isinstance(ceiling, int):
         raise ValueError("not of this format")
-    if len(certificates) > SITES_MAX or len(content["addresses"]) > SITES_MAX:
+    if not 0 <= ceiling <= CEILING_MAX:
+        raise ValueError("further than anybody can count")
+    if len(certificates) > SITES_MAX or len(told["addresses"]) > SITES_MAX:
         raise ValueError("more than were ever kept")
     return Memory(
         ceiling,
-        {name: address(*where) for name, where in content["addresses"].items()},
+        {name: address(*where) for name, where in told["addresses"].items()},
         tuple(decode(base64.b64decode(each, validate=True)) for each in certificates),
     )
 
