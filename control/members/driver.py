@@ -33,7 +33,13 @@ WAIT_S_MAX: Final = 3600.0
 """Sleeping longer than this is of no use, and too large a number would overflow."""
 
 RECEIVE_BYTES: Final = 4 << 20
-"""A thousand announcements that arrive at one instant; the kernel may grant less."""
+"""A thousand announcements that arrive at one instant; without privileges it is less."""
+
+
+# Linux has them, Python does not name them.
+_IP_MTU_DISCOVER: Final = 10
+_IP_PMTUDISC_DONT: Final = 0
+_SO_RCVBUFFORCE: Final = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,22 @@ def open_socket(where: Address) -> socket.socket:
     try:
         if where.is_ipv6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        else:
+            # Where the link takes less than IPv6 asks for, routers and we cut datagrams.
+            opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+        _enlarge(opened)
         opened.bind(tuple(where))
     except BaseException:
         opened.close()
         raise
     return opened
+
+
+def _enlarge(opened: socket.socket) -> None:
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BYTES)
+    except PermissionError:  # as much as everybody may have
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
 
 
 class Driver:

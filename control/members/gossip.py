@@ -108,8 +108,10 @@ class Gossip:
 
     def _burst(self, peer: Peer, now_ns: int) -> None:
         assert peer.transfer is not None
-        self.out.sends.extend((peer.address, datagram) for datagram in peer.transfer.burst())
-        self._agenda.set((Due.RESEND, peer.name), now_ns + peer.transfer.attempt_ns())
+        datagrams = peer.transfer.burst(now_ns)
+        if datagrams:  # else the timer of the last burst stands
+            self.out.sends.extend((peer.address, datagram) for datagram in datagrams)
+            self._agenda.set((Due.RESEND, peer.name), now_ns + peer.transfer.attempt_ns())
 
     # ------------------------------------------------------------ theirs
 

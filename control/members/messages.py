@@ -22,6 +22,8 @@ from patronus.control.members.reason import Reason, Refused
 PIECE_BYTES: Final = 864
 """What fits into a body beside its two numbers, rounded down to 32 bytes."""
 PIECES_MAX: Final = 192
+PAGE_MAX: Final = 255
+"""Entries are counted in one byte; about twenty of usual ones fit."""
 ANNOUNCEMENT_BYTES_MAX: Final = PIECE_BYTES * PIECES_MAX
 """162 KiB: 1500 destinations with long names and three classes."""
 
@@ -130,7 +132,7 @@ def page(entries: list[Entry], known: Certificate | None) -> Peers:
     """Return as many entries of an ascending list as fit into one envelope."""
     room = BODY_BYTES_MAX - len(Peers(more=False, certificate=known, entries=()).encode())
     taken: list[Entry] = []
-    for entry in entries[:255]:
+    for entry in entries[:PAGE_MAX]:
         room -= len(entry.encode())
         if room < 0:
             break

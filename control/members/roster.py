@@ -16,6 +16,7 @@ the one who asked believes it, and its acknowledgement has one too.
 
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping
+from heapq import nsmallest
 
 from patronus.control.members.actions import Actions, Agenda, Change, Due
 from patronus.control.members.address import Address
@@ -26,7 +27,7 @@ from patronus.control.members.farewell import Farewell
 from patronus.control.members.gate import Body, Gate, body_of
 from patronus.control.members.gossip import Gossip
 from patronus.control.members.limiter import MEMBERS, STRANGERS, Limiter
-from patronus.control.members.messages import Ack, Entry, Join, Peers, Piece, page
+from patronus.control.members.messages import PAGE_MAX, Ack, Entry, Join, Peers, Piece, page
 from patronus.control.members.peer import Peer
 from patronus.control.members.reason import Reason, Refused
 from patronus.control.members.seeker import Places, Seeker
@@ -71,7 +72,7 @@ class Roster:
         self._seeker = Seeker(
             places, self._agenda, jitter=jitter, timing=timing, join=self._request
         )
-        self._peers: dict[str, Peer] = {}
+        self._peers = {name: self._seeker.peer(name) for name in book.sites()}
         self._farewell: Farewell | None = None
         self._strangers, self._members = Limiter(STRANGERS), Limiter(MEMBERS)
         self.refused: Tally[Reason] = Tally()
@@ -88,8 +89,8 @@ class Roster:
 
     def start(self, at: Moment) -> None:
         """Begin to look for the others."""
-        for name in self._book.sites():
-            self._seek(self._peer(name), at.now_ns)
+        for peer in self._peers.values():
+            self._seek(peer, at.now_ns)
         self._seeker.seek_seeds(at.now_ns)
 
     def next_deadline(self) -> int:
@@ -264,8 +265,10 @@ class Roster:
 
     def _entries(self, asker: Peer, after: str) -> list[Entry]:
         known = self._book.certificates
-        live = sorted((p for p in self._live() if p.name > after), key=lambda p: p.name)
-        return [Entry(p.name, known.get(p.name), (p.address,)) for p in live if p is not asker]
+        others = (p for p in self._live() if p is not asker and p.name > after)
+        # No page holds them all if there are more than this; sorting all would take its time.
+        first = nsmallest(PAGE_MAX + 1, others, key=lambda p: p.name)
+        return [Entry(p.name, known.get(p.name), (p.address,)) for p in first]
 
     def _meet(self, entry: Entry, at: Moment) -> None:
         """Take note of a site that a peer knows; only enrolment makes it one of ours."""

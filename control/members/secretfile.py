@@ -83,8 +83,9 @@ def _check_file(path: Path, found: os.stat_result) -> None:
 
 
 def _sweep(path: Path) -> None:
-    for left in path.parent.glob(f".{path.name}.*.new"):
-        left.unlink(missing_ok=True)
+    for left in path.parent.iterdir():
+        if left.name.startswith(f".{path.name}.") and left.name.endswith(".new"):
+            left.unlink(missing_ok=True)
 
 
 def _write(path: Path, data: bytes, *, replace: bool) -> None:

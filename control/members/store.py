@@ -102,9 +102,15 @@ def content(data: bytes) -> Memory:
         raise ValueError("more than were ever kept")
     return Memory(
         ceiling,
-        {name: address(*where) for name, where in told["addresses"].items()},
+        {name: _place(*where) for name, where in told["addresses"].items()},
         tuple(decode(base64.b64decode(each, validate=True)) for each in certificates),
     )
+
+
+def _place(host: object, port: object) -> Address:
+    if not isinstance(host, str) or not isinstance(port, int):
+        raise TypeError("not a place")
+    return address(host, port)
 
 
 def _set_aside(path: Path) -> str:

@@ -1,16 +1,17 @@
 """Bringing an announcement to a peer: sent again until acknowledged or superseded.
 
-Pieces go out in bursts of :data:`BURST`; an acknowledgement brings the next burst and
-what is missing of the last. An announcement of one burst is superseded by a newer one at
-once. A longer one is brought to its end first, but for :data:`FINISH_NS` at most: else a
-site that announces more often than a long way takes would never get anything across.
+At most :data:`BURST` pieces are under way; an acknowledgement makes room for others. A
+piece counts as lost after :data:`RESEND_NS`, so that one that was overtaken by others is
+not sent again for each acknowledgement of those. An announcement of one burst is
+superseded by a newer one at once. A longer one is brought to its end first, but for
+:data:`FINISH_NS` at most: else a site that announces more often than a long way takes
+would never get anything across.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from patronus.engine.units import MS, SECOND
+from patronus.engine.units import MS, NEVER, SECOND
 
 BURST: Final = 32
 """28 KiB: what a receive buffer of the kernel's usual size takes at once."""
@@ -40,6 +41,7 @@ class Transfer:
         self.outgoing = outgoing
         self._started_ns = now_ns
         self._acked = 0
+        self._sent_ns = [NEVER] * len(outgoing.datagrams)
         self._attempts = 0
 
     @property
@@ -66,10 +68,14 @@ class Transfer:
         self._acked, self._attempts = acked, 0
         return True
 
-    def burst(self) -> Sequence[bytes]:
-        """Return the datagrams to send now: the first ones that have not arrived."""
-        missing = (d for n, d in enumerate(self.outgoing.datagrams) if not self._acked >> n & 1)
-        return [datagram for datagram, _ in zip(missing, range(BURST), strict=False)]
+    def burst(self, now_ns: int) -> list[bytes]:
+        """Return the datagrams to send now: the first of those that are not under way."""
+        missing = [n for n in range(len(self._sent_ns)) if not self._acked >> n & 1]
+        due = [n for n in missing if not 0 <= now_ns - self._sent_ns[n] < RESEND_NS]
+        room = BURST - (len(missing) - len(due))
+        for number in due[:room]:
+            self._sent_ns[number] = now_ns
+        return [self.outgoing.datagrams[number] for number in due[:room]]
 
     def attempt_ns(self) -> int:
         """Count an attempt; return how long to wait for what comes of it."""

@@ -32,7 +32,7 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True, timeout=PATIENCE_S)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def network() -> Iterator[None]:
     """Make a bridge in a namespace of its own, and three namespaces at it."""
     names = [PREFIX + name for name in ("net", *SITES)]
@@ -208,3 +208,13 @@ def test_sites_join_die_return_and_leave(fleet: Fleet) -> None:
         assert left["learned"]["b"] == [0, 0], "a farewell withdraws"
     final = a.until(knows("c"))
     assert (final["unsent"], final["reports"]) == ({}, [])
+
+
+def test_a_narrow_link_carries_announcements(fleet: Fleet) -> None:
+    """A link as narrow as each version of IP may have it carries long announcements."""
+    mtu = "1280" if ":" in fleet.network else "576"
+    ip("-n", PREFIX + "b", "link", "set", "wan", "mtu", mtu)
+    ip("-n", PREFIX + "net", "link", "set", f"to-{PREFIX}b", "mtu", mtu)
+    a, b = fleet.start("a"), fleet.start("b")
+    a.until(lambda s: s.get("learned", {}).get("b", [0, 0])[1] == 100)
+    b.until(lambda s: s.get("learned", {}).get("a", [0, 0])[1] == 100)

@@ -178,7 +178,6 @@ def test_the_property_catches_mutants_of_gossip(old: str, new: str) -> None:
 def test_the_property_catches_mutants_of_peers(old: str, new: str) -> None:
     """So is one that takes a recording of an earlier session for news."""
     wrong = mutant(peer, old, new).Peer
-    broken = mutant(roster, "self._peers[name] = self._seeker.peer(name)",
-                    "self._peers[name] = Peer(name)")  # fmt: skip
+    broken = mutant(roster, "name: self._seeker.peer(name) for", "name: Peer(name) for")
     vars(broken)["Peer"] = wrong
     assert caught(LIVE_SCRIPTS, lambda script: holds(broken, script), examples=3000)

@@ -67,6 +67,7 @@ def flipped(data: bytes) -> bytes:
         lambda data: hashed(b'{"format":1,"ceiling":1,"addresses":[],"certificates":[]}'),
         lambda data: hashed(b'{"format":1,"ceiling":1,"addresses":{"a":[1]},"certificates":[]}'),
         lambda data: hashed(b'{"format":1,"ceiling":1,"addresses":{"a":["",1]},"certificates":[]}'),
+        lambda data: hashed(b'{"format":1,"ceiling":1,"addresses":{"a":[7,1]},"certificates":[]}'),
         lambda data: hashed(b'{"format":1,"ceiling":1,"addresses":{},"certificates":["AAAA"]}'),
         lambda data: hashed(b'{"format":1,"ceiling":1,"addresses":{},"certificates":[1]}'),
         lambda data: hashed(b'{"format":1,"ceiling":1,"addresses":{},"certificates":7}'),

@@ -16,15 +16,19 @@ def outgoing(count: int, ordinal: int = 1) -> Outgoing:
 
 
 def test_a_burst_is_what_is_missing() -> None:
-    """First the first pieces, then those after them and what did not arrive."""
-    transfer = Transfer(outgoing(BURST + 2), 0)
-    assert len(transfer.burst()) == BURST
+    """First the first pieces; what arrives makes room for others, and what is lost is repeated."""
+    transfer = Transfer(outgoing(BURST + 3), 0)
+    assert len(transfer.burst(0)) == BURST
+    assert transfer.burst(1) == [], "all are under way"
+    assert transfer.acknowledge(0b11)
+    assert transfer.burst(1) == [str(BURST).encode(), str(BURST + 1).encode()]
     assert transfer.acknowledge((1 << BURST) - 1 - 0b100)
-    assert transfer.burst() == [b"2", str(BURST).encode(), str(BURST + 1).encode()]
+    assert transfer.burst(RESEND_NS - 1) == [str(BURST + 2).encode()]
+    assert transfer.burst(RESEND_NS) == [b"2"]
     assert not transfer.done
     assert transfer.acknowledge(-1)
     assert transfer.done
-    assert not transfer.burst()
+    assert not transfer.burst(10 * RESEND_NS)
 
 
 def test_attempts_are_bounded_and_progress_renews_them() -> None:
