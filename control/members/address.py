@@ -1,6 +1,7 @@
 """Where a site can be reached: an address of IPv4 or IPv6 and a UDP port."""
 
 from ipaddress import IPv6Address, ip_address
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
 from patronus.control.members.reader import Reader, number
@@ -42,8 +43,9 @@ def encode(addresses: tuple[Address, ...]) -> bytes:
     """Return the form of a few addresses."""
     parts = [bytes([len(addresses)])]
     for each in addresses:
-        ip = ip_address(each.host)
-        parts.append(bytes([ip.version]) + ip.packed + number(each.port, 2))
+        version, family = (6, AF_INET6) if each.is_ipv6 else (4, AF_INET)
+        # ``ipaddress`` takes ten times as long, and a seed tells of thousands of places.
+        parts.append(bytes([version]) + inet_pton(family, each.host) + number(each.port, 2))
     return b"".join(parts)
 
 

@@ -178,6 +178,7 @@ class Gossip:
     def forget(self, peer: Peer) -> None:
         """Stop everything that is under way from and to a peer."""
         self.assembly.drop(peer.name)
+        peer.transfer = None
         for due in (Due.RESEND, Due.ACK):
             self._agenda.clear((due, peer.name))
 

@@ -104,5 +104,4 @@ class Peer:
     def forget_session(self) -> None:
         """Believe nothing more of what was said until there is new proof."""
         self.session = None
-        self.transfer = None
         self.marks.clear()

@@ -132,7 +132,7 @@ class Victim:
     def from_the_peer(self, data: bytes) -> None:
         """A peer with a key may say anything; afterwards it can still be heard."""
         kind = Kind(1 + data[0] % 5) if data else Kind.ACK
-        self.say(kind, data[1:])
+        self.say(kind, data[1 : envelope.BODY_BYTES_MAX])
         assert self.say(Kind.JOIN, Join("", None).encode()) is None
         assert self.roster.live() == ["peer"]
 

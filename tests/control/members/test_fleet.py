@@ -326,6 +326,18 @@ def test_a_long_announcement_gets_through_however_often_it_changes() -> None:
     assert got[-1].sent_ns > 45
 
 
+def test_a_peer_that_restarts_in_the_middle_is_brought_all_of_it() -> None:
+    """What was under way to its last session begins anew, without another announcement."""
+    world = World(line=Line(delay_ns=(150 * MS, 150 * MS)))
+    trio(world)
+    world.run(MINUTE, lambda: all_live(world))
+    world.announce("b", long("b", 1, 2500))
+    world.run(400 * MS)
+    assert world.sites["a"].roster.pending_bytes > 0
+    trio(world, ["a"])
+    assert world.run(70 * SECOND, lambda: [x.sent_ns for x in world.sites["a"].of("b")] == [1])
+
+
 def test_what_does_not_fit_is_counted_and_not_sent() -> None:
     """An overlay that outgrew the format is seen in a counter, and nothing breaks."""
     world = World()
