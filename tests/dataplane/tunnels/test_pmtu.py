@@ -52,7 +52,7 @@ class Path:
 
     def settle(self) -> None:
         while self.search.state is not State.SEARCH_COMPLETE:
-            assert self.search.state is not State.ERROR or len(self.probes) < 100, "never settles"
+            assert len(self.probes) < 200, "never settles"
             self.run(max(self.now_ns, self.search.next_deadline()))
 
 
@@ -113,7 +113,7 @@ def test_an_outage_lowers_nothing_until_something_smaller_passes(mtu: int) -> No
     count = len(p.found)
     p.mtu = 0
     p.run(p.now_ns + 60 * SECOND)
-    assert p.search.state is State.ERROR
+    assert p.search.state.value == "error"
     assert p.search.pmtu == mtu
     assert len(p.found) == count
     p.mtu = mtu
