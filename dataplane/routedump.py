@@ -15,6 +15,9 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+ROUTE_PROTOCOL: Final = 173
+"""Marks routes and rules as ours (rtm_protocol; /etc/iproute2/rt_protos leaves it free)."""
+
 RTM_NEWROUTE: Final = 24
 RTM_GETROUTE: Final = 26
 NLMSG_ERROR: Final = 2

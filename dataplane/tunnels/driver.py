@@ -11,12 +11,9 @@ name that we want but without the tag is somebody else's: it is refused, and nev
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from patronus.dataplane.tunnels.spec import Address, DeviceSpec, Endpoint, Kind, Prefix
-
-ROUTE_PROTOCOL: Final = 173
-"""Marks routes and rules as ours (rtm_protocol; /etc/iproute2/rt_protos leaves it free)."""
 
 
 class TunnelTrouble(Exception):

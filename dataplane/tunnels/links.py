@@ -18,9 +18,8 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from patronus.dataplane.routedump import routes
+from patronus.dataplane.routedump import ROUTE_PROTOCOL, routes
 from patronus.dataplane.tunnels.driver import (
-    ROUTE_PROTOCOL,
     DeviceState,
     Drift,
     Ownership,

@@ -37,8 +37,12 @@ class Namespace:
         self.name = name
         shell(f"ip netns del {name}", check=False)
         shell(f"ip netns add {name}")
-        self._thread = ThreadPoolExecutor(1, initializer=netns.setns, initargs=(name,))
+        self._thread = self.another_thread()
         self.ip("link set lo up")
+
+    def another_thread(self) -> ThreadPoolExecutor:
+        """Return a thread inside, to run something at the same time."""
+        return ThreadPoolExecutor(1, initializer=netns.setns, initargs=(self.name,))
 
     def run(self, job: Callable[[], T]) -> T:
         """Run a job inside and return its result."""
@@ -70,11 +74,15 @@ def namespaces(*names: str) -> Iterator[list[Namespace]]:
 
 
 def wire(a: Namespace, b: Namespace, *, number: int, mtu: int = 1500) -> None:
-    """Join two namespaces by a veth pair, ``to-b`` and ``to-a``, 10.9.N.1 and .2, fd09:N::1 and 2.
+    """Join two namespaces by a veth pair: 10.9.N.1 and 2, fd09:N::1 and 2.
 
-    The peer's index differs from ours: with equal ones Linux reports carrier a second late.
+    The ends' indices differ: with equal ones Linux may report the carrier a second late.
     """
-    shell(f"ip link add tn-l{number}a netns {a.name} type veth peer tn-l{number}b netns {b.name}")
+    one, two = 100 + 2 * number, 101 + 2 * number
+    shell(
+        f"ip link add tn-l{number}a index {one} netns {a.name} type veth "
+        f"peer tn-l{number}b index {two} netns {b.name}"
+    )
     for space, end, host in ((a, "a", 1), (b, "b", 2)):
         device = f"tn-l{number}{end}"
         space.ip(f"addr add 10.9.{number}.{host}/24 dev {device}")
