@@ -31,7 +31,9 @@ RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_MULTIPATH, RTA_TAB
     1, 4, 5, 6, 7, 9, 15,
 )  # fmt: skip
 RT_TABLE_MAIN: Final = 254
+RT_TABLE_LOCAL: Final = 255
 RTN_UNICAST: Final = 1
+RTN_LOCAL: Final = 2
 RTN_UNREACHABLE: Final = 7
 RTNH_F_ONLINK: Final = 4
 
@@ -90,6 +92,20 @@ def routes(
     ]
 
 
+def local_addresses() -> frozenset[IPv4Address | IPv6Address]:
+    """Return the addresses of this machine.
+
+    The kernel's own table says so. That a socket can be bound to an address says nothing on a
+    router with ``ip_nonlocal_bind``, as VRRP wants it.
+    """
+    return frozenset(
+        route.dst
+        for family in (socket.AF_INET, socket.AF_INET6)
+        for route in routes(family, table=RT_TABLE_LOCAL)
+        if route.type == RTN_LOCAL and route.dst is not None
+    )
+
+
 def _request(family: int, protocol: int, table: int, oif: int) -> bytes:
     attributes = b""
     if table:
@@ -119,7 +135,8 @@ def _dump(request: bytes) -> tuple[list[bytes], bool]:
 
 
 def _refuse(code: int) -> None:
-    if code not in {0, -errno.ENOENT}:  # no such table: nothing in it
+    # No such table, no such interface (any more): nothing in it.
+    if code not in {0, -errno.ENOENT, -errno.ENODEV}:
         raise OSError(-code, f"routes cannot be read: {os.strerror(-code)}")
 
 

@@ -127,3 +127,6 @@ class TunnelDriver(Protocol):
 
     def remove(self, names: Collection[str] | None = None) -> list[str]:
         """Remove devices of ours, all of them if none are named; return those that there were."""
+
+    def close(self) -> None:
+        """Let go of everything; devices stay, so that a restarted agent finds them."""

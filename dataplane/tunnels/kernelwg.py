@@ -3,6 +3,7 @@
 Needs ``CONFIG_WIREGUARD``, built in or as a module; asking for the family loads the module.
 """
 
+import errno
 import os
 import socket
 import struct
@@ -116,6 +117,9 @@ class KernelWireGuard:
             reason = error.strerror or "no answer"
             raise TunnelTrouble(f"{name}: the kernel refuses a change: {reason}") from None
 
+    def forget_sources(self, name: str) -> None:
+        """Do nothing: the kernel sees by itself that an address is gone."""
+
     def _ask(self, command: int, body: bytes, flags: int) -> list[bytes]:
         return _ask(self._opener, self._id, command, body, flags)
 
@@ -146,7 +150,10 @@ def _ask(opener: Opener, kind: int, command: int, body: bytes, flags: int) -> li
     with _opened(opener) as nl:
         nl.send(request + body)
         while True:
-            for reply_kind, _, reply in messages(nl.recv(_BUFFER)):
+            data = nl.recv(_BUFFER)
+            if not data:
+                raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            for reply_kind, _, reply in messages(data):
                 if reply_kind == kind:
                     replies.append(reply[4:])
                 elif reply_kind in {NLMSG_DONE, NLMSG_ERROR}:

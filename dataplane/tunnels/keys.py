@@ -94,7 +94,7 @@ class KeyStore:
         except OSError as error:
             raise _trouble(folder, error) from None
         with _Opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
-            _refuse_others(folder, os.fstat(fd))
+            _refuse_others(folder, os.fstat(fd), folder=True)
 
     def ensure(self, name: str) -> bytes:
         """Return the private key of this name; make it if there is none yet."""
@@ -192,20 +192,19 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _refuse_others(path: Path, status: os.stat_result) -> None:
+def _refuse_others(path: Path, status: os.stat_result, *, folder: bool = False) -> None:
     """Refuse what another user owns or may read: the key in it is no secret any more."""
+    if not (stat.S_ISDIR if folder else stat.S_ISREG)(status.st_mode):
+        raise KeyTrouble(f"{path} is not a {'folder' if folder else 'file'}")
     if status.st_uid != os.geteuid():
         raise KeyTrouble(f"{path} belongs to user {status.st_uid}, not to us ({os.geteuid()})")
-    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-        open_bits = stat.S_IMODE(status.st_mode) & 0o077
-        if open_bits:
-            wanted = FOLDER_MODE if stat.S_ISDIR(status.st_mode) else FILE_MODE
-            raise KeyTrouble(
-                f"{path} is open to others (mode {stat.S_IMODE(status.st_mode):04o}): "
-                f"replace the key, or chmod {wanted:04o} if nobody has read it"
-            )
-    else:
-        raise KeyTrouble(f"{path} is not a file")
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077:
+        wanted = FOLDER_MODE if folder else FILE_MODE
+        raise KeyTrouble(
+            f"{path} is open to others (mode {mode:04o}): "
+            f"replace the key, or chmod {wanted:04o} if nobody has read it"
+        )
 
 
 ADVICE: Final = {

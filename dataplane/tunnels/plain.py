@@ -12,11 +12,10 @@ import socket
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from patronus.dataplane.routedump import routes
+from patronus.dataplane.routedump import local_addresses
 from patronus.dataplane.tunnels.driver import DeviceState, Drift, Health, Outcome, TunnelTrouble
 from patronus.dataplane.tunnels.spec import DeviceSpec, Endpoint, Kind
 
-RT_TABLE_LOCAL: Final = 255
 IP_MTU_DISCOVER: Final = 10
 IPV6_MTU_DISCOVER: Final = 23
 PMTUDISC_PROBE: Final = 3
@@ -52,11 +51,12 @@ class PlainDriver:
 
     def observe(self) -> list[DeviceState]:
         """Tell which sockets are held, and whether their address is still this machine's."""
+        here = local_addresses()
         return [
             DeviceState(
                 name=name,
                 kind=self.kind,
-                health=Health.ALIVE if _is_here(spec.local) else Health.DEAD,
+                health=Health.ALIVE if spec.local.address in here else Health.DEAD,
                 up=True,
                 mtu=spec.mtu,
                 mark=spec.mark,
@@ -72,6 +72,10 @@ class PlainDriver:
             self._held.pop(name)[1].close()
         return gone
 
+    def close(self) -> None:
+        """Let go of everything: without a device, that is to remove it."""
+        self.remove()
+
     def socket_of(self, name: str) -> socket.socket:
         """Return the socket of a device; it does not block."""
         return self._held[name][1]
@@ -84,7 +88,7 @@ class PlainDriver:
         before, reserved = held
         if (before.local, before.mark) == (spec.local, spec.mark):
             self._held[spec.name] = spec, reserved
-            if not _is_here(spec.local):
+            if spec.local.address not in local_addresses():
                 raise TunnelTrouble(f"{spec.local}: {REASONS[errno.EADDRNOTAVAIL]}")
             return []
         self._held.pop(spec.name)[1].close()
@@ -115,13 +119,3 @@ def reserve(local: Endpoint, *, mark: int) -> socket.socket:
         reason = REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
         raise TunnelTrouble(f"{local}: {reason}") from None
     return bound
-
-
-def _is_here(local: Endpoint) -> bool:
-    """Tell whether an address is this machine's.
-
-    The kernel's own table says so; that a socket can be bound to it says nothing on a router
-    with ``ip_nonlocal_bind``, as VRRP wants it.
-    """
-    family = socket.AF_INET6 if local.address.version == 6 else socket.AF_INET
-    return any(route.dst == local.address for route in routes(family, table=RT_TABLE_LOCAL))

@@ -57,9 +57,10 @@ class Roaming:
                 if before.configured != tunnel.remote:
                     again.add(tunnel.public_key)
                 elif (before.rx_bytes, before.handshake_ns) == (peer.rx_bytes, peer.handshake_ns):
-                    sight = before
                     if now_ns - before.since_ns > REJECT_AFTER_TIME_NS:
                         again.add(tunnel.public_key)
+                    else:
+                        sight = before
             seen[tunnel.public_key] = sight
         self._seen = seen
         return again

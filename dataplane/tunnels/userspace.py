@@ -166,6 +166,17 @@ class Userspace:
         except (Silent, OSError, BadReply) as error:
             raise TunnelTrouble(f"{name}: {PROGRAM} refuses a change: {error}") from None
 
+    def forget_sources(self, name: str) -> None:
+        """Let the process open its socket anew, by which it forgets where it sent from.
+
+        It keeps the source address of each peer, and gives it up when the kernel answers EINVAL
+        because the address is gone. Newer kernels (6.18 for one) answer ENETUNREACH; then it
+        would try the lost address for ever, and a new lease would cut every tunnel.
+        """
+        device = self.look(name).device
+        if device is not None:
+            self.write(name, WgChange(port=device.port))
+
     def _ask_twice(self, name: str) -> bytes:
         try:
             return _ask(name, GET, ANSWER_MS[0])

@@ -55,16 +55,18 @@ class VxlanDriver:
             self._links.delete(have[name])
         return gone
 
+    def close(self) -> None:
+        """Let go of everything; the devices stay."""
+        self._links.close()
+
     def _ensure_one(self, spec: DeviceSpec, link: Link | None) -> list[Drift]:
-        drifts: list[Drift] = []
-        if link is None:
-            self._links.find_ours(spec.name, self.kind)  # refuses somebody else's
-            drifts.append(Drift(spec.name, "device", "present", "none"))
-            link = self._make(spec)
-        else:
-            drifts += self._aim(spec, link)
-            link = self._links.find(spec.name) or self._make(spec)
-        return drifts + self._links.shape(spec, link)
+        drifts = self._aim(spec, link) if link is not None else []
+        link = self._links.find_ours(spec.name, self.kind)  # refuses somebody else's
+        if link is not None:
+            return drifts + self._links.shape(spec, link)
+        self._links.shape(spec, self._make(spec))
+        # That all of a new device had to be set is no drift of its own.
+        return drifts or [Drift(spec.name, "device", "present", "none")]
 
     def _make(self, spec: DeviceSpec) -> Link:
         (tunnel,) = spec.tunnels

@@ -114,7 +114,7 @@ def _peer_change(tunnel: TunnelSpec, found: PeerState | None, *, again: bool) ->
     have = found or PeerState(public_key=tunnel.public_key)
     allowed = frozenset(host(address) for address in tunnel.peer_addresses)
     preshared = tunnel.preshared_key or NO_PRESHARED
-    call = (again or have.endpoint is None) and have.endpoint != tunnel.remote
+    call = again or have.endpoint is None
     return PeerChange(
         public_key=tunnel.public_key,
         preshared_key=preshared if (have.preshared_key or NO_PRESHARED) != preshared else None,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import Final, Protocol
 
+from patronus.dataplane.routedump import local_addresses
 from patronus.dataplane.tunnels.driver import (
     DeviceState,
     Drift,
@@ -21,7 +22,7 @@ from patronus.dataplane.tunnels.driver import (
 from patronus.dataplane.tunnels.keys import public_of, shown
 from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.roaming import Roaming
-from patronus.dataplane.tunnels.spec import DeviceSpec, Endpoint, Kind
+from patronus.dataplane.tunnels.spec import Address, DeviceSpec, Endpoint, Kind
 from patronus.dataplane.tunnels.wgdevice import Look, PeerChange, WgChange, WgDevice, change_to
 
 ANY: Final = IPv6Address("::")
@@ -49,6 +50,9 @@ class Backend(Protocol):
     def write(self, name: str, change: WgChange) -> None:
         """Change a device."""
 
+    def forget_sources(self, name: str) -> None:
+        """Send from whatever address the routes say, not from the one that served before."""
+
     def close(self) -> None:
         """Let go of everything; the devices stay."""
 
@@ -65,15 +69,19 @@ class WireGuardDriver:
         self._backend = backend
         self._clock = clock
         self._roaming: dict[str, Roaming] = {}
+        self._addresses: frozenset[Address] = frozenset()
 
     def ensure(self, wanted: Sequence[DeviceSpec]) -> Outcome:
         """Make the kernel hold exactly these devices of ours."""
+        before, self._addresses = self._addresses, local_addresses()
         names = {spec.name for spec in wanted}
         gone = self.remove([name for name in self._names() if name not in names])
         outcome = Outcome([Drift(name, "device", "none", "present") for name in gone])
         for spec in wanted:
             try:
                 outcome.drifts += self._ensure_one(spec)
+                if before - self._addresses:
+                    self._backend.forget_sources(spec.name)
             except TunnelTrouble as trouble:
                 outcome.troubles.append(str(trouble))
         return outcome
@@ -149,7 +157,10 @@ def _drifts(name: str, change: WgChange) -> list[Drift]:
     fields = ("private_key", "port", "mark")
     drifts = [Drift(name, f, "as configured", "other") for f in fields if _set(change, f)]
     return drifts + [
-        Drift(name, "peer", _shown(peer), shown(peer.public_key)) for peer in change.peers
+        Drift(name, "peer", _shown(peer), shown(peer.public_key))
+        for peer in change.peers
+        # To call a peer again is part of normal life.
+        if peer != PeerChange(public_key=peer.public_key, endpoint=peer.endpoint)
     ]
 
 

@@ -48,9 +48,9 @@ class Namespace:
         """Run a job inside and return its result."""
         return self._thread.submit(job).result(timeout=30)
 
-    def ip(self, arguments: str) -> str:
+    def ip(self, arguments: str, *, check: bool = True) -> str:
         """Run ``ip`` inside."""
-        return shell(f"ip -n {self.name} {arguments}")
+        return shell(f"ip -n {self.name} {arguments}", check=check)
 
     def sh(self, command: str) -> str:
         """Run a command inside."""
