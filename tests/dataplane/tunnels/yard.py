@@ -23,9 +23,11 @@ WAIT_S = 0.5
 OURS = Ownership(prefix="tn-", tag="patronus-test")
 
 
-def shell(command: str, *, check: bool = True) -> str:
-    """Run a command and return what it printed."""
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+def shell(command: str, *, check: bool = True, text: str = "") -> str:
+    """Run a command on some input and return what it printed."""
+    done = subprocess.run(
+        command, shell=True, input=text, capture_output=True, text=True, check=False
+    )
     assert not check or done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
 
@@ -55,6 +57,10 @@ class Namespace:
     def sh(self, command: str) -> str:
         """Run a command inside."""
         return shell(f"ip netns exec {self.name} {command}")
+
+    def feed(self, command: str, text: str) -> str:
+        """Run a command inside on some input."""
+        return shell(f"ip netns exec {self.name} {command}", text=text)
 
     def close(self) -> None:
         """Take the namespace away."""
