@@ -76,8 +76,8 @@ class DeviceState:
     addresses: frozenset[Address] = frozenset()
     routes: frozenset[tuple[Address, int]] = frozenset()
     """Peers' tunnel addresses that lead to it, with their metrics."""
-    neighbours: frozenset[Address] = frozenset()
-    """Peers' tunnel addresses whose link address is known for good; VXLAN only."""
+    neighbours: frozenset[tuple[Address, str]] = frozenset()
+    """Peers' tunnel addresses with the link addresses that are known for good; VXLAN only."""
     local: Endpoint | None = None
     remote: Endpoint | None = None
     """VXLAN only: WireGuard has one a peer."""

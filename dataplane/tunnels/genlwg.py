@@ -12,7 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
-from patronus.dataplane.routedump import attributes
+from patronus.dataplane.rtnetlink import attribute, attributes
 from patronus.dataplane.tunnels.driver import PeerState
 from patronus.dataplane.tunnels.keys import KEY_BYTES
 from patronus.dataplane.tunnels.spec import Endpoint, Prefix
@@ -45,7 +45,7 @@ class BadMessage(Exception):
 
 def get_body(name: str) -> bytes:
     """Return the attributes of a question about a device."""
-    return _attribute(WGDEVICE_A_IFNAME, name.encode() + b"\0")
+    return attribute(WGDEVICE_A_IFNAME, name.encode() + b"\0")
 
 
 def set_bodies(name: str, change: WgChange) -> Iterator[bytes]:
@@ -53,11 +53,11 @@ def set_bodies(name: str, change: WgChange) -> Iterator[bytes]:
     head = get_body(name)
     first = head
     if change.private_key is not None:
-        first += _attribute(WGDEVICE_A_PRIVATE_KEY, change.private_key)
+        first += attribute(WGDEVICE_A_PRIVATE_KEY, change.private_key)
     if change.port is not None:
-        first += _attribute(WGDEVICE_A_LISTEN_PORT, struct.pack("=H", change.port))
+        first += attribute(WGDEVICE_A_LISTEN_PORT, struct.pack("=H", change.port))
     if change.mark is not None:
-        first += _attribute(WGDEVICE_A_FWMARK, struct.pack("=I", change.mark))
+        first += attribute(WGDEVICE_A_FWMARK, struct.pack("=I", change.mark))
     for group in _groups([_peer(peer) for peer in change.peers]):
         yield first + (_nested(WGDEVICE_A_PEERS, group) if group else b"")
         first = head
@@ -77,19 +77,19 @@ def _groups(peers: Iterable[bytes]) -> list[list[bytes]]:
 
 
 def _peer(peer: PeerChange) -> bytes:
-    body = _attribute(WGPEER_A_PUBLIC_KEY, peer.public_key)
+    body = attribute(WGPEER_A_PUBLIC_KEY, peer.public_key)
     flags = WGPEER_F_REMOVE_ME if peer.remove else 0
     if peer.allowed is not None:
         flags |= WGPEER_F_REPLACE_ALLOWEDIPS
     if flags:
-        body += _attribute(WGPEER_A_FLAGS, struct.pack("=I", flags))
+        body += attribute(WGPEER_A_FLAGS, struct.pack("=I", flags))
     if peer.preshared_key is not None:
-        body += _attribute(WGPEER_A_PRESHARED_KEY, peer.preshared_key)
+        body += attribute(WGPEER_A_PRESHARED_KEY, peer.preshared_key)
     if peer.endpoint is not None:
-        body += _attribute(WGPEER_A_ENDPOINT, _sockaddr(peer.endpoint))
+        body += attribute(WGPEER_A_ENDPOINT, _sockaddr(peer.endpoint))
     if peer.keepalive_s is not None:
         interval = struct.pack("=H", peer.keepalive_s)
-        body += _attribute(WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, interval)
+        body += attribute(WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, interval)
     if peer.allowed is not None:
         prefixes = [_prefix(prefix) for prefix in sorted(peer.allowed, key=str)]
         body += _nested(WGPEER_A_ALLOWEDIPS, prefixes)
@@ -99,9 +99,9 @@ def _peer(peer: PeerChange) -> bytes:
 def _prefix(prefix: Prefix) -> bytes:
     family = socket.AF_INET if prefix.version == 4 else socket.AF_INET6
     return (
-        _attribute(WGALLOWEDIP_A_FAMILY, struct.pack("=H", family))
-        + _attribute(WGALLOWEDIP_A_IPADDR, prefix.network_address.packed)
-        + _attribute(WGALLOWEDIP_A_CIDR_MASK, struct.pack("=B", prefix.prefixlen))
+        attribute(WGALLOWEDIP_A_FAMILY, struct.pack("=H", family))
+        + attribute(WGALLOWEDIP_A_IPADDR, prefix.network_address.packed)
+        + attribute(WGALLOWEDIP_A_CIDR_MASK, struct.pack("=B", prefix.prefixlen))
     )
 
 
@@ -112,14 +112,10 @@ def _sockaddr(endpoint: Endpoint) -> bytes:
     return _IPV6.pack(socket.AF_INET6, port, packed)
 
 
-def _attribute(number: int, value: bytes) -> bytes:
-    return struct.pack("=HH", len(value) + 4, number) + value + bytes(-len(value) % 4)
-
-
 def _nested(number: int, parts: Iterable[bytes]) -> bytes:
     """Return an attribute that holds a list: each part is one attribute of number 0."""
-    inner = b"".join(_attribute(NLA_F_NESTED, part) for part in parts)
-    return _attribute(NLA_F_NESTED | number, inner)
+    inner = b"".join(attribute(NLA_F_NESTED, part) for part in parts)
+    return attribute(NLA_F_NESTED | number, inner)
 
 
 def parse_dump(bodies: Iterable[bytes]) -> WgDevice:

@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from patronus.dataplane.routedump import NLMSG_DONE, NLMSG_ERROR, attributes, messages
+from patronus.dataplane.rtnetlink import (
+    NLM_F_REQUEST_ACK,
+    NLM_F_REQUEST_DUMP,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    attribute,
+    attributes,
+    messages,
+)
 from patronus.dataplane.tunnels.driver import Health, TunnelTrouble
 from patronus.dataplane.tunnels.genlwg import (
     FAMILY,
@@ -32,8 +40,6 @@ GENL_ID_CTRL: Final = 0x10
 CTRL_CMD_GETFAMILY: Final = 3
 CTRL_ATTR_FAMILY_ID: Final = 1
 CTRL_ATTR_FAMILY_NAME: Final = 2
-NLM_F_REQUEST_ACK: Final = 5
-NLM_F_REQUEST_DUMP: Final = 0x301
 WAIT_S: Final = 2.0
 """The kernel answers at once; this only bounds a surprise."""
 _HEADER: Final = struct.Struct("=IHHIIBBH")
@@ -130,8 +136,7 @@ def _family(opener: Opener) -> int:
     Raises:
         OSError: there is none.
     """
-    name = FAMILY.encode() + b"\0"
-    body = struct.pack("=HH", 4 + len(name), CTRL_ATTR_FAMILY_NAME) + name + bytes(-len(name) % 4)
+    body = attribute(CTRL_ATTR_FAMILY_NAME, FAMILY.encode() + b"\0")
     for reply in _ask(opener, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, body, NLM_F_REQUEST_ACK):
         for number, value in attributes(reply, 0):
             if number == CTRL_ATTR_FAMILY_ID:

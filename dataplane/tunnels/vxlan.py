@@ -8,10 +8,11 @@ address and port instead (:mod:`patronus.dataplane.underlay.pinning`).
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
+from patronus.dataplane.linkdump import Link
 from patronus.dataplane.tunnels.driver import DeviceState, Drift, Outcome, TunnelTrouble
-from patronus.dataplane.tunnels.links import Link, Links, mac_of
+from patronus.dataplane.tunnels.links import Found, Links, mac_of
 from patronus.dataplane.tunnels.spec import DeviceSpec, Endpoint, Kind
 
 DF_SET: Final = 1
@@ -28,13 +29,10 @@ class VxlanDriver:
 
     def ensure(self, wanted: Sequence[DeviceSpec]) -> Outcome:
         """Make the kernel hold exactly these devices of ours."""
-        outcome = Outcome()
+        have = self._links.look(self.kind)
         names = {spec.name for spec in wanted}
-        have = self._links.ours(self.kind)
-        for name, link in have.items():
-            if name not in names:
-                self._links.delete(link)
-                outcome.drifts.append(Drift(name, "device", "none", "present"))
+        gone = self.remove([name for name in have if name not in names])
+        outcome = Outcome([Drift(name, "device", "none", "present") for name in gone])
         for spec in wanted:
             try:
                 outcome.drifts += self._ensure_one(spec, have.get(spec.name))
@@ -44,27 +42,32 @@ class VxlanDriver:
 
     def observe(self) -> list[DeviceState]:
         """Tell what the kernel has of ours, by name."""
-        links = self._links.ours(self.kind).values()
-        return [self._links.state(link, self.kind) for link in sorted(links, key=_name)]
+        return [found.state for _, found in sorted(self._links.look(self.kind).items())]
 
     def remove(self, names: Collection[str] | None = None) -> list[str]:
         """Remove devices of ours, all of them if none are named; return those that there were."""
-        have = self._links.ours(self.kind)
+        if names is not None and not names:
+            return []
+        have = self._links.look(self.kind)
         gone = sorted(have if names is None else set(names) & have.keys())
         for name in gone:
-            self._links.delete(have[name])
+            self._links.delete(have[name].link)
         return gone
 
     def close(self) -> None:
         """Let go of everything; the devices stay."""
         self._links.close()
 
-    def _ensure_one(self, spec: DeviceSpec, link: Link | None) -> list[Drift]:
-        drifts = self._aim(spec, link) if link is not None else []
+    def _ensure_one(self, spec: DeviceSpec, found: Found | None) -> list[Drift]:
+        drifts: list[Drift] = []
+        if found is not None:
+            drifts = self._aim(spec, found)
+            if not drifts:
+                return self._links.shape(spec, found.link, found.state)
         link = self._links.find_ours(spec.name, self.kind)  # refuses somebody else's
-        if link is not None:
-            return drifts + self._links.shape(spec, link)
-        self._links.shape(spec, self._make(spec))
+        if link is not None and found is not None:
+            return drifts + self._links.shape(spec, link, found.state)
+        self._links.shape(spec, link or self._make(spec), None)
         # That all of a new device had to be set is no drift of its own.
         return drifts or [Drift(spec.name, "device", "present", "none")]
 
@@ -82,25 +85,44 @@ class VxlanDriver:
             **_ends(spec),
         )
 
-    def _aim(self, spec: DeviceSpec, link: Link) -> list[Drift]:
+    def _aim(self, spec: DeviceSpec, found: Found) -> list[Drift]:
         """Change the ends of a device in place, or remove one that cannot be changed.
 
         Ends change with an address from DHCP, and then the interface index, which others
-        hold, stays. VNI and port are fixed for a device's life.
+        hold, stays. VNI, port and link address are fixed for a device's life.
         """
         (tunnel,) = spec.tunnels
-        found = self._links.state(link, self.kind)
-        want = (tunnel.vni, spec.local.port, _address(spec.local), _address(tunnel.remote))
-        port = found.local.port if found.local else 0
-        have = (found.vni, port, _address(found.local), _address(found.remote))
+        link, state = found
         mac = mac_of(spec.addresses, tunnel.vni)
-        if have == want and link.mac == mac:
+        port = state.local.port if state.local else 0
+        want = _Ends(tunnel.vni, spec.local.port, mac, spec.local, tunnel.remote)
+        have = _Ends(state.vni, port, link.mac, state.local, state.remote)
+        if str(want) == str(have):
             return []
-        if have[:2] != want[:2] or _versions(have[2:]) != _versions(want[2:]) or link.mac != mac:
-            self._links.delete(link)
-        else:
+        if want.fixed() == have.fixed():
             self._links.change(link, kind="vxlan", vxlan_id=tunnel.vni, **_ends(spec))
-        return [Drift(spec.name, "ends", _shown(want), _shown(have))]
+        else:
+            self._links.delete(link)
+        return [Drift(spec.name, "ends", str(want), str(have))]
+
+
+class _Ends(NamedTuple):
+    """From where to where a device sends."""
+
+    vni: int
+    port: int
+    mac: str
+    local: Endpoint | None
+    remote: Endpoint | None
+
+    def fixed(self) -> tuple[object, ...]:
+        """Return what cannot be changed; the version of IP is among it."""
+        versions = (end and end.address.version for end in (self.local, self.remote))
+        return self.vni, self.port, self.mac, *versions
+
+    def __str__(self) -> str:
+        local, remote = (end and end.address for end in (self.local, self.remote))
+        return f"VNI {self.vni} from {local} ({self.mac}) to {remote} port {self.port}"
 
 
 def _ends(spec: DeviceSpec) -> dict[str, str]:
@@ -112,20 +134,3 @@ def _ends(spec: DeviceSpec) -> dict[str, str]:
         f"vxlan_group{six}": str(tunnel.remote.address),
         f"vxlan_local{six}": str(spec.local.address),
     }
-
-
-def _address(end: Endpoint | None) -> str:
-    return str(end.address) if end else ""
-
-
-def _versions(ends: Sequence[object]) -> list[bool]:
-    return [":" in str(end) for end in ends]
-
-
-def _shown(ends: tuple[int, int, str, str]) -> str:
-    vni, port, local, remote = ends
-    return f"VNI {vni} from {local} to {remote} port {port}"
-
-
-def _name(link: Link) -> str:
-    return link.name

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import Final, Protocol
 
+from patronus.dataplane.linkdump import link
 from patronus.dataplane.routedump import local_addresses
 from patronus.dataplane.tunnels.driver import (
     DeviceState,
@@ -20,7 +21,7 @@ from patronus.dataplane.tunnels.driver import (
     TunnelTrouble,
 )
 from patronus.dataplane.tunnels.keys import public_of, shown
-from patronus.dataplane.tunnels.links import Links
+from patronus.dataplane.tunnels.links import Found, Links
 from patronus.dataplane.tunnels.roaming import Roaming
 from patronus.dataplane.tunnels.spec import Address, DeviceSpec, Endpoint, Kind
 from patronus.dataplane.tunnels.wgdevice import Look, PeerChange, WgChange, WgDevice, change_to
@@ -77,9 +78,10 @@ class WireGuardDriver:
         names = {spec.name for spec in wanted}
         gone = self.remove([name for name in self._names() if name not in names])
         outcome = Outcome([Drift(name, "device", "none", "present") for name in gone])
+        found = self._links.look(self.kind)
         for spec in wanted:
             try:
-                outcome.drifts += self._ensure_one(spec)
+                outcome.drifts += self._ensure_one(spec, found.get(spec.name))
                 if before - self._addresses:
                     self._backend.forget_sources(spec.name)
             except TunnelTrouble as trouble:
@@ -88,7 +90,9 @@ class WireGuardDriver:
 
     def observe(self) -> list[DeviceState]:
         """Tell what the kernel has of ours, by name; a hung or dead device included."""
-        return [self._observe_one(name) for name in self._names()]
+        found = self._links.look(self.kind)
+        names = sorted({*found, *self._backend.names()})
+        return [self._observe_one(name, found.get(name)) for name in names]
 
     def remove(self, names: Collection[str] | None = None) -> list[str]:
         """Remove devices of ours, all of them if none are named; return those that there were."""
@@ -105,19 +109,21 @@ class WireGuardDriver:
         self._links.close()
 
     def _names(self) -> list[str]:
-        return sorted({*self._links.ours(self.kind), *self._backend.names()})
+        return sorted({*self._links.names(self.kind), *self._backend.names()})
 
-    def _ensure_one(self, spec: DeviceSpec) -> list[Drift]:
+    def _ensure_one(self, spec: DeviceSpec, before: Found | None) -> list[Drift]:
         made, found = self._ensure_made(spec.name)
         roaming = self._roaming.setdefault(spec.name, Roaming())
         again = roaming.call_again(spec.tunnels, found.peers, self._clock())
         change = change_to(spec, found, call_again=again)
         if change:
             self._backend.write(spec.name, change)
-        link = self._links.find(spec.name)
-        if link is None:
+        device = link(spec.name)
+        if device is None:
             raise TunnelTrouble(f"{spec.name}: vanished while it was configured")
-        drifts = [*_drifts(spec.name, change), *self._links.shape(spec, link)]
+        known = before is not None and before.link.index == device.index
+        state = before.state if before is not None and known else None
+        drifts = [*_drifts(spec.name, change), *self._links.shape(spec, device, state)]
         # That all of a new device had to be set is no drift of its own.
         return made or drifts
 
@@ -126,7 +132,7 @@ class WireGuardDriver:
         if name not in self._backend.names():
             self._links.find_ours(name, self.kind)  # refuses somebody else's
         look = self._backend.look(name)
-        if look.device is not None and self._links.find(name) is not None:
+        if look.device is not None and link(name) is not None:
             return [], look.device
         self._backend.unmake(name)
         self._backend.make(name)
@@ -135,11 +141,8 @@ class WireGuardDriver:
             raise TunnelTrouble(f"{name}: {self._backend.name} does not work")
         return [Drift(name, "device", Health.ALIVE, look.health)], made
 
-    def _observe_one(self, name: str) -> DeviceState:
-        link = self._links.find(name)
-        state = DeviceState(name=name, kind=self.kind)
-        if link is not None:
-            state = self._links.state(link, self.kind)
+    def _observe_one(self, name: str, known: Found | None) -> DeviceState:
+        state = known.state if known is not None else DeviceState(name=name, kind=self.kind)
         look = self._backend.look(name)
         found = look.device or WgDevice()
         return replace(

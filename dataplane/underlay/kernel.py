@@ -13,14 +13,15 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from patronus.dataplane.linkdump import addresses, links
 from patronus.dataplane.routedump import (
-    ROUTE_PROTOCOL,
     RT_TABLE_MAIN,
     RTN_UNREACHABLE,
     RTNH_F_ONLINK,
     Route,
     routes,
 )
+from patronus.dataplane.rtnetlink import ROUTE_PROTOCOL
 from patronus.dataplane.underlay.pinning import (
     FAMILIES,
     Pin,
@@ -33,7 +34,6 @@ from patronus.dataplane.underlay.pinning import (
     statuses,
 )
 
-IFF_UP: Final = 1
 RT_SCOPE_LINK: Final = 253
 FR_ACT_TO_TBL: Final = 1
 EXISTS: Final = 17
@@ -83,11 +83,8 @@ class Underlay:
 
     def observe(self, pins: Sequence[Pin]) -> Present:
         """Return what the kernel has that matters to some pins."""
-        links = {
-            message.get_attr("IFLA_IFNAME"): (message["index"], bool(message["flags"] & IFF_UP))
-            for message in self._ip.get_links()
-        }
-        wanted = {links[pin.interface][0] for pin in pins if pin.interface in links}
+        known = {link.name: (link.index, link.up) for link in links()}
+        wanted = {known[pin.interface][0] for pin in pins if pin.interface in known}
         in_tables = [
             route
             for pin in pins
@@ -95,8 +92,8 @@ class Underlay:
             for route in routes(family, table=pin.table)
         ]
         return Present(
-            links=links,
-            addresses=tuple(self._addresses(wanted)),
+            links=known,
+            addresses=tuple(owned for owned in addresses() if owned.index in wanted),
             defaults=tuple(
                 route
                 for family in FAMILIES
@@ -111,12 +108,6 @@ class Underlay:
     def remove(self) -> list[Step]:
         """Remove all rules and routes of ours; return those that there were."""
         return self.ensure([]).steps
-
-    def _addresses(self, wanted: Iterable[int]) -> Iterable[tuple[int, Any, int]]:
-        for message in self._ip.get_addr():
-            if message["index"] in wanted:
-                text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-                yield message["index"], ip_address(text), message["prefixlen"]
 
     def _rules(self) -> Iterable[Rule]:
         for family in FAMILIES:

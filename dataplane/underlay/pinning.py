@@ -23,7 +23,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface
 from socket import AF_INET, AF_INET6
 from typing import Final, TypeAlias
 
-from patronus.dataplane.routedump import ROUTE_PROTOCOL, RTN_UNICAST, RTN_UNREACHABLE, Route
+from patronus.dataplane.routedump import RTN_UNICAST, RTN_UNREACHABLE, Route
+from patronus.dataplane.rtnetlink import ROUTE_PROTOCOL
 
 Address: TypeAlias = IPv4Address | IPv6Address
 

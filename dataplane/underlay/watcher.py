@@ -9,13 +9,8 @@ import errno
 import socket
 from typing import Final
 
-from patronus.dataplane.routedump import (
-    ROUTE_PROTOCOL,
-    RT_TABLE_MAIN,
-    RTM_NEWROUTE,
-    SOL_NETLINK,
-    messages,
-)
+from patronus.dataplane.routedump import RT_TABLE_MAIN, RTM_NEWROUTE
+from patronus.dataplane.rtnetlink import ROUTE_PROTOCOL, SOL_NETLINK, messages
 from patronus.engine.units import MS, NEVER, SECOND
 
 NETLINK_ADD_MEMBERSHIP: Final = 1

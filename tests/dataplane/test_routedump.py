@@ -1,24 +1,19 @@
 """Routes are read as they are, filtered by the kernel, and rubbish does no harm."""
 
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from patronus.dataplane.routedump import (
-    ROUTE_PROTOCOL,
     RTN_UNREACHABLE,
     Route,
-    attributes,
     local_addresses,
-    messages,
     routes,
 )
+from patronus.dataplane.rtnetlink import ROUTE_PROTOCOL
 from tests.dataplane.tunnels.yard import Namespace, namespaces
 
 
@@ -100,17 +95,3 @@ def test_many_routes_of_others_cost_little(space: Namespace) -> None:
     start = time.monotonic()
     assert len(space.run(lambda: routes(socket.AF_INET, protocol=ROUTE_PROTOCOL))) == 1
     assert time.monotonic() - start < 0.5
-
-
-@given(st.binary(max_size=200), st.integers(0, 20))
-def test_rubbish_ends_the_reading(data: bytes, offset: int) -> None:
-    """Cut, overlong and empty messages and attributes are not read, and nothing loops."""
-    assert len(list(messages(data))) <= len(data) // 16 + 1
-    assert len(list(attributes(data, offset))) <= len(data) // 4 + 1
-
-
-def test_a_cut_message_is_left_out() -> None:
-    """A message whose length goes beyond the data is not half read."""
-    whole = struct.pack("=IHHII", 20, 24, 0, 1, 0) + b"body"
-    assert list(messages(whole + whole)) == [(24, 0, b"body")] * 2
-    assert list(messages(whole + whole[:-1])) == [(24, 0, b"body")]

@@ -11,10 +11,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from patronus.dataplane.linkdump import Link
 from patronus.dataplane.tunnels.choice import choose
 from patronus.dataplane.tunnels.driver import Health, TunnelTrouble
 from patronus.dataplane.tunnels.kernelwg import KernelWireGuard, kernel_has_wireguard
-from patronus.dataplane.tunnels.links import Link, Links
+from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.spec import DeviceSpec, Endpoint
 from patronus.dataplane.tunnels.wgdevice import WgChange, WgDevice, change_to
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patronus.dataplane.routedump import ROUTE_PROTOCOL, RT_TABLE_MAIN, RTM_NEWROUTE
+from patronus.dataplane.routedump import RT_TABLE_MAIN, RTM_NEWROUTE
+from patronus.dataplane.rtnetlink import ROUTE_PROTOCOL
 from patronus.dataplane.underlay.watcher import RTM_DELROUTE, Pace, Watcher, relevant
 from patronus.engine.units import MS, SECOND
 from tests.dataplane.tunnels.yard import namespaces
