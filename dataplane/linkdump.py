@@ -4,9 +4,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from patronus.dataplane.rtnetlink import attribute, attributes, dump, get, u32
+
+Address: TypeAlias = IPv4Address | IPv6Address
 
 RTM_GETLINK: Final = 18
 RTM_GETADDR: Final = 22
@@ -21,9 +23,12 @@ NDA_DST, NDA_LLADDR = 1, 2
 IFF_UP: Final = 1
 NUD_PERMANENT: Final = 0x80
 
-_LINK: Final = struct.Struct("=BxHiII")
-_ADDRESS: Final = struct.Struct("=BBBBI")
-_NEIGHBOUR: Final = struct.Struct("=BxHiHBB")
+LINK: Final = struct.Struct("=BxHiII")
+"""struct ifinfomsg: family, type, index, flags, which flags."""
+ADDRESS: Final = struct.Struct("=BBBBI")
+"""struct ifaddrmsg: family, prefix length, flags, scope, index."""
+NEIGHBOUR: Final = struct.Struct("=BxHiHBB")
+"""struct ndmsg: family, padding, index, state, flags, type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Owned(NamedTuple):
     """An address of an interface."""
 
     index: int
-    address: IPv4Address | IPv6Address
+    address: Address
     length: int
 
 
@@ -55,7 +60,7 @@ class Neighbour(NamedTuple):
     """A link address that is known for good."""
 
     index: int
-    address: IPv4Address | IPv6Address
+    address: Address
     mac: str
 
 
@@ -72,18 +77,18 @@ def link(name: str) -> Link | None:
 
 def addresses() -> Iterator[Owned]:
     """Yield every address of every interface, tentative ones included."""
-    for body in dump(RTM_GETADDR, bytes(_ADDRESS.size)):
-        _, length, _, _, index = _ADDRESS.unpack_from(body)
-        found = dict(attributes(body, _ADDRESS.size))
+    for body in dump(RTM_GETADDR, bytes(ADDRESS.size)):
+        _, length, _, _, index = ADDRESS.unpack_from(body)
+        found = dict(attributes(body, ADDRESS.size))
         packed = found.get(IFA_LOCAL) or found[IFA_ADDRESS]
         yield Owned(index, ip_address(packed), length)
 
 
 def neighbours() -> Iterator[Neighbour]:
     """Yield every permanent neighbour, but for the groups of multicast."""
-    for body in dump(RTM_GETNEIGH, bytes(_NEIGHBOUR.size)):
-        _, _, index, state, _, _ = _NEIGHBOUR.unpack_from(body)
-        found = dict(attributes(body, _NEIGHBOUR.size))
+    for body in dump(RTM_GETNEIGH, bytes(NEIGHBOUR.size)):
+        _, _, index, state, _, _ = NEIGHBOUR.unpack_from(body)
+        found = dict(attributes(body, NEIGHBOUR.size))
         if state & NUD_PERMANENT and len(found.get(NDA_DST, b"")) in {4, 16}:
             address = ip_address(found[NDA_DST])
             if not address.is_multicast:
@@ -92,12 +97,12 @@ def neighbours() -> Iterator[Neighbour]:
 
 def _question() -> bytes:
     mask = struct.pack("=I", RTEXT_FILTER_SKIP_STATS)
-    return bytes(_LINK.size) + attribute(IFLA_EXT_MASK, mask)
+    return bytes(LINK.size) + attribute(IFLA_EXT_MASK, mask)
 
 
 def _link(body: bytes) -> Link:
-    _, _, index, flags, _ = _LINK.unpack_from(body)
-    found = dict(attributes(body, _LINK.size))
+    _, _, index, flags, _ = LINK.unpack_from(body)
+    found = dict(attributes(body, LINK.size))
     info = dict(attributes(found.get(IFLA_LINKINFO, b"")))
     return Link(
         name=_text(found[IFLA_IFNAME]),

@@ -24,7 +24,9 @@ RTN_LOCAL: Final = 2
 RTN_UNREACHABLE: Final = 7
 RTNH_F_ONLINK: Final = 4
 
-_ROUTE: Final = struct.Struct("=BBBBBBBBI")
+ROUTE: Final = struct.Struct("=BBBBBBBBI")
+"""struct rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, type,
+flags."""
 _NEXT_HOP: Final = struct.Struct("=HBBi")
 
 
@@ -61,7 +63,7 @@ def routes(
     Raises:
         OSError: the kernel refused.
     """
-    body = _ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
+    body = ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
     if table:
         body += attribute(RTA_TABLE, struct.pack("=I", table))
     if oif:
@@ -91,10 +93,10 @@ def local_addresses() -> frozenset[IPv4Address | IPv6Address]:
 
 
 def _parsed(body: bytes, oif: int, default_only: bool) -> Iterator[Route]:
-    if len(body) < _ROUTE.size or (default_only and body[1]):
+    if len(body) < ROUTE.size or (default_only and body[1]):
         return
-    family, dst_len, _, _, table, protocol, _, type_, flags = _ROUTE.unpack_from(body)
-    found = dict(attributes(body, _ROUTE.size))
+    family, dst_len, _, _, table, protocol, _, type_, flags = ROUTE.unpack_from(body)
+    found = dict(attributes(body, ROUTE.size))
     if RTA_TABLE in found:
         table = u32(found[RTA_TABLE])
     route = Route(

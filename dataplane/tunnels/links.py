@@ -4,10 +4,10 @@ What is ours is decided here and nowhere else. The alias cannot be set by the re
 makes a device, its group can; so a device that a crash left between the two requests is known
 by its group.
 
-An instance belongs to one thread, and to the network namespace that the thread was in when it
-was made. Its calls block: an asyncio program keeps them in a thread of their own.
+All of it is about the network namespace of the thread that calls.
 """
 
+import errno
 import hashlib
 import socket
 import struct
@@ -15,29 +15,32 @@ from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from patronus.dataplane.linkdump import NUD_PERMANENT, Link, addresses, link, links, neighbours
-from patronus.dataplane.routedump import routes
+from patronus.dataplane.linkdump import Link, addresses, link, links, neighbours
+from patronus.dataplane.linkwrite import (
+    add_address,
+    add_link,
+    delete_address,
+    delete_link,
+    set_link,
+    set_link_data,
+    set_neighbour,
+)
+from patronus.dataplane.routedump import RT_TABLE_MAIN, Route, routes
+from patronus.dataplane.routewrite import delete_route, set_route
 from patronus.dataplane.rtnetlink import ROUTE_PROTOCOL, attributes, u32
 from patronus.dataplane.tunnels.driver import DeviceState, Drift, Ownership, TunnelTrouble
 from patronus.dataplane.tunnels.spec import Address, DeviceSpec, Endpoint, Kind
 
 GROUP: Final = 0x7074_7573
 """Of a device of ours that has no alias yet."""
-IFA_F_NODAD: Final = 2
-"""Tunnel addresses are assigned; asking whether someone else has one delays its use by 1 s."""
-RT_SCOPE_LINK: Final = 253
 FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 IFLA_VXLAN_ID, IFLA_VXLAN_GROUP, IFLA_VXLAN_LOCAL, IFLA_VXLAN_PORT = 1, 2, 4, 15
 IFLA_VXLAN_GROUP6, IFLA_VXLAN_LOCAL6 = 16, 17
 
-EPERM: Final = 1
-EXISTS: Final = frozenset({17})
-GONE: Final = frozenset({2, 3, 19, 99})
-"""ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL: how the kernel says that there was nothing."""
+EXISTS: Final = frozenset({errno.EEXIST})
+GONE: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL})
+"""How the kernel says that there was nothing."""
 
 
 class Found(NamedTuple):
@@ -48,15 +51,10 @@ class Found(NamedTuple):
 
 
 class Links:
-    """The interfaces of one namespace."""
+    """The interfaces of one owner."""
 
     def __init__(self, ownership: Ownership) -> None:
         self.ownership = ownership
-        self._ip = IPRoute()
-
-    def close(self) -> None:
-        """Release the socket; the interfaces stay."""
-        self._ip.close()
 
     # Reading
 
@@ -91,24 +89,24 @@ class Links:
 
     # Making
 
-    def add(self, name: str, *, kind: str, **data: object) -> Link:
+    def add(self, name: str, *, kind: str, mtu: int = 0, mac: str = "", data: bytes = b"") -> Link:
         """Make a device, down and with no address."""
         with _Telling(name, "cannot be made"):
-            self._ip.link("add", ifname=name, kind=kind, group=GROUP, **data)
+            add_link(name, kind=kind, group=GROUP, mtu=mtu, mac=mac, data=data)
         found = link(name)
         if found is None:
             raise TunnelTrouble(f"{name}: vanished as soon as it was made")
         return found
 
-    def change(self, device: Link, **data: object) -> None:
-        """Set attributes of a device."""
+    def change_data(self, device: Link, *, kind: str, data: bytes) -> None:
+        """Set attributes of a device's kind."""
         with _Telling(device.name, "cannot be changed"):
-            self._ip.link("set", index=device.index, **data)
+            set_link_data(device.index, kind=kind, data=data)
 
     def delete(self, device: Link) -> None:
         """Remove a device; that it is gone already is fine."""
         with _Telling(device.name, "cannot be removed", fine=GONE):
-            self._ip.link("del", index=device.index)
+            delete_link(device.index)
 
     def shape(self, spec: DeviceSpec, device: Link, state: DeviceState | None) -> list[Drift]:
         """Give a device of ours its tag, MTU, addresses, routes and neighbours; bring it up.
@@ -122,28 +120,37 @@ class Links:
             TunnelTrouble: the kernel refuses one of them.
         """
         have = state or DeviceState(name=spec.name, kind=spec.kind, mtu=device.mtu, up=device.up)
-        alias, drifts = self.ownership.alias(spec.kind), list[Drift]()
-        if device.alias != alias:
-            drifts.append(Drift(spec.name, "alias", alias, str(device.alias)))
-            self.change(device, ifalias=alias)
-        if have.mtu != spec.mtu:
-            drifts.append(Drift(spec.name, "mtu", str(spec.mtu), str(have.mtu)))
-            self.change(device, mtu=spec.mtu)
-        if not have.up:
-            drifts.append(Drift(spec.name, "state", "up", "down"))
-            self.change(device, state="up")
+        drifts = self._attributes(spec, device, have)
         drifts += self._addresses(spec, device, have)
         drifts += self._routes(spec, device, have)
         if spec.kind is Kind.VXLAN:
             drifts += self._neighbours(spec, device, have)
         return drifts
 
+    def _attributes(self, spec: DeviceSpec, device: Link, have: DeviceState) -> list[Drift]:
+        alias = self.ownership.alias(spec.kind)
+        differing = [
+            Drift(spec.name, what, str(want), str(found))
+            for what, want, found in (
+                ("alias", alias, device.alias),
+                ("mtu", spec.mtu, have.mtu),
+                ("state", "up", "up" if have.up else "down"),
+            )
+            if want != found
+        ]
+        if differing:
+            with _Telling(spec.name, "cannot be changed"):
+                set_link(device.index, alias=alias, mtu=spec.mtu, up=True)
+        return differing
+
     def _addresses(self, spec: DeviceSpec, device: Link, have: DeviceState) -> list[Drift]:
         want = frozenset(spec.addresses)
         for address in have.addresses - want:
-            self._address("del", device, address)
+            with _Telling(spec.name, f"remove {address}", fine=GONE):
+                delete_address(device.index, address)
         for address in want - have.addresses:
-            self._address("add", device, address)
+            with _Telling(spec.name, f"add {address}", fine=EXISTS):
+                add_address(device.index, address)
         return _drift(spec.name, "addresses", want, have.addresses)
 
     def _routes(self, spec: DeviceSpec, device: Link, have: DeviceState) -> list[Drift]:
@@ -152,9 +159,11 @@ class Links:
         # A device that was down lost its IPv4 routes with it; they are asked for again.
         present = have.routes if have.up else frozenset[tuple[Address, int]]()
         for address, metric in present - want:
-            self._route("del", device, address, metric)
+            with _Telling(spec.name, f"remove the route to {address}", fine=GONE):
+                delete_route(_route(device, address, metric))
         for address, metric in want - present:
-            self._route("replace", device, address, metric)
+            with _Telling(spec.name, f"route to {address}"):
+                set_route(_route(device, address, metric))
         return _drift(spec.name, "routes", want, present)
 
     def _neighbours(self, spec: DeviceSpec, device: Link, have: DeviceState) -> list[Drift]:
@@ -165,39 +174,21 @@ class Links:
         )
         present = have.neighbours if have.up else frozenset[tuple[Address, str]]()
         for address, mac in want - present:
-            with _Telling(device.name, f"neighbour {address}"):
-                self._ip.neigh(
-                    "replace",
-                    dst=str(address),
-                    lladdr=mac,
-                    ifindex=device.index,
-                    state=NUD_PERMANENT,
-                )
+            with _Telling(spec.name, f"neighbour {address}"):
+                set_neighbour(device.index, address, mac)
         return _drift(spec.name, "neighbours", want, want & present)
 
-    def _address(self, command: str, device: Link, address: Address) -> None:
-        data = {"flags": IFA_F_NODAD} if address.version == 6 and command == "add" else {}
-        fine = EXISTS if command == "add" else GONE
-        with _Telling(device.name, f"{command} {address}", fine=fine):
-            self._ip.addr(
-                command,
-                index=device.index,
-                address=str(address),
-                prefixlen=address.max_prefixlen,
-                **data,
-            )
 
-    def _route(self, command: str, device: Link, address: Address, metric: int) -> None:
-        fine = GONE if command == "del" else frozenset[int]()
-        with _Telling(device.name, f"route to {address}", fine=fine):
-            self._ip.route(
-                command,
-                dst=f"{address}/{address.max_prefixlen}",
-                oif=device.index,
-                proto=ROUTE_PROTOCOL,
-                priority=metric,
-                scope=RT_SCOPE_LINK if address.version == 4 else 0,
-            )
+def _route(device: Link, address: Address, metric: int) -> Route:
+    return Route(
+        family=FAMILIES[address.version == 6],
+        dst=address,
+        dst_len=address.max_prefixlen,
+        table=RT_TABLE_MAIN,
+        protocol=ROUTE_PROTOCOL,
+        oif=device.index,
+        metric=metric,
+    )
 
 
 def mac_of(ends: Iterable[Address], vni: int) -> str:
@@ -260,10 +251,10 @@ class _Telling:
         """Nothing is held."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if not isinstance(error, NetlinkError):
+        if not isinstance(error, OSError):
             return False
-        if error.code not in self._fine:
-            hint = "the agent needs root" if error.code == EPERM else error.args[1]
+        if error.errno not in self._fine:
+            hint = "the agent needs root" if error.errno == errno.EPERM else error.strerror
             raise TunnelTrouble(f"{self._name}: {self._what}: {hint}") from None
         return True
 

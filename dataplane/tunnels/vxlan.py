@@ -7,14 +7,27 @@ The kernel does not mark what a VXLAN device sends; the underlay's rules select 
 address and port instead (:mod:`patronus.dataplane.underlay.pinning`).
 """
 
+import struct
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from patronus.dataplane.linkdump import Link
+from patronus.dataplane.rtnetlink import attribute
 from patronus.dataplane.tunnels.driver import DeviceState, Drift, Outcome, TunnelTrouble
-from patronus.dataplane.tunnels.links import Found, Links, mac_of
+from patronus.dataplane.tunnels.links import (
+    IFLA_VXLAN_GROUP,
+    IFLA_VXLAN_GROUP6,
+    IFLA_VXLAN_ID,
+    IFLA_VXLAN_LOCAL,
+    IFLA_VXLAN_LOCAL6,
+    IFLA_VXLAN_PORT,
+    Found,
+    Links,
+    mac_of,
+)
 from patronus.dataplane.tunnels.spec import DeviceSpec, Endpoint, Kind
 
+IFLA_VXLAN_LEARNING, IFLA_VXLAN_DF = 7, 29
 DF_SET: Final = 1
 """IFLA_VXLAN_DF: never fragment on the underlay. The MTU follows the path's instead."""
 
@@ -55,8 +68,7 @@ class VxlanDriver:
         return gone
 
     def close(self) -> None:
-        """Let go of everything; the devices stay."""
-        self._links.close()
+        """Nothing is held between calls."""
 
     def _ensure_one(self, spec: DeviceSpec, found: Found | None) -> list[Drift]:
         drifts: list[Drift] = []
@@ -73,16 +85,17 @@ class VxlanDriver:
 
     def _make(self, spec: DeviceSpec) -> Link:
         (tunnel,) = spec.tunnels
+        fixed = (
+            attribute(IFLA_VXLAN_PORT, struct.pack("!H", spec.local.port))
+            + attribute(IFLA_VXLAN_LEARNING, b"\0")
+            + attribute(IFLA_VXLAN_DF, bytes([DF_SET]))
+        )
         return self._links.add(
             spec.name,
             kind="vxlan",
-            vxlan_id=tunnel.vni,
-            vxlan_port=spec.local.port,
-            vxlan_learning=0,
-            vxlan_df=DF_SET,
-            address=mac_of(spec.addresses, tunnel.vni),
             mtu=spec.mtu,
-            **_ends(spec),
+            mac=mac_of(spec.addresses, tunnel.vni),
+            data=_ends(spec) + fixed,
         )
 
     def _aim(self, spec: DeviceSpec, found: Found) -> list[Drift]:
@@ -100,7 +113,7 @@ class VxlanDriver:
         if str(want) == str(have):
             return []
         if want.fixed() == have.fixed():
-            self._links.change(link, kind="vxlan", vxlan_id=tunnel.vni, **_ends(spec))
+            self._links.change_data(link, kind="vxlan", data=_ends(spec))
         else:
             self._links.delete(link)
         return [Drift(spec.name, "ends", str(want), str(have))]
@@ -125,12 +138,16 @@ class _Ends(NamedTuple):
         return f"VNI {self.vni} from {local} ({self.mac}) to {remote} port {self.port}"
 
 
-def _ends(spec: DeviceSpec) -> dict[str, str]:
+def _ends(spec: DeviceSpec) -> bytes:
     """Return the attributes that say from where to where."""
     (tunnel,) = spec.tunnels
     assert tunnel.remote is not None, "checked with the specification"
-    six = "6" if tunnel.remote.address.version == 6 else ""
-    return {
-        f"vxlan_group{six}": str(tunnel.remote.address),
-        f"vxlan_local{six}": str(spec.local.address),
-    }
+    remote, local = tunnel.remote.address, spec.local.address
+    numbers = (IFLA_VXLAN_GROUP, IFLA_VXLAN_LOCAL)
+    if remote.version == 6:
+        numbers = (IFLA_VXLAN_GROUP6, IFLA_VXLAN_LOCAL6)
+    return (
+        attribute(IFLA_VXLAN_ID, struct.pack("=I", tunnel.vni))
+        + attribute(numbers[0], remote.packed)
+        + attribute(numbers[1], local.packed)
+    )

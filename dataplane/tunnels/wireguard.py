@@ -106,7 +106,6 @@ class WireGuardDriver:
     def close(self) -> None:
         """Let go of everything; the devices stay."""
         self._backend.close()
-        self._links.close()
 
     def _names(self) -> list[str]:
         return sorted({*self._links.names(self.kind), *self._backend.names()})

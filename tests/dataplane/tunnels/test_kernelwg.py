@@ -21,7 +21,7 @@ from patronus.dataplane.tunnels.wgdevice import WgChange, WgDevice, change_to
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
 from tests.dataplane.tunnels.specs import peer, wireguard
 from tests.dataplane.tunnels.wgkernel import WireGuardKernel
-from tests.dataplane.tunnels.yard import OURS, Namespace, links_in, namespaces
+from tests.dataplane.tunnels.yard import OURS, Namespace, namespaces
 
 pytestmark = pytest.mark.root
 
@@ -33,10 +33,10 @@ class LinksOfKernel(Links):
         super().__init__(OURS)
         self.kernel = kernel
 
-    def add(self, name: str, *, kind: str, **data: object) -> Link:
-        assert kind == "wireguard"
+    def add(self, name: str, *, kind: str, mtu: int = 0, mac: str = "", data: bytes = b"") -> Link:
+        assert (kind, mtu, mac, data) == ("wireguard", 0, "", b"")
         self.kernel.devices[name] = WgDevice()
-        return super().add(name, kind="veth", **data)
+        return super().add(name, kind="veth")
 
     def delete(self, link: Link) -> None:
         self.kernel.devices.pop(link.name)
@@ -152,15 +152,13 @@ def test_a_kernel_without_wireguard_says_so() -> None:
     without = WireGuardKernel(present=False)
     assert not kernel_has_wireguard(without.open)
     assert kernel_has_wireguard(WireGuardKernel().open)
-    with namespaces("tn-k2") as (space,):
-        links = links_in(space)
-        with pytest.raises(TunnelTrouble, match="the kernel has no WireGuard: No such file"):
-            KernelWireGuard(links, without.open)
-        choice = choose(links, OURS)
-        named = {"kernel": "WireGuard runs in the kernel", "wireguard-go": "no WireGuard"}
-        assert named[choice.backend.name] in choice.notice
-        assert (choice.backend.name == "kernel") == kernel_has_wireguard()
-        space.run(links.close)
+    links = Links(OURS)
+    with pytest.raises(TunnelTrouble, match="the kernel has no WireGuard: No such file"):
+        KernelWireGuard(links, without.open)
+    choice = choose(links, OURS)
+    named = {"kernel": "WireGuard runs in the kernel", "wireguard-go": "no WireGuard"}
+    assert named[choice.backend.name] in choice.notice
+    assert (choice.backend.name == "kernel") == kernel_has_wireguard()
 
 
 def test_a_kernel_that_hangs_up_is_no_hang_of_ours() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.rotation import (
     Action,
     Event,
@@ -22,7 +23,7 @@ from patronus.dataplane.tunnels.userspace import Userspace
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
 from tests.dataplane.tunnels.specs import peer, wireguard
 from tests.dataplane.tunnels.stream import flowing
-from tests.dataplane.tunnels.yard import OURS, Namespace, links_in, namespaces, udp, until, wire
+from tests.dataplane.tunnels.yard import OURS, Namespace, namespaces, udp, until, wire
 
 pytestmark = pytest.mark.root
 
@@ -125,8 +126,8 @@ def site() -> Iterator[Site]:
     """Yield two ends with one tunnel between them."""
     with namespaces("tn-ra", "tn-rb") as (a, b):
         wire(a, b, number=1)
-        near = End(a, WireGuardDriver(links_in(a), Userspace(OURS)))
-        far = End(b, WireGuardDriver(links_in(b), Userspace(OURS)))
+        near = End(a, WireGuardDriver(Links(OURS), Userspace(OURS)))
+        far = End(b, WireGuardDriver(Links(OURS), Userspace(OURS)))
         near.wanted = [
             wireguard("tn-rw1", "a", 7401, OLD, tunnels=(peer("b", "b", "10.9.1.2", 7402, FAR),))
         ]

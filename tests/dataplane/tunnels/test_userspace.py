@@ -13,6 +13,7 @@ import pytest
 from patronus.dataplane.tunnels.driver import Health, Ownership, TunnelTrouble
 from patronus.dataplane.tunnels.headers import device_mtu
 from patronus.dataplane.tunnels.keys import encoded, public_of
+from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.spec import DeviceSpec, Kind
 from patronus.dataplane.tunnels.userspace import Userspace
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
@@ -21,7 +22,6 @@ from tests.dataplane.tunnels.yard import (
     OURS,
     Namespace,
     endpoint,
-    links_in,
     namespaces,
     passes,
     until,
@@ -76,7 +76,7 @@ def sites() -> Iterator[tuple[Site, Site]]:
         )
         made = []
         for space, spec in zip(spaces, specs, strict=True):
-            links, backend = links_in(space), Userspace(OURS)
+            links, backend = Links(OURS), Userspace(OURS)
             made.append(Site(space, spec, backend, WireGuardDriver(links, backend)))
         try:
             for site in made:
@@ -145,7 +145,7 @@ def test_an_agent_that_restarts_adopts_its_processes(sites: tuple[Site, Site]) -
     (pid,) = a.pids()
     a.space.run(a.driver.close)
     a.backend = Userspace(OURS)
-    a.driver = WireGuardDriver(links_in(a.space), a.backend)
+    a.driver = WireGuardDriver(Links(OURS), a.backend)
     assert a.ensure() == []
     assert a.pids() == [pid]
     os.kill(pid, signal.SIGKILL)

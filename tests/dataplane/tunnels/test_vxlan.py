@@ -7,14 +7,14 @@ from ipaddress import ip_address
 import pytest
 
 from patronus.dataplane.tunnels.headers import device_mtu
-from patronus.dataplane.tunnels.links import GROUP, mac_of
+from patronus.dataplane.tunnels.links import GROUP, Links, mac_of
 from patronus.dataplane.tunnels.spec import DeviceSpec, Kind
 from patronus.dataplane.tunnels.vxlan import VxlanDriver
 from tests.dataplane.tunnels.specs import vxlan
 from tests.dataplane.tunnels.yard import (
+    OURS,
     Namespace,
     endpoint,
-    links_in,
     namespaces,
     passes,
     until,
@@ -50,8 +50,8 @@ def sites(request: pytest.FixtureRequest) -> Iterator[tuple[Site, Site]]:
     with namespaces("tn-va", "tn-vb") as (a, b):
         wire(a, b, number=1)
         made = [
-            Site(a, vxlan("tn-v", ends, inner), VxlanDriver(links_in(a))),
-            Site(b, vxlan("tn-v", ends[::-1], inner[::-1]), VxlanDriver(links_in(b))),
+            Site(a, vxlan("tn-v", ends, inner), VxlanDriver(Links(OURS))),
+            Site(b, vxlan("tn-v", ends[::-1], inner[::-1]), VxlanDriver(Links(OURS))),
         ]
         mtu = device_mtu(Kind.VXLAN, 1500, outer=request.param)
         try:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patronus.dataplane.tunnels.driver import PeerState
@@ -69,6 +69,7 @@ def related(data: st.DataObject, spec: DeviceSpec, device: WgDevice) -> WgDevice
     return replace(device, peers=tuple(replace(p, public_key=key) for p, key in pairs))
 
 
+@settings(max_examples=50)  # drawing this many keys takes long
 @given(specs, devices, st.data())
 def test_after_the_change_nothing_is_left_to_change(
     spec: DeviceSpec, device: WgDevice, data: st.DataObject
@@ -91,6 +92,7 @@ def test_after_the_change_nothing_is_left_to_change(
     assert not change_to(spec, after)
 
 
+@settings(max_examples=50)  # drawing this many keys takes long
 @given(specs, devices, st.data())
 def test_an_endpoint_that_is_there_is_left_alone(
     spec: DeviceSpec, device: WgDevice, data: st.DataObject

@@ -13,7 +13,6 @@ from typing import TypeVar
 from pyroute2 import netns
 
 from patronus.dataplane.tunnels.driver import Ownership
-from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.spec import Endpoint
 
 T = TypeVar("T")
@@ -108,11 +107,6 @@ def until(happened: Callable[[], object], *, seconds: float = 5.0, step: float =
 def endpoint(text: str, port: int) -> Endpoint:
     """Return an endpoint."""
     return Endpoint(ip_address(text), port)
-
-
-def links_in(space: Namespace) -> Links:
-    """Return the links of a namespace."""
-    return space.run(lambda: Links(OURS))
 
 
 def udp(space: Namespace, address: str, port: int = 0, *, device: str = "") -> socket.socket:

@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from patronus.dataplane.underlay.kernel import Outcome, Underlay
+from patronus.dataplane.underlay.kernel import Outcome, ensure, remove
 from patronus.dataplane.underlay.pinning import Pin, State
 from patronus.dataplane.underlay.watcher import Watcher
 from tests.dataplane.tunnels.yard import Namespace, namespaces, shell, until
@@ -32,7 +32,6 @@ class Router:
 
     near: Namespace
     far: Namespace
-    underlay: Underlay
 
     def provide(self, number: int) -> None:
         """Plug in a provider: a link, an address and a default route."""
@@ -49,7 +48,7 @@ class Router:
         near.ip(f"-6 route add default via fd08:{number}::1 dev tn-wan{number} metric {number}00")
 
     def ensure(self, *pins: Pin) -> Outcome:
-        return self.near.run(lambda: self.underlay.ensure(pins or PINS))
+        return self.near.run(lambda: ensure(pins or PINS))
 
     def way(self, mark: int, version: int = 4, source: str = "", port: int = 9) -> str:
         """Send a packet with a mark to the far end; return the provider that delivered it."""
@@ -87,19 +86,16 @@ class Router:
 def router() -> Iterator[Router]:
     """Yield a router with two providers, pinned."""
     with namespaces("tn-near", "tn-far") as (near, far):
-        made = Router(near, far, near.run(Underlay))
+        made = Router(near, far)
         far.ip(f"addr add {FAR[4]}/32 dev lo")
         far.ip(f"addr add {FAR[6]}/128 dev lo nodad")
         far.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0")
         near.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0")
         for number in (1, 2):
             made.provide(number)
-        try:
-            outcome = made.ensure()
-            assert outcome.troubles == []
-            yield made
-        finally:
-            near.run(made.underlay.close)
+        outcome = made.ensure()
+        assert outcome.troubles == []
+        yield made
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -196,7 +192,7 @@ def test_nothing_of_others_is_touched(router: Router) -> None:
     outcome = router.ensure()
     assert outcome.statuses[0].trouble == "table 1001 holds 1 routes that are not ours"
     main = router.near.ip("route show table main")
-    router.near.run(router.underlay.remove)
+    router.near.run(remove)
     assert router.near.ip("route show table 1001").split() == (
         "192.0.2.0/24 via 10.82.0.1 dev tn-wan2".split()
     )
@@ -204,7 +200,7 @@ def test_nothing_of_others_is_touched(router: Router) -> None:
     rules = router.near.ip("rule show")
     assert "fwmark 0x7" in rules
     assert "0x1000000" not in rules
-    assert router.near.run(router.underlay.remove) == []
+    assert router.near.run(remove) == []
 
 
 def test_a_strict_source_check_is_reported(router: Router) -> None:
