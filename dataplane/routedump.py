@@ -69,13 +69,7 @@ def routes(
     if oif:
         body += attribute(RTA_OIF, struct.pack("=I", oif))
     replies = dump(RTM_GETROUTE, body)
-    found = (route for reply in replies for route in _parsed(reply, oif, default_only))
-    # Kernels before 4.20 do not filter.
-    return [
-        route
-        for route in found
-        if protocol in {0, route.protocol} and table in {0, route.table} and oif in {0, route.oif}
-    ]
+    return [route for reply in replies for route in _parsed(reply, oif, default_only)]
 
 
 def local_addresses() -> frozenset[IPv4Address | IPv6Address]:

@@ -1,15 +1,14 @@
 """How many bytes each header takes, and so what is left of a path's MTU for a user's packet.
 
-A path's MTU counts whole IP packets of the underlay; a tunnel's MTU counts whole IP packets
-of the users. Between them stand, from the outside in::
+From the outside in::
 
-    plain       IP  UDP  Patronus
-    VXLAN       IP  UDP  VXLAN  Ethernet  IP  UDP?  ->  the tunnel is a device: see below
-    WireGuard   IP  UDP  WireGuard  (the tunnel is a device)
+    plain       IP  UDP                     Patronus  user's packet
+    VXLAN       IP  UDP  VXLAN  Ethernet  | IP  UDP  Patronus  user's packet
+    WireGuard   IP  UDP  WireGuard        | IP  UDP  Patronus  user's packet  | tag
 
-Inside a device user packets travel behind the Patronus header, which is itself the payload of
-an inner IP packet between the two tunnel addresses. So there are two figures: the MTU of the
-device, and the MTU of what users send through it.
+The MTU of a path counts the whole, that of a device what stands behind the bar. There user
+packets travel behind the Patronus header in UDP between the two tunnel addresses, which
+WireGuard checks.
 """
 
 from typing import Final
@@ -24,8 +23,6 @@ VXLAN: Final = 8 + 14
 """RFC 7348 section 5: its header, and the Ethernet header of the frame inside."""
 WIREGUARD: Final = 16 + 16
 """Type, receiver index and counter before the packet, the Poly1305 tag behind it."""
-WIREGUARD_BLOCK: Final = 16
-"""The packet inside is padded to a multiple of this, though never beyond the device's MTU."""
 PATRONUS: Final = 16
 """The overlay header (version, H bit, class, tunnel id, sequence, budget, destination)."""
 
@@ -62,9 +59,3 @@ def user_mtu(kind: Kind, pmtu: int, *, outer: int, inner: int, patronus: int = P
     """
     wrapped = 0 if kind is Kind.PLAIN else IP[inner] + UDP
     return device_mtu(kind, pmtu, outer=outer) - wrapped - patronus
-
-
-def wireguard_packet(inner: int, *, outer: int, device_mtu: int) -> int:
-    """Return the size on the underlay of a packet of ``inner`` bytes through WireGuard."""
-    padded = -(-inner // WIREGUARD_BLOCK) * WIREGUARD_BLOCK
-    return min(padded, max(device_mtu, inner)) + device_overhead(Kind.WIREGUARD, outer=outer)

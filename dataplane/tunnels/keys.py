@@ -31,11 +31,16 @@ class KeyTrouble(Exception):
 
 
 def new_private() -> bytes:
-    """Return a fresh X25519 private key, clamped as RFC 7748 section 5 says.
+    """Return a fresh X25519 private key."""
+    return clamped(secrets.token_bytes(KEY_BYTES))
 
-    WireGuard clamps keys when it uses them; a clamped one reads back as it was written.
+
+def clamped(private: bytes) -> bytes:
+    """Return a private key as WireGuard keeps it (RFC 7748 section 5).
+
+    A key from elsewhere may not be clamped, and would read back as another one for ever.
     """
-    key = bytearray(secrets.token_bytes(KEY_BYTES))
+    key = bytearray(private)
     key[0] &= 248
     key[31] = (key[31] & 127) | 64
     return bytes(key)

@@ -101,6 +101,15 @@ def check(wanted: Sequence[DeviceSpec], *, prefix: str) -> None:
     for device in wanted:
         for problem in _device_problems(device, prefix):
             raise BadSpec(f"device {device.name!r}: {problem}")
+    # Of any device: while keys rotate, a site has two.
+    own = {public_of(d.private_key) for d in wanted if d.kind is Kind.WIREGUARD}
+    for device in wanted:
+        for tunnel in device.tunnels:
+            if tunnel.public_key in own:
+                raise BadSpec(
+                    f"device {device.name!r}: peer {tunnel.peer} has our own key "
+                    f"{shown(tunnel.public_key)}: was a key store copied?"
+                )
     _once((device.name for device in wanted), "two devices are called {}")
     ports = (d.local.port for d in wanted if d.kind is Kind.WIREGUARD)
     _once(ports, "two WireGuard devices listen on port {}")
@@ -158,11 +167,6 @@ def _vxlan_problems(device: DeviceSpec) -> Iterable[str]:
 def _wireguard_problems(device: DeviceSpec) -> Iterable[str]:
     if len(device.private_key) != KEY_BYTES:
         yield f"a private key has {KEY_BYTES} bytes, not {len(device.private_key)}"
-        return
-    own = public_of(device.private_key)
-    for tunnel in device.tunnels:
-        if tunnel.public_key == own:
-            yield f"peer {tunnel.peer} has our own key {shown(own)}: was a key store copied?"
     keys = Counter(tunnel.public_key for tunnel in device.tunnels)
     yield from (f"two peers have the key {shown(key)}" for key, n in keys.items() if n > 1)
 

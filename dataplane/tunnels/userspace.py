@@ -21,6 +21,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from patronus.dataplane.tunnels.uapi import (
     set_request,
 )
 from patronus.dataplane.tunnels.wgdevice import Look, WgChange
+from patronus.engine.units import MS
 
 SOCKETS: Final = Path("/var/run/wireguard")
 """Where ``wireguard-go`` puts its control sockets, whatever the network namespace."""
@@ -48,6 +50,8 @@ ANSWER_MS: Final = (500, 300)
 Asked twice, since a pause of the whole machine makes the first answer late as well; and both
 leave room to rebuild the device within two seconds."""
 START_MS: Final = 1_500
+PAUSE_MS: Final = 5
+"""Between two looks whether a process that was started is ready."""
 KILL_MS: Final = 1_000
 REASON_MS: Final = 1_000
 PRIORITY: Final = 10
@@ -201,6 +205,13 @@ class Userspace:
         process = self._processes.pop(name)
         _reap(process)
         os.close(process.fd)
+        try:
+            _listener(name)
+        except ConnectionRefusedError:
+            # It did not clean up after itself, and nobody has taken its place.
+            (SOCKETS / f"{name}.sock").unlink(missing_ok=True)
+        except OSError:
+            return
 
     def _is_ours(self, pid: int, name: str) -> bool:
         """Tell whether a process was started by us, in this namespace, for this device.
@@ -226,8 +237,9 @@ class Userspace:
 
     def _started(self, name: str, process: _Process) -> bool:
         """Wait until the control socket answers; return False if the process ends first."""
-        for _ in range(START_MS // 5):
-            if _ended(process, 5):
+        deadline_ns = time.monotonic_ns() + START_MS * MS
+        while time.monotonic_ns() < deadline_ns:
+            if _ended(process, PAUSE_MS):
                 return False
             with suppress(OSError, Silent, BadReply):
                 if _listener(name) == process.pid:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from patronus.dataplane.tunnels.driver import Health, PeerState
-from patronus.dataplane.tunnels.keys import KEY_BYTES
+from patronus.dataplane.tunnels.keys import KEY_BYTES, clamped
 from patronus.dataplane.tunnels.spec import Address, DeviceSpec, Endpoint, Prefix, TunnelSpec
 
 NO_PRESHARED = bytes(KEY_BYTES)
@@ -91,9 +91,9 @@ def change_to(
     have = {peer.public_key: peer for peer in found.peers}
     want = {tunnel.public_key: tunnel for tunnel in wanted.tunnels}
     gone = [PeerChange(public_key=key, remove=True) for key in have if key not in want]
-    other_key = found.private_key != wanted.private_key
+    key = clamped(wanted.private_key)
     return WgChange(
-        private_key=wanted.private_key if other_key else None,
+        private_key=key if found.private_key != key else None,
         port=wanted.local.port if found.port != wanted.local.port else None,
         mark=wanted.mark if found.mark != wanted.mark else None,
         peers=(*gone, *_changed(wanted.tunnels, have, call_again)),

@@ -3,8 +3,6 @@
 from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
@@ -14,9 +12,7 @@ from scapy.packet import Raw
 from patronus.dataplane.tunnels.headers import (
     PATRONUS,
     device_mtu,
-    device_overhead,
     user_mtu,
-    wireguard_packet,
 )
 from patronus.dataplane.tunnels.spec import Kind
 
@@ -53,13 +49,3 @@ def test_sums_agree_with_packets_built_by_scapy(outer: int, inner: int) -> None:
 def test_the_well_known_figures_come_out(kind: Kind, outer: int, mtu: int) -> None:
     """Over Ethernet these are the figures that every manual has."""
     assert device_mtu(kind, 1500, outer=outer) == mtu
-
-
-@given(st.integers(1, 9000), st.integers(576, 9000), st.sampled_from([4, 6]))
-def test_padding_never_exceeds_the_path(inner: int, pmtu: int, outer: int) -> None:
-    """Whatever fits the device fits the path after padding to 16 as well."""
-    mtu = device_mtu(Kind.WIREGUARD, pmtu, outer=outer)
-    inner = min(inner, mtu)
-    size = wireguard_packet(inner, outer=outer, device_mtu=mtu)
-    assert inner + device_overhead(Kind.WIREGUARD, outer=outer) <= size <= pmtu
-    assert size - inner - device_overhead(Kind.WIREGUARD, outer=outer) < 16

@@ -92,6 +92,10 @@ def test_what_cannot_work_is_named(device: DeviceSpec, message: str) -> None:
         (replace(WG, local=endpoint("::", 7009)), "two devices are called tn-w"),
         (replace(WG, name="tn-w2"), "two WireGuard devices listen on port 7001"),
         (replace(PLAIN, name="tn-p2"), "two plain devices listen on 10.9.1.1:7000"),
+        (
+            wireguard("tn-w2", "b", 7009, "172.31.0.9"),
+            "device 'tn-w': peer b has our own key .*: was a key store copied",
+        ),
         (replace(VX, name="tn-v2"), r"two VXLAN devices have the same \(port, VNI\) \(4789, 7\)"),
     ],
 )

@@ -15,7 +15,7 @@ from patronus.dataplane.tunnels.headers import device_mtu
 from patronus.dataplane.tunnels.keys import encoded, public_of
 from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.spec import DeviceSpec, Kind
-from patronus.dataplane.tunnels.userspace import Userspace
+from patronus.dataplane.tunnels.userspace import SOCKETS, Userspace
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
 from tests.dataplane.tunnels.specs import peer, wireguard
 from tests.dataplane.tunnels.yard import (
@@ -275,6 +275,17 @@ def fragments(space: Namespace) -> int:
         line.split() for line in space.sh("cat /proc/net/snmp").splitlines() if line[:3] == "Ip:"
     )
     return int(values[names.index("FragCreates")])
+
+
+def test_nothing_is_left_behind(sites: tuple[Site, Site]) -> None:
+    """After removal neither device, process nor control socket is there, killed ones included."""
+    a, b = sites
+    (pid,) = a.pids()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: a.space.run(a.driver.observe) == [])
+    assert b.space.run(b.driver.remove) == ["tn-uwb"]
+    assert not list(SOCKETS.glob("tn-uw*"))
+    assert "tn-uw" not in a.space.ip("link show") + b.space.ip("link show")
 
 
 def test_the_process_runs_in_real_time_where_allowed(sites: tuple[Site, Site]) -> None:

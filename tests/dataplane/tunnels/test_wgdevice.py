@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patronus.dataplane.tunnels.driver import PeerState
+from patronus.dataplane.tunnels.keys import clamped
 from patronus.dataplane.tunnels.spec import DeviceSpec, TunnelSpec
 from patronus.dataplane.tunnels.wgdevice import PeerChange, WgChange, WgDevice, change_to, host
 from tests.dataplane.tunnels.specs import wireguard
@@ -54,7 +55,7 @@ def applied(device: WgDevice, change: WgChange) -> WgDevice:
             allowed=have.allowed if new.allowed is None else new.allowed,
         )
     return WgDevice(
-        private_key=device.private_key if change.private_key is None else change.private_key,
+        private_key=clamped(change.private_key) if change.private_key else device.private_key,
         port=device.port if change.port is None else change.port,
         mark=device.mark if change.mark is None else change.mark,
         peers=tuple(peers.values()),
@@ -78,7 +79,7 @@ def test_after_the_change_nothing_is_left_to_change(
     device = related(data, spec, device)
     after = applied(device, change_to(spec, device))
     assert (after.private_key, after.port, after.mark) == (
-        spec.private_key,
+        clamped(spec.private_key),
         spec.local.port,
         spec.mark,
     )

@@ -159,6 +159,18 @@ def test_a_new_lease_heals(router: Router) -> None:
     assert router.ensure().steps == []
 
 
+def test_a_gateway_from_router_advertisements_serves(router: Router) -> None:
+    """IPv6 gateways are mostly link-local addresses, the same one on both providers perhaps."""
+    for number in (1, 2):
+        router.far.ip(f"addr add fe80::1/64 dev tn-isp{number} nodad")
+        router.near.ip(f"-6 route del default dev tn-wan{number}")
+        router.near.ip(f"-6 route add default via fe80::1 dev tn-wan{number} metric {number}00")
+    assert router.ensure().troubles == []
+    assert router.way(PINS[0].mark, 6) == "tn-isp1"
+    assert router.way(PINS[1].mark, 6) == "tn-isp2"
+    assert router.ensure().steps == []
+
+
 def test_unmarked_vxlan_is_pinned_by_its_source(router: Router) -> None:
     """A VXLAN packet from WAN 1's address dies with WAN 1; other packets from there do not."""
     router.near.ip("route del default dev tn-wan1")
