@@ -65,6 +65,8 @@ class MemoryDataplane:
         self.table = ForwardingTable(space.entries)
         self.used: I32 = np.full(space.entries, NO_ROW, dtype=np.int32)
         """The row that carries each entry at present."""
+        self.changed: Bool = np.zeros(space.entries, dtype=np.bool_)
+        """Where ``used`` may be another one; whoever follows it takes the marks away."""
         self.agent_stale: Bool = np.zeros(space.sites, dtype=np.bool_)
         self._stale_from: dict[int, int] = {}
         self._due_ns = NEVER
@@ -85,6 +87,7 @@ class MemoryDataplane:
         self.advance(now_ns)
         self.table.apply(delta)
         self.used[delta.entries] = self.where_many(delta.entries, now_ns).rows
+        self.changed[delta.entries] = True
         return delta.generation
 
     def where(self, entry: int, now_ns: int) -> Verdict:
@@ -94,7 +97,7 @@ class MemoryDataplane:
 
     def where_many(self, entries: I64, now_ns: I64 | int) -> Verdicts:
         """Tell where packets would go, at one time or at one time each."""
-        rows, drop = self.table.rows[entries], self.table.drop[entries]
+        rows, drop = self.table.rows.take(entries, axis=0), self.table.drop[entries]
         if self.kernel_failover:
             alive = self._alive(rows, now_ns)
         else:
@@ -192,6 +195,8 @@ class MemoryDataplane:
         return int(due[due > now_ns].min(initial=NEVER))
 
     def _by_site(self, rows: I64) -> Iterable[tuple[int, I64]]:
+        if len(rows) == 1:
+            return [(int(self._source[rows[0]]), rows)]
         rows = np.sort(rows)
         sites = self._source[rows]
         cuts = np.flatnonzero(sites[1:] != sites[:-1]) + 1
@@ -212,7 +217,7 @@ class MemoryDataplane:
         moved = before != after
         if moved.any():
             entries, before, after = entries[moved], before[moved], after[moved]
-            self.used[entries] = after
+            self.used[entries], self.changed[entries] = after, True
             self._rings[site].push(at_ns, entries, before, after)
 
 

@@ -242,7 +242,9 @@ class Engine:
         self.meters.count_anew(self.tunnels.heard_after(rows, self._attention.last_ns(rows)))
         self.meters.rotate(rows)
         self._rise(self.tunnels.rise(rows, now_ns))
-        unproven = self.steering.unproven(self.steering.stranded(own))
+        # Only a tunnel that is back can be let up for those who have no other.
+        waiting = distinct(self.overlay.src[self.tunnels.waiting(rows)].astype(np.int64))
+        unproven = self.steering.unproven(self.steering.stranded(waiting))
         self._rise(self.tunnels.admit(unproven, now_ns))
         judged = self._judge(rows, now_ns)
         self.tunnels.damper.flap(rows[judged.fell], now_ns, still_up=True)

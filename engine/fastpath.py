@@ -204,21 +204,23 @@ def steer_many(rows: I32, drop: Bool, last: I32, alive: Bool) -> Verdicts:
         last: shape (n,), the row that carried each entry before.
         alive: shape (n, 3), whether each candidate is usable; ignored for ``NO_ROW``.
     """
-    known = rows != NO_ROW
-    alive = alive & known
-    any_alive, any_known = alive.any(axis=1), known.any(axis=1)
-    static = _at(rows, known.argmax(axis=1))
-    static = np.where(((rows == last[:, None]) & known).any(axis=1), last, static)
-    choice = alive.argmax(axis=1)
-    out = np.where(any_alive, _at(rows, choice), static)
-    counters = np.where(any_alive, (choice > 0).astype(np.int8), np.int8(Counter.ALL_DEAD))
-    counters[~any_known] = Counter.NO_PATH
-    dropped = drop & ~any_alive
-    out[dropped] = NO_ROW
+    # Candidate by candidate, the last one first: reducing along a short axis is slow.
+    out, static = np.full((2, len(rows)), NO_ROW, dtype=np.int32)
+    counters = np.full(len(rows), Counter.NO_PATH, dtype=np.int8)
+    any_alive, holds_last = np.zeros((2, len(rows)), dtype=np.bool_)
+    for place in range(rows.shape[1] - 1, -1, -1):
+        row = rows[:, place]
+        known = row != NO_ROW
+        np.copyto(static, row, where=known)
+        holds_last |= known & (row == last)
+        known &= alive[:, place]
+        np.copyto(out, row, where=known)
+        np.copyto(counters, Counter.BACKUP if place else Counter.PRIMARY, where=known)
+        any_alive |= known
+    np.copyto(static, last, where=holds_last)
+    dead = ~any_alive
+    np.copyto(counters, Counter.ALL_DEAD, where=dead & (static != NO_ROW))
+    dropped = drop & dead
+    np.copyto(out, static, where=dead & ~drop)
     counters[dropped] = Counter.DROPPED
-    return Verdicts(out.astype(np.int32, copy=False), counters.astype(np.int8, copy=False))
-
-
-def _at(rows: I32, position: npt.NDArray[np.intp]) -> I32:
-    picked: I32 = np.take_along_axis(rows, position[:, None], axis=1)[:, 0]
-    return picked
+    return Verdicts(out, counters)

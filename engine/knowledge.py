@@ -73,6 +73,9 @@ class Knowledge:
         self._counter = np.zeros((observers, width), dtype=np.uint64)
         self._number: dict[tuple[int, int], int] = {}
         self._free: list[int] = []
+        self._last = (-1, -1)
+        """What was compared last: see :meth:`_news`."""
+        self._compared: tuple[Bools, Bools, Bools]
         self._announces: Bools = np.zeros((0, destinations), dtype=np.bool_)
         self._usable: Bools = np.zeros((0, destinations, classes), dtype=np.bool_)
         self._figures: I64 = np.zeros((0, destinations, classes, 3), dtype=np.int64)
@@ -97,6 +100,7 @@ class Knowledge:
         self._offer = _longer(self._offer, more)
 
     def _write(self, number: int, reach: Reach) -> None:
+        self._last = (-1, -1)
         figures = np.stack([reach.rtt_ns, reach.jitter_ns, reach.loss_ppm], axis=-1)
         self._announces[number], self._usable[number] = reach.announces, reach.usable
         self._figures[number], self._verdict[number] = figures, reach.verdict
@@ -156,13 +160,19 @@ class Knowledge:
 
     def _news(self, observers: I64, known: int, number: int) -> News:
         """Compare a content with what was known: twice the old one, 1 more if it was fresh."""
+        # Announcements come to some sites after the other, and mostly as the same news.
+        if self._last != (known, number):
+            self._last, self._compared = (known, number), self._compare(known, number)
+        return News(observers, *self._compared)
+
+    def _compare(self, known: int, number: int) -> tuple[Bools, Bools, Bools]:
         old, fresh = divmod(known, 2)
         was, now = self._usable[old] & bool(fresh), self._usable[number]
         had, has = self._announces[old], self._announces[number]
         lost = (was & ~now) | (had & ~has)[:, None]
         figures = (self._figures[old] != self._figures[number]).any(axis=(1, 2))
         moved = figures | (self._verdict[old] != self._verdict[number]).any(axis=1)
-        return News(observers, lost, (was != now).any(axis=1) | (had != has), moved)
+        return lost, (was != now).any(axis=1) | (had != has), moved
 
     def age(self, observers: I64, since_ns: int) -> tuple[I64, I64]:
         """Let what was heard before a time go stale; return the observers, and of whom it was."""

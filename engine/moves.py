@@ -6,8 +6,6 @@ journalled, and what the dataplane does not have yet becomes a delta.
 
 from collections.abc import Callable
 
-import numpy as np
-
 from patronus.engine.change import Cause, Change, join, moved
 from patronus.engine.forwarding import ForwardingDelta, ForwardingTable, diff
 from patronus.engine.journal import DecisionJournal, Reason
@@ -43,11 +41,12 @@ class Moves:
         Returns:
             Tunnels that were let up for it before their time, since there was no other.
         """
-        entries = self._steering.on(rows)
-        entries = entries[np.isin(self._steering.wanted.rows[entries, 0], rows)]
+        entries = self._steering.over(rows)
         change, stuck = self._steering.promote(entries)
-        up = self._tunnels.admit(self._steering.unproven(stuck), now_ns)
-        change = join([change, self._steering.reselect(stuck).change])
+        up = rows[:0]
+        if len(stuck):
+            up = self._tunnels.admit(self._steering.unproven(stuck), now_ns)
+            change = join([change, self._steering.reselect(stuck).change])
         self.commit(change, entries, now_ns, reason)
         return up
 
@@ -60,6 +59,8 @@ class Moves:
             now_ns: the time.
             reason: the cause; None to read it off the paths.
         """
+        if not len(entries):  # nearly always
+            return
         first = held[:, 0]
         behind = held.any(axis=1) & ~first
         change = self._steering.reselect(entries[first]).change
@@ -69,7 +70,7 @@ class Moves:
     def choose(self, entries: I64, now_ns: int, reason: Reason | None) -> I64:
         """Choose anew for entries; return the pairs that are to be asked again."""
         found = self._steering.reselect(entries)
-        self.commit(found.change, entries, now_ns, reason)
+        self.commit(found.change, found.written, now_ns, reason)
         return found.waiting
 
     def by_kernel(self, entries: I64, before: I32, after: I32, now_ns: int) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.change import Cause, Change
 from patronus.engine.configured import Configured
 from patronus.engine.forwarding import NO_ROW, EntrySpace
@@ -92,17 +93,18 @@ class Narrator:
         before, after = change.before.astype(np.int64), change.after.astype(np.int64)
         destination = entries // space.classes % space.destinations
         through = self._through(before, destination) & self._through(after, destination)
-        # Entries that move alone have a group of their own.
-        site = entries // space.per_site
-        alone = np.where(through, -1, np.arange(len(entries)))
-        keys = np.stack([alone, site, entries % space.classes, before, after, change.cause])
-        order = np.lexsort(keys)
-        new = np.any(np.diff(keys[:, order], axis=1, prepend=-2) != 0, axis=0)
-        first = np.flatnonzero(new)
-        count = np.diff(first, append=len(entries))
+        at = hits(through)
+        # One number a group: a tunnel tells its site, and one of both is there.
+        key = (before[at] + 1) * (self._overlay.rows + 1) + after[at] + 1
+        key = (key * space.classes + entries[at] % space.classes) * len(Cause) + change.cause[at]
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        first = hits(np.concatenate([key[:1] == key[:1], key[1:] != key[:-1]]))
         # The sort is stable, so the first of a group has the lowest entry.
-        leader = order[first]
-        rank = np.argsort(leader, kind="stable")
+        leader = np.concatenate([at[order[first]], hits(~through)])
+        count = np.ones(len(leader), dtype=np.int64)
+        count[: len(first)] = np.diff(first, append=len(at))
+        rank = np.argsort(leader)
         leader, count = leader[rank], count[rank]
         columns = (entries[leader], before[leader], after[leader], change.cause[leader], count)
         return [column.tolist() for column in columns]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from patronus.engine.attention import Attention
 from patronus.engine.configured import Configured
+from patronus.engine.fanout import Fanout
 from patronus.engine.fingerprint import U64
 from patronus.engine.heralds import Heralds
 from patronus.engine.knowledge import Knowledge
@@ -52,12 +53,16 @@ def assemble(
     ranking = Ranking(overlay, policy, configured)
     interpreter = Interpreter(overlay, policy)
     knowledge = Knowledge(overlay, policy, interpreter)
+    prospects = Prospects(overlay, tunnels=tunnels, ranking=ranking, knowledge=knowledge)
     steering = Steering(
         overlay,
         policy,
         configured=configured,
         tunnels=tunnels,
-        prospects=Prospects(overlay, tunnels=tunnels, ranking=ranking, knowledge=knowledge),
+        prospects=prospects,
+        fanout=Fanout(
+            overlay, prospects.candidates, tunnels=tunnels, ranking=ranking, knowledge=knowledge
+        ),
         selector=selector,
     )
     heralds = Heralds(

@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from patronus.engine.arrays import distinct
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.change import Cause, Change, join, moved
 from patronus.engine.configured import Configured
+from patronus.engine.fanout import Batch, Fanout, Spread
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
 from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
@@ -39,6 +40,8 @@ class Reselected(NamedTuple):
     change: Change
     waiting: I64
     """Pairs with a rival that is better by the margin and only worse at present."""
+    written: I64
+    """All entries that may hold something else than before, ascending."""
 
 
 class Steering:
@@ -52,6 +55,7 @@ class Steering:
         configured: Configured,
         tunnels: Tunnels,
         prospects: Prospects,
+        fanout: Fanout,
         selector: Selector = select,
     ) -> None:
         self.overlay = overlay
@@ -59,7 +63,7 @@ class Steering:
         self.wanted = ForwardingTable(self.space.entries)
         self.tier: I8 = np.zeros(self.space.entries, dtype=np.int8)
         """Verdict of each entry's primary, the whole way, when it was looked at last."""
-        self.prospects, self.candidates = prospects, prospects.candidates
+        self.prospects, self.candidates, self.fanout = prospects, prospects.candidates, fanout
         self._configured, self._tunnels = configured, tunnels
         self._selector = selector
         self._columns: dict[tuple[int, int], ClassColumns] = {}
@@ -75,12 +79,19 @@ class Steering:
             entries: which.
             keep: primaries that can still be used stay, only backups are chosen.
         """
+        if not len(entries):
+            return Reselected(join([]), entries, entries)
         parts: list[Reselected] = []
+        if not keep and self._selector is select:
+            parts, entries = self._fan_out(entries)
         for policy, pairs, asked in self._parts(entries):
             parts += self._part(pairs, policy, asked, keep=keep)
-        waiting = [np.zeros(0, dtype=np.int64), *(r.waiting for r in parts)]
-        change = join([r.change for r in parts])
-        return Reselected(change, distinct(np.concatenate(waiting)))
+        none = np.zeros(0, dtype=np.int64)
+        waiting, written = (
+            distinct(np.concatenate([none, *arrays]))
+            for arrays in ([r.waiting for r in parts], [entries, *(r.written for r in parts)])
+        )
+        return Reselected(join([r.change for r in parts]), waiting, written)
 
     def _parts(self, entries: I64) -> Iterator[tuple[Policy, I64, Bools]]:
         """Cut entries into pairs of one policy, not too many at once, and the classes asked for."""
@@ -126,25 +137,39 @@ class Steering:
         Returns:
             What changed, and the entries without such a backup (left as they were).
         """
-        rows = self.wanted.rows[entries]
-        ready = (rows[:, 1:] != NO_ROW) & (self._tunnels.state[rows[:, 1:]] == State.UP)
-        ready &= ~self._tunnels.drained[rows[:, 1:]]
-        found = ready.any(axis=1)
-        at, choice = entries[found], ready[found].argmax(axis=1)
-        before, after = rows[found, 0], rows[found, 1 + choice]
-        rest = np.where(choice == 0, rows[found, 2], NO_ROW).astype(np.int32)
-        self.wanted.rows[at] = np.stack([after, rest, np.full_like(rest, NO_ROW)], axis=1)
+        rows = self.wanted.rows.take(entries, axis=0).T
+        first, second = self._stands_by(rows[1]), self._stands_by(rows[2])
+        found = first | second
+        at, first = entries[found], first[found]
+        before, one, two = rows[:, found]
+        after, rest = np.where(first, one, two), np.where(first, two, np.int32(NO_ROW))
+        self.wanted.rows[at, 0], self.wanted.rows[at, 1] = after, rest
+        self.wanted.rows[at, 2] = NO_ROW
         self.wanted.shared_fate[at] = ~self._apart(at, after, rest)
         return moved(at, before, after, Cause.LOST), entries[~found]
 
+    def _stands_by(self, backups: I32) -> Bools:
+        """Tell which backups can be used at once."""
+        ready: Bools = (backups != NO_ROW) & (self._tunnels.state[backups] == State.UP)
+        ready &= ~self._tunnels.drained[backups]
+        return ready
+
     def on(self, rows: I64) -> I64:
         """Return the entries that hold some of these rows in any place, ascending."""
+        return self._holding(rows, CANDIDATES)
+
+    def over(self, rows: I64) -> I64:
+        """Return the entries whose primary is one of these rows, ascending."""
+        return self._holding(rows, 1)
+
+    def _holding(self, rows: I64, places: int) -> I64:
         source, found = self.overlay.src[rows], [np.zeros(0, dtype=np.int64)]
         for site in distinct(source.astype(np.int64)).tolist():
             own, mine = self.space.of_site(site), rows[source == site]
-            held = self.wanted.rows[own]
+            held = self.wanted.rows[own, :places]
             hit = held == mine[0] if len(mine) == 1 else np.isin(held, mine)
-            found.append(np.flatnonzero(hit.any(axis=1)) + own.start)
+            # Place by place: reducing along a short axis is slow.
+            found.append(hits(np.logical_or.reduce([*hit.T])) + own.start)
         return np.concatenate(found)
 
     def hold(self, entries: I64, rows: I64, bad: Bools) -> Bools:
@@ -184,6 +209,69 @@ class Steering:
         destination = entries // self.space.classes % self.space.destinations
         through: Bools = (primary != NO_ROW) & ~self.overlay.is_home(end, destination)
         return through
+
+    # ------------------------------------------------------------ fans
+
+    def _fan_out(self, entries: I64) -> tuple[list[Reselected], I64]:
+        """Choose for those of some entries that fit into fans; return the others, ascending."""
+        batch, rest = self.fanout.batch(entries, self.space)
+        if not len(batch.sites):
+            return [], rest
+        parts: list[Reselected] = []
+        for policy, at in self._configured.split(batch.sites):
+            place = np.arange(len(batch.sites), dtype=np.int64)[at]
+            for number in range(self.space.classes):
+                columns = self._class(policy, number)
+                for spread in self.fanout.spreads(batch.sites[place], columns):
+                    parts += [
+                        self._spread(batch, place[spread.place[block]], spread, block, number)
+                        for block in spread.fan.blocks()
+                    ]
+        left = self.fanout.entries(batch.sites, batch.marked, self.space)
+        return parts, np.sort(np.concatenate([rest, left]))
+
+    def _spread(
+        self, batch: Batch, place: I64, spread: Spread, block: slice, number: int
+    ) -> Reselected:
+        """Choose for a block of sites in a fan; write the table and take the marks away."""
+        marks = np.ix_(place, spread.destinations)
+        pairs = batch.sites[place][:, None] * self.space.destinations + spread.destinations
+        entries = pairs * self.space.classes + number
+        before = self.wanted.rows.take(entries, axis=0)
+        held = self.fanout.column.take(before[:, :, 0])
+        picked = spread.choosing.pick(block, held)
+        marked = batch.marked[:, :, number]
+        live = marked[marks] & ~picked.doubtful & ~spread.odd[block]
+        marked[marks] &= ~live
+        site = np.arange(len(place), dtype=np.int64)[:, None]
+        table, tiers = spread.rows[block], spread.tier[block]
+        row = site * table.shape[1]
+        after = [table.take(row + c) for c in (picked.primary, picked.first, picked.second)]
+        # With nothing usable the last primary stays: fail static.
+        np.copyto(after[0], before[:, :, 0], where=after[0] == NO_ROW)
+        shared_fate = ~picked.disjoint & (after[0] != NO_ROW)
+        tier = tiers.take(row + picked.primary)
+        other = self.wanted.shared_fate.take(entries) != shared_fate
+        other |= self.wanted.drop.take(entries)
+        for rank, rows in enumerate(after):
+            other |= before[:, :, rank] != rows
+        new = hits((live & other).ravel())
+        at = entries.ravel()[new]
+        rows = np.stack([a.ravel()[new] for a in after], axis=1)
+        self.wanted.rows[at] = rows
+        self.wanted.drop[at] = False
+        self.wanted.shared_fate[at] = shared_fate.ravel()[new]
+        turned = hits((live & (self.tier.take(entries) != tier)).ravel())
+        self.tier[entries.ravel()[turned]] = tier.ravel()[turned]
+        was = before.reshape(-1, CANDIDATES)[new, 0]
+        moves = hits(was != rows[:, 0])
+        new = new[moves]
+        here = held.ravel()[new]
+        at_site = new // len(spread.destinations)
+        here[~_usable(spread, block, here, at_site)] = -1
+        cause = _causes(here, tiers[at_site, here], tier.ravel()[new])
+        change = Change(at[moves], was[moves], rows[moves, 0], cause)
+        return Reselected(change, pairs[live & picked.waiting], at)
 
     # ------------------------------------------------------------ one part
 
@@ -227,7 +315,7 @@ class Steering:
         here = field.incumbent[new]
         cause = _causes(here, _at(tier[:, new], here), self.tier[entries[new]])
         change = Change(entries[new], before[new], after[new], cause)
-        return Reselected(change, pair[choice.waiting])
+        return Reselected(change, pair[choice.waiting], entries[:0])
 
     def _rests(self, columns: ClassColumns, field: Field, tier: I8, *, keep: bool) -> Bools:
         """Return which pairs stay where they are, whatever else there is."""
@@ -272,6 +360,14 @@ def _at(values: Array, columns: I64) -> Array:
     found: Any = values[columns, np.arange(values.shape[1])]
     chosen: Array = found
     return chosen
+
+
+def _usable(spread: Spread, block: slice, columns: I64, sites: I64) -> Bools:
+    """Tell of the columns of some sites of a block whether they can be used; the last cannot."""
+    none = np.zeros((1, len(spread.odd[block])), dtype=np.bool_)
+    usable = np.append(spread.fan.usable[:, block], none, axis=0)
+    found: Bools = usable[columns, sites]
+    return found
 
 
 def _causes(here: I64, before: I8, after: I8) -> I8:

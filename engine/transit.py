@@ -75,14 +75,18 @@ class TransitWatch:
     def _of_class(self, sites: I64, policy: Policy, number: int) -> I64:
         """Return the entries of one class that are worse."""
         space, sla = self._steering.space, policy.classes[number].sla
-        suspect = np.zeros(self._overlay.rows, dtype=np.bool_)
-        suspect[self._suspects(sites, sla, number)] = True
-        if not suspect.any():
+        rows = self._suspects(sites, sla, number)
+        if not len(rows):
             return np.zeros(0, dtype=np.int64)
+        suspect = np.zeros(self._overlay.rows, dtype=np.bool_)
+        suspect[rows] = True
+        # Nearly always these are the tunnels of few sites, and only those are looked at.
+        sites = distinct(self._overlay.src[rows].astype(np.int64))
         pairs = sites[:, None] * space.destinations + np.arange(space.destinations)
         entries = pairs.ravel() * space.classes + number
+        primary = self._steering.wanted.rows[entries, 0]
+        entries = entries[(primary != NO_ROW) & suspect[primary]]
         entries = entries[self._steering.leads_through(entries)]
-        entries = entries[suspect[self._steering.wanted.rows[entries, 0]]]
         worse: I64 = entries[self._tier(entries, sla, number) > self._steering.tier[entries]]
         return worse
 

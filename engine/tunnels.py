@@ -91,9 +91,14 @@ class Tunnels:
         back: I64 = rows[(self.state[rows] == State.INIT) & (self.init_ns[rows] > since_ns)]
         return back
 
+    def waiting(self, rows: I64) -> I64:
+        """Return those of some rows that are heard again and must prove themselves first."""
+        waiting: I64 = rows[self.state[rows] == State.INIT]
+        return waiting
+
     def rise(self, rows: I64, now_ns: int) -> I64:
         """Bring up those of some rows that have kept their proof for the hold; return them."""
-        waiting = rows[self.state[rows] == State.INIT]
+        waiting = self.waiting(rows)
         held = now_ns - self.init_ns[waiting] >= self.damper.hold_ns(waiting, now_ns)
         return self.admit(waiting[held], now_ns)
 

@@ -23,6 +23,7 @@ from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
+from patronus.sim.lookup import Index
 
 _AT_ONCE: Final = 200_000
 """Entries that moved, looked at together."""
@@ -94,6 +95,7 @@ class Ledger:
         self.failover_ns: I64 = np.zeros(0, dtype=np.int64)
         self._waiting: I64 | None = None
         self._waiting_entries: I64 | None = None
+        self._waiting_index: Index | None = None
 
     def __len__(self) -> int:
         """Return the number of exposures."""
@@ -124,7 +126,7 @@ class Ledger:
             setattr(
                 self, name, np.concatenate([column, values], dtype=column.dtype, casting="unsafe")
             )
-        self._waiting = self._waiting_entries = None
+        self._forget_waiting()
         return np.arange(first, first + count, dtype=np.int64)
 
     @property
@@ -157,7 +159,10 @@ class Ledger:
                 self._settle(found, truth)
                 some = True
         if some:
-            self._waiting = self._waiting_entries = None
+            self._forget_waiting()
+
+    def _forget_waiting(self) -> None:
+        self._waiting = self._waiting_entries = self._waiting_index = None
 
     def _settle(self, found: Candidates, truth: Truth) -> None:
         alive, fine = truth(self.entry[found.exposure], found.row, found.at_ns)
@@ -170,9 +175,9 @@ class Ledger:
 
     def _candidates(self, moves: Sequence[Move]) -> Candidates:
         """Pair every move with the exposures that wait for its entries."""
-        entry, moved = self.entry[self.waiting], np.concatenate([m.entries for m in moves])
-        low = np.searchsorted(entry, moved, side="left")
-        count = np.searchsorted(entry, moved, side="right") - low
+        if self._waiting_index is None:
+            self._waiting_index = Index(self.entry[self.waiting])
+        low, count = self._waiting_index.find(np.concatenate([m.entries for m in moves]))
         lengths = [len(m.entries) for m in moves]
         offset = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
 

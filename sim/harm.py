@@ -15,6 +15,7 @@ from patronus.engine.selection import Bools
 from patronus.engine.units import PPM
 from patronus.engine.verdict import COMPLIANT, Figures, verdict
 from patronus.sim.exposures import Exposed
+from patronus.sim.lookup import numbered
 from patronus.sim.outlook import Outlook
 from patronus.sim.pointers import Pointers
 from patronus.sim.scenario import FaultKind
@@ -125,10 +126,9 @@ class Harm:
 
     def _at(self, number: I64, rows: I64, at_ns: I64) -> tuple[Bools, Bools]:
         """Return whether tunnels are alive and fine for one class each; they may repeat."""
-        times = distinct(at_ns)
-        code = rows * len(times) + np.searchsorted(times, at_ns)
-        pairs = distinct(code)
-        place = np.searchsorted(pairs, code)
+        times, step = self._outlook.moments(at_ns)
+        code = rows * len(times) + step
+        pairs, place = numbered(code, self._world.overlay.rows * len(times))
         state = self.state(pairs // len(times), times[pairs % len(times)])
         return state.alive[number, place], state.fine[number, place]
 
@@ -204,33 +204,53 @@ class Harm:
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
 
     def _other(self, entries: I64, hard: Bools) -> Bools:
+        """Tell it of not too many entries.
+
+        What is asked of a tunnel to a site in between is asked once for each site and class,
+        and of the ways beyond once for each destination and class: there are few of both.
+        """
         world = self._world
         space, columns = world.engine.space, world.engine.steering.candidates
         pair, number = np.divmod(entries, space.classes)
         site, destination = np.divmod(pair, space.destinations)
-        transit = world.scenario.policy.features.transit
-        dst, direct = world.overlay.dst, len(columns.direct)
-        rows = columns.rows(site, destination, with_transit=transit).T
-        onward = np.moveaxis(columns.direct[:, dst[rows[:, direct:]], destination[:, None]], 0, -1)
-        works = self._works(number, hard, rows, onward)
-        first, second = works[:, : rows.shape[1]], works[:, rows.shape[1] :]
-        ends = world.agents.lan_up
-        found: Bools = np.logical_or.reduce(first[:, :direct] & ends[dst[rows[:, :direct]]], axis=1)
-        second = second.reshape(onward.shape) & ends[dst[onward]]
-        through: Bools = np.logical_or.reduce(first[:, direct:] & second.any(axis=2), axis=1)
+        kind = number * 2 + hard
+        direct = columns.direct[:, site, destination]
+        found: Bools = self._ends_well(direct, kind).any(axis=0)
+        if not (world.scenario.policy.features.transit and columns.transit.size):
+            return found
+        sites, at_site = np.unique(site, return_inverse=True)
+        targets, at_target = np.unique(destination, return_inverse=True)
+        kinds = np.arange(2 * space.classes)
+        via = np.array(world.overlay.transit, dtype=np.int64)
+        first = self._works(columns.transit[:, :, sites, None], kinds).any(axis=1)
+        beyond = columns.direct[:, via[:, None], targets]
+        second = self._ends_well(beyond[..., None], kinds).any(axis=0)
+        second &= ~columns.behind[:, targets, None]
+        through = np.zeros(len(entries), dtype=np.bool_)
+        for there, onward in zip(first, second, strict=True):
+            through |= there[at_site, kind] & onward[at_target, kind]
+        through &= ~world.overlay.is_home(site, destination)
         found |= through
         return found
 
-    def _works(self, number: I64, hard: Bools, *rows: I32 | I64) -> Bools:
-        """Tell which tunnels a class may use and would be saved by; flat, side by side."""
-        flat = np.concatenate([r.reshape(len(number), -1) for r in rows], axis=1).astype(np.int64)
-        every = distinct(flat.ravel())
-        every = every[every >= 0]
-        if not len(every):
-            return np.zeros(flat.shape, dtype=np.bool_)
-        state = self.state(every, self._world.now_ns)
-        place = np.minimum(np.searchsorted(every, flat), len(every) - 1)
-        lane, here = self._world.overlay.transport[flat], number[:, None]
-        works: Bools = (flat >= 0) & state.both[here, place] & self._allowed[here, lane]
-        works &= hard[:, None] | state.fine[here, place]
-        return works
+    def _ends_well(self, rows: I32, kind: I64) -> Bools:
+        """Tell which tunnels work and lead to a LAN that is up."""
+        lan_up: Bools = self._world.agents.lan_up[self._world.overlay.dst[rows]]
+        return lan_up & self._works(rows, kind)
+
+    def _works(self, rows: I32, kind: I64) -> Bools:
+        """Tell which tunnels a class may use and would be saved by.
+
+        ``kind`` is twice the class, and 1 more where it is enough that half is delivered;
+        shapes broadcast.
+        """
+        some = np.zeros(self._world.overlay.rows + 1, dtype=np.bool_)  # the last for no row
+        some[rows] = True
+        every = np.flatnonzero(some[:-1])
+        works = np.zeros((2 * self._world.engine.space.classes, len(some)), dtype=np.bool_)
+        if len(every):
+            state = self.state(every, self._world.now_ns)
+            may = self._allowed[:, self._world.overlay.transport[every]] & state.both
+            works[1::2, every], works[::2, every] = may, may & state.fine
+        found: Bools = works[kind, rows]
+        return found

@@ -100,11 +100,19 @@ class Measurement:
 
     def begin(self, start_ns: int, until_ns: int) -> None:
         """A slot begins."""
-        np.copyto(self._began_used, self._world.dataplane.used)
+        plane = self._world.dataplane
+        moved = hits(plane.changed)
+        self._began_used[moved] = plane.used[moved]
+        plane.changed[moved] = False
 
     def kernel(self, moves: KernelMoves) -> None:
         """The dataplane moved entries by itself."""
+        if not len(moves):
+            return
         self._world.checkers.kernel(moves)
+        if moves.at_ns[0] == moves.at_ns[-1]:  # nearly always: a ring is in order of time
+            self._note(Move(int(moves.at_ns[0]), Kind.KERNEL, moves.entries, moves.to_rows))
+            return
         for at_ns in np.unique(moves.at_ns).tolist():
             now = moves.at_ns == at_ns
             self._note(Move(at_ns, Kind.KERNEL, moves.entries[now], moves.to_rows[now]))
@@ -129,15 +137,18 @@ class Measurement:
     def _leading_onto(self, entries: I64) -> I64:
         """Return the waiting entries, ascending, whose second leg is one of some entries."""
         world, space = self._world, self._world.engine.space
-        onto = entries[self._may_carry[entries // space.per_site]]
         waiting = self.ledger.waiting_entries
-        if not len(onto) or not len(waiting):
-            return onto[:0]
+        if not len(entries) or not len(waiting):
+            return entries[:0]
+        first, last = int(entries.min()) // space.per_site, int(entries.max()) // space.per_site
+        if not self._may_carry[first : last + 1].any():  # mostly they are of one site
+            return entries[:0]
+        onto = entries[self._may_carry[entries // space.per_site]]
         found = waiting
         if len(onto) * space.sites < len(waiting):
             # Only entries of the same destination and class can lead there.
-            first = np.arange(space.sites, dtype=np.int64)[:, None] * space.per_site
-            found = (first + distinct(onto % space.per_site)).ravel()
+            site = np.arange(space.sites, dtype=np.int64)[:, None] * space.per_site
+            found = (site + distinct(onto % space.per_site)).ravel()
         row = world.dataplane.used[found]
         sites = np.zeros(space.sites, dtype=np.bool_)
         sites[onto // space.per_site] = True

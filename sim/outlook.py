@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from patronus.engine.arrays import distinct
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import NEVER, PPM
 from patronus.sim.faults.effects import effects
 from patronus.sim.faults.kinds import commanded
+from patronus.sim.faults.outages import mutes
 from patronus.sim.scenario import Burst, FaultKind
 from patronus.sim.timeline import Occurrence, Timeline
 from patronus.sim.wire import Wire
@@ -35,8 +37,24 @@ class Outlook:
         links = wire.underlay.links
         steady = tuple(_steady(o) for o in timeline.occurrences)
         self._effects = effects(Timeline(steady, (), timeline.end_ns), links, seed)
+        mute = mutes(timeline, wire.overlay)
+        self._mute_edges: I64 = distinct(np.concatenate([mute.from_ns, mute.until_ns]))
         native = np.array([_mean_ppm(b) for b in links.burst], dtype=np.int64)
         self._survive = (PPM - links.loss_ppm) * (PPM - native) // PPM
+
+    def moments(self, at_ns: I64) -> tuple[I64, I64]:
+        """Return few instants, and of each of some which of these is just like it for all tunnels.
+
+        What is expected changes when a fault begins or ends, or a tunnel its keys; in between
+        one instant is like another.
+        """
+        if not len(at_ns):
+            return at_ns, at_ns
+        first, last = int(at_ns.min()), int(at_ns.max())
+        low, high = self._mute_edges.searchsorted([first, last], side="right")
+        mute = self._mute_edges[low:high]
+        steps = distinct(np.concatenate([self._effects.changes_between(first, last), mute]))
+        return np.append(first, steps), np.searchsorted(steps, at_ns, side="right")
 
     def way(self, rows: I64, at_ns: I64) -> Prospect:
         """Return what to expect of each row at its instant; rows may repeat."""

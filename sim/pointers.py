@@ -6,6 +6,7 @@ import numpy as np
 
 from patronus.engine.overlay import I32, I64
 from patronus.sim.exposures import Move
+from patronus.sim.lookup import Index
 
 
 class Pointers:
@@ -21,20 +22,22 @@ class Pointers:
         entries = np.concatenate([none, *(m.entries for m in moves)])
         times = np.repeat([m.at_ns for m in moves], [len(m.entries) for m in moves])
         rows = np.concatenate([none.astype(np.int32), *(m.rows for m in moves)])
-        order = np.lexsort((np.arange(len(rows)), times, entries))
+        order = np.argsort(entries, kind="stable")
+        if np.any(times[1:] < times[:-1]):  # mostly they come in order of time
+            order = np.lexsort((times, entries))
         self._entries, self._times = entries[order], times[order].astype(np.int64)
         self._rows = rows[order]
+        self._index = Index(self._entries)
 
     def rows(self, entries: I64, at_ns: I64) -> I32:
         """Return the rows of entries at instants; ``at_ns`` has a row for each entry."""
         rows = np.repeat(self._used[entries][:, None], at_ns.shape[1], axis=1)
         if not len(self._entries):  # mostly nothing has moved
             return rows
-        low = np.searchsorted(self._entries, entries, side="left")
-        high = np.searchsorted(self._entries, entries, side="right")
-        for turn in range(int((high - low).max(initial=0))):
+        low, count = self._index.find(entries)
+        for turn in range(int(count.max(initial=0))):
             move = low + turn
-            has = np.flatnonzero(move < high)
+            has = np.flatnonzero(turn < count)
             since = at_ns[has] >= self._times[move[has]][:, None]
             rows[has] = np.where(since, self._rows[move[has]][:, None], rows[has])
         return rows

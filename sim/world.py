@@ -293,7 +293,7 @@ class World:
 
     def kernel_moves(self, rows: I64) -> None:
         """Note the moves that the dataplane made by itself at the sites of some rows."""
-        for site in np.unique(self.overlay.src[rows]).tolist():
+        for site in sorted(set(self.overlay.src[rows].tolist())):
             self.note_moves(site)
 
     def note_moves(self, site: int) -> None:

@@ -31,8 +31,9 @@ class Flaps:
         # Only entries that have moved have a place, hence the indirection.
         self._place: I32 = np.full(entries, -1, dtype=np.int32)
         self._places = 0
-        self._row: I32 = np.full((0, CANDIDATES), _NONE, dtype=np.int32)
-        self._left_ns: I64 = np.full((0, CANDIDATES), LONG_AGO, dtype=np.int64)
+        # Left last, before that, and so on; a place each.
+        self._rows: list[I32] = [np.zeros(0, dtype=np.int32)] * CANDIDATES
+        self._left_ns: list[I64] = [np.zeros(0, dtype=np.int64)] * CANDIDATES
 
     def see(self, at_ns: I64, entries: I64, before: I32, after: I32) -> Bools:
         """Return which moves are flaps; moves are in order of (entry, time)."""
@@ -42,22 +43,28 @@ class Flaps:
         flaps = np.zeros(len(entries), dtype=np.bool_)
         for number in range(int(turn.max(initial=-1)) + 1):
             at = np.flatnonzero(turn == number)
-            place, now = self._place[entries[at]], at_ns[at]
-            same = self._row[place] == after[at, None]
-            recent = now[:, None] - self._left_ns[place] <= WINDOW_NS
-            flaps[at] = (same & recent).any(axis=1)
-            for ring, value in ((self._row, before[at]), (self._left_ns, now)):
-                ring[place, 1:] = ring[place, :-1]
-                ring[place, 0] = value
+            place = self._place.take(entries[at])
+            flaps[at] = self._turn(place, at_ns[at], before[at], after[at])
+        return flaps
+
+    def _turn(self, place: I32, now_ns: I64, before: I32, after: I32) -> Bools:
+        """Take one move of some entries each; return which are flaps."""
+        flaps = np.zeros(len(place), dtype=np.bool_)
+        left, since = before, now_ns
+        for rows, left_ns in zip(self._rows, self._left_ns, strict=True):
+            row, then = rows.take(place), left_ns.take(place)
+            flaps |= (row == after) & (now_ns - then <= WINDOW_NS)
+            rows[place], left_ns[place] = left, since
+            left, since = row, then
         return flaps
 
     def _make_room(self, entries: I64) -> None:
-        new = distinct(entries[self._place[entries] < 0])
+        new = distinct(entries[self._place.take(entries) < 0])
         self._place[new] = np.arange(self._places, self._places + len(new), dtype=np.int32)
         self._places += len(new)
-        more = self._places - len(self._row)
+        more = self._places - len(self._rows[0])
         if more > 0:
-            shape = (max(more, _GROWTH, len(self._row)), CANDIDATES)
-            self._row = np.concatenate([self._row, np.full(shape, _NONE, dtype=np.int32)])
-            left = np.full(shape, LONG_AGO, dtype=np.int64)
-            self._left_ns = np.concatenate([self._left_ns, left])
+            more = max(more, _GROWTH, len(self._rows[0]))
+            row, left = np.full(more, _NONE, dtype=np.int32), np.full(more, LONG_AGO)
+            self._rows = [np.concatenate([old, row]) for old in self._rows]
+            self._left_ns = [np.concatenate([old, left]) for old in self._left_ns]

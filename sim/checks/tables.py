@@ -80,7 +80,9 @@ class Tables:
         if not moves:
             return
         at_ns, entries, rows = (np.concatenate([m[i] for m in moves]) for i in range(3))
-        order = np.lexsort((np.arange(len(at_ns)), at_ns, entries))
+        order = np.argsort(entries, kind="stable")
+        if np.any(at_ns[1:] < at_ns[:-1]):  # mostly they come in order of time
+            order = np.lexsort((at_ns, entries))
         at_ns, entries, rows = at_ns[order], entries[order], rows[order]
         before = np.roll(rows, 1)
         new = np.diff(entries, prepend=-1) != 0

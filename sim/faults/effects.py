@@ -203,6 +203,12 @@ class LinkEffects:
         high = self._change_ns.searchsorted(end_ns, side="left")
         return distinct(self._change_link[low:high])
 
+    def changes_between(self, start_ns: int, end_ns: int) -> I64:
+        """Return the instants after the start, up to the end, at which some link changes."""
+        low, high = self._times.searchsorted([start_ns, end_ns], side="right")
+        times: I64 = self._times[low:high]
+        return times
+
     def touched(self, start_ns: int, end_ns: int) -> I64:
         """Return the links that are not neutral throughout the window [start, end)."""
         harmed = self._known[~self._plain[self.find(self._known, start_ns)]]

@@ -133,11 +133,11 @@ def test_one_packet_and_many_go_where_the_cases_say(
     [
         ("if entry.drop:", "if entry.drop and not entry.rows:"),
         ("entry.last if entry.last in known else", "entry.last if entry.last >= 0 else"),
-        ("alive = alive & known", "alive = alive | known"),
-        ("dropped = drop & ~any_alive", "dropped = drop & any_alive"),
-        ("counters[~any_known] = Counter.NO_PATH", "pass"),
-        ("(rows == last[:, None]) & known", "rows == rows"),
-        ("choice = alive.argmax(axis=1)", "choice = 2 - alive[:, ::-1].argmax(axis=1)"),
+        ("known &= alive[:, place]", "known |= alive[:, place]"),
+        ("dropped = drop & dead", "dropped = drop & any_alive"),
+        ("dead & (static != NO_ROW)", "dead"),
+        ("known & (row == last)", "(row == row)"),
+        ("range(rows.shape[1] - 1, -1, -1)", "range(rows.shape[1])"),
     ],
 )
 def test_the_property_catches_mutants_of_the_choice(old: str, new: str) -> None:

@@ -65,11 +65,11 @@ def test_a_delta_applied_to_installed_gives_wanted(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (".any(axis=1)", ".all(axis=1)"),
-        ("changed |= wanted.drop[at] != installed.drop[at]", "pass"),
+        ("changed |= new[:, place]", "changed &= new[:, place]"),
+        ("wanted.drop[at] != installed.drop[at]", "np.zeros(len(at), dtype=np.bool_)"),
         ("changed |= wanted.shared_fate[at] != installed.shared_fate[at]", "pass"),
         ("distinct(entries)", "entries"),
-        ("rows=wanted.rows[at]", "rows=installed.rows[at]"),
+        ("rows=new[changed]", "rows=old[changed]"),
     ],
 )
 def test_the_property_catches_mutants(old: str, new: str) -> None:

@@ -190,6 +190,7 @@ def test_contents_may_be_stored_anywhere(life: Life) -> None:
         ("self.fresh[observers, slot] = True", "pass"),
         ("self.heard_ns[observers, slot] = now_ns", "pass"),
         ("self._usable[old] & bool(fresh)", "self._usable[old]"),
+        ("self._last != (known, number)", "self._last == (-1, -1)"),
         ("(was & ~now) | (had & ~has)[:, None]", "was & ~now"),
         ("(was != now).any(axis=1) | (had != has)", "(was & ~now).any(axis=1) | (had != has)"),
         ("< since_ns)", "<= since_ns)"),

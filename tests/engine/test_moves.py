@@ -168,7 +168,8 @@ def test_the_dataplane_is_told_what_is_wanted_and_the_journal_what_moved(life: L
         ("if self.recording:", "if True:"),
         ("if len(delta):", "if True:"),
         ("self.deltas, []", "self.deltas, self.deltas"),
-        ("entries = entries[np.isin(self._steering.wanted.rows[entries, 0], rows)]", "pass"),
+        ("self._steering.over(rows)", "self._steering.on(rows)"),
+        ("found.written, now_ns", "found.written[1:], now_ns"),
     ],
 )
 def test_the_property_catches_mutants(old: str, new: str) -> None:

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from patronus.engine.change import Cause
+from patronus.engine.fanout import FEWEST, Fanout
 from patronus.engine.policy import WhenNone
 from tests.engine.scene import CASES, Case, Scene
 from tests.mutants.harness import caught, mutant
@@ -19,9 +20,18 @@ from tests.oracles.overlays import Plan
 class Decided:
     """What the engine makes of a case when it chooses for all entries."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, *, fanout: type[Fanout] = Fanout, fewest: int = FEWEST) -> None:
         self.case, self.scene = case, Scene(case)
-        steering = self.scene.parts.steering
+        parts = self.scene.parts
+        steering = parts.steering
+        steering.fanout = fanout(
+            self.scene.overlay,
+            steering.candidates,
+            tunnels=parts.tunnels,
+            ranking=parts.ranking,
+            knowledge=parts.knowledge,
+        )
+        steering.fanout.fewest = fewest
         self.before: list[list[int]] = steering.wanted.rows.tolist()
         self.known = [self.scene.known(site) for site in range(case.plan.sites)]
         self.entries = self.scene.entries()

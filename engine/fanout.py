@@ -1,0 +1,234 @@
+"""Which entries can be chosen in fans, and what the fans are made of.
+
+A pair goes into a fan when the site has no direct candidate for the destination, and
+carries nothing itself. Sites that hold the same announcements share one fan for each
+class and each set of destinations to which the transit sites offer the same verdicts.
+What does not fit, some few pairs, is left to :mod:`steering`, pair by pair.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from patronus.engine.arrays import hits
+from patronus.engine.candidates import Candidates
+from patronus.engine.fan import COLUMNS_MAX, METRIC_MAX, Choosing, Fan
+from patronus.engine.forwarding import NO_ROW, EntrySpace
+from patronus.engine.knowledge import BADNESS_BITS, Knowledge
+from patronus.engine.liveness import I8, State
+from patronus.engine.overlay import I32, I64, Overlay
+from patronus.engine.preference import DRAINED, TRANSIT, ClassColumns
+from patronus.engine.ranking import Ranking
+from patronus.engine.selection import Bools
+from patronus.engine.tunnels import Tunnels
+from patronus.engine.verdict import COMPLIANT, UNKNOWN_BADNESS_NS, VIOLATING
+
+FEWEST: Final = 64
+"""Fans of fewer sites or destinations do not pay; it changes nothing but the speed."""
+
+_BADNESS: Final = (1 << BADNESS_BITS) - 1
+
+
+class Batch(NamedTuple):
+    """Entries of some sites, as marks."""
+
+    sites: I64
+    marked: Bools
+    """Shape (sites, destinations, classes)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """One fan of one class, with what its columns stand for."""
+
+    place: I64
+    """Shape (sites,): which of the sites that were asked for."""
+    destinations: I64
+    rows: I32
+    """Shape (sites, columns + 1), the last one ``NO_ROW``."""
+    tier: I8
+    """Of the same shape, the last one ``VIOLATING``."""
+    odd: Bools
+    """Shape (sites, destinations): the sum of both tunnels is worse than each of them."""
+    fan: Fan
+    choosing: Choosing
+
+
+class _Beyond(NamedTuple):
+    """What the transit sites offer to some sites, for destinations that are alike."""
+
+    content: I64
+    """Shape (transit sites,)."""
+    destinations: I64
+    ready: Bools
+    """Shape (transit sites,), as the next one."""
+    tier: I8
+    badness: I64
+    """Shape (transit sites, destinations)."""
+
+
+class Fanout:
+    """Lays out fans for the sites of one engine."""
+
+    def __init__(
+        self,
+        overlay: Overlay,
+        candidates: Candidates,
+        *,
+        tunnels: Tunnels,
+        ranking: Ranking,
+        knowledge: Knowledge,
+    ) -> None:
+        self._tunnels, self._ranking, self._knowledge = tunnels, ranking, knowledge
+        through, lanes, sites = candidates.transit.shape
+        self.columns = through * lanes
+        self._rows: I32 = candidates.transit.reshape(self.columns, sites)
+        self._through: I64 = np.array(overlay.transit, dtype=np.int64)[:, None]
+        self._end: I64 = np.arange(through, dtype=np.int64).repeat(lanes)
+        self._lane: I64 = np.tile(np.arange(lanes, dtype=np.int64), through)
+        self.fewest = FEWEST
+        self._suits: Bools = np.zeros((sites, len(overlay.destinations)), dtype=np.bool_)
+        if 0 < self.columns <= COLUMNS_MAX:
+            self._suits |= ~(candidates.direct != NO_ROW).any(axis=0)
+            self._suits &= ~candidates.behind.any(axis=0)
+            self._suits[overlay.home, np.arange(len(overlay.destinations))[:, None]] = False
+            self._suits[self._through[:, 0]] = False
+        self.column: I64 = np.full(overlay.rows + 1, self.columns, dtype=np.int64)
+        """Column of each row, the number of columns where it leads to no transit site."""
+        column, site = np.nonzero(self._rows != NO_ROW)
+        self.column[self._rows[column, site]] = column
+
+    # ------------------------------------------------------------ which entries
+
+    def batch(self, entries: I64, space: EntrySpace) -> tuple[Batch, I64]:
+        """Take out of some entries (ascending) those that fit into fans; return the others, too."""
+        nobody = Batch(entries[:0], np.zeros((0, *_shape(space)), dtype=np.bool_))
+        if len(entries) < self.fewest * self.fewest or not self._suits.any():
+            return nobody, entries
+        sites = np.arange(space.sites, dtype=np.int64)
+        cuts = entries.searchsorted(np.arange(space.sites + 1, dtype=np.int64) * space.per_site)
+        busy = np.diff(cuts) >= self.fewest
+        busy &= self._suits.any(axis=1)
+        sites = sites[busy]
+        if len(sites) < self.fewest:
+            return nobody, entries
+        wanted = np.zeros((len(sites), space.per_site), dtype=np.bool_)
+        chosen = np.repeat(busy, np.diff(cuts))
+        mine = entries[chosen]
+        place = np.repeat(np.arange(len(sites)), np.diff(cuts)[busy])
+        wanted[place, mine % space.per_site] = True
+        marked = wanted.reshape(len(sites), *_shape(space))
+        fits = marked & self._suits[sites][:, :, None]
+        left = self.entries(sites, marked & ~fits, space)
+        return Batch(sites, fits), np.sort(np.concatenate([entries[~chosen], left]))
+
+    def entries(self, sites: I64, marked: Bools, space: EntrySpace) -> I64:
+        """Return the marked entries of some sites, ascending."""
+        place, to, number = np.nonzero(marked)
+        entries: I64 = (sites[place] * space.destinations + to) * space.classes + number
+        return entries
+
+    # ------------------------------------------------------------ fans
+
+    def spreads(self, sites: I64, columns: ClassColumns) -> Iterator[Spread]:
+        """Yield the fans of some sites and one class; what is in none is not alike enough."""
+        features = columns.policy.features
+        if not (features.transit and features.backups):
+            return
+        if columns.drops or columns.stays or columns.weights is not None:
+            return
+        content = self._knowledge.content(sites, self._through)
+        for held in np.unique(content, axis=1).T:
+            place = hits((content == held[:, None]).all(axis=0))
+            if len(place) >= self.fewest:
+                for beyond in self._alike(held, columns):
+                    yield self._spread(place, sites[place], beyond, columns)
+
+    def _alike(self, content: I64, columns: ClassColumns) -> Iterator[_Beyond]:
+        """Cut the destinations by what is offered there."""
+        to = np.arange(self._suits.shape[1], dtype=np.int64)
+        each = np.broadcast_to(content[:, None], (len(content), len(to)))
+        offer = self._knowledge.offers(each, to, number=columns.number)
+        ready, badness = offer >= 0, np.where(offer >= 0, offer & _BADNESS, 0)
+        tier = np.where(ready & columns.policy.features.sla, offer >> BADNESS_BITS, COMPLIANT)
+        told = (badness < METRIC_MAX).all(axis=0)
+        kinds, kind = np.unique(np.where(ready, tier, -1)[:, told], axis=1, return_inverse=True)
+        to, kind = to[told], kind.ravel()
+        for number, offered in enumerate(kinds.T):
+            some = to[kind == number]
+            if len(some) >= self.fewest:
+                yield _Beyond(
+                    content, some, offered >= 0,
+                    np.maximum(offered, 0).astype(np.int8), badness[:, some],
+                )  # fmt: skip
+
+    def _spread(self, place: I64, sites: I64, beyond: _Beyond, columns: ClassColumns) -> Spread:
+        rows = self._rows[:, sites]
+        policy, lane = columns.policy, self._lane[:, None]
+        usable = (rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)
+        usable &= beyond.ready[self._end][:, None] & ~columns.forbidden[lane]
+        tier = self._ranking.verdict[columns.number][rows]
+        np.maximum(tier, beyond.tier[self._end][:, None], out=tier)
+        metric = self._ranking.metric_published[rows]
+        known = (metric < METRIC_MAX) | ~usable
+        grade = columns.grades(tier, np.broadcast_to(lane, rows.shape))
+        grade += (tier < VIOLATING) * np.int64(TRANSIT)
+        grade += self._tunnels.drained[rows] * np.int64(DRAINED)
+        fan = Fan(
+            grade=grade,
+            metric=np.where(known, metric, 0),
+            now=self._ranking.metric_now[rows],
+            usable=usable,
+            apart=self._apart(rows),
+            end=self._end,
+            beyond=beyond.badness,
+        )
+        choosing = Choosing(
+            fan,
+            margin_ns=policy.margin_ns if policy.features.hysteresis else 0,
+            margin_ppm=policy.margin_ppm if policy.features.hysteresis else 0,
+            worst=UNKNOWN_BADNESS_NS,
+        )
+        odd = self._odd(rows, tier, usable, beyond, columns)
+        odd[~known.all(axis=0)] = True
+        table = np.append(rows.T, np.full((len(sites), 1), NO_ROW, dtype=np.int32), axis=1)
+        tiers = np.append(tier.T, np.full((len(sites), 1), VIOLATING, dtype=np.int8), axis=1)
+        return Spread(place, beyond.destinations, table, tiers, odd, fan, choosing)
+
+    def _apart(self, rows: I32) -> I64:
+        """Return by (column, site) the set of columns that share neither lane, end nor group."""
+        apart = np.zeros(rows.shape, dtype=np.int64)
+        for number, row in enumerate(rows):
+            free = (self._lane != self._lane[number]) & (self._end != self._end[number])
+            clean = np.broadcast_to(free[:, None], rows.shape).copy()
+            for word in self._tunnels.crossed:
+                clean &= (word[rows] & word[row]) == 0
+            apart += clean * np.int64(1 << number)
+        return apart
+
+    def _odd(
+        self, rows: I32, tier: I8, usable: Bools, beyond: _Beyond, columns: ClassColumns
+    ) -> Bools:
+        """Tell where the verdict of the whole way is worse than those of its parts."""
+        odd = np.zeros((rows.shape[1], len(beyond.destinations)), dtype=np.bool_)
+        if not columns.policy.features.sla:
+            return odd
+        number, content = columns.number, beyond.content[self._end]
+        worst = self._knowledge.worst(content, number=number)[:, None]
+        doubt = (self._ranking.whole(rows, worst, columns.sla) > COMPLIANT) & usable
+        for column in hits(doubt.any(axis=1)).tolist():
+            site = hits(doubt[column])
+            told = self._knowledge.figures(content[column], beyond.destinations, number=number)
+            whole = self._ranking.whole(
+                np.broadcast_to(rows[column, site][:, None], (len(site), len(told))),
+                told, columns.sla,
+            )  # fmt: skip
+            odd[site] |= whole > tier[column, site][:, None]
+        return odd
+
+
+def _shape(space: EntrySpace) -> tuple[int, int]:
+    """Return the shape of one site's entries."""
+    return space.destinations, space.classes

@@ -1,0 +1,85 @@
+"""Fans of random overlays against an argument about each entry, however small they are."""
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patronus.engine import fanout as kernel
+from tests.engine.scene import Case
+from tests.engine.test_steering import Decided
+from tests.mutants.harness import caught, mutant
+from tests.oracles import steering as oracle
+from tests.oracles.overlays import Plan
+
+
+@st.composite
+def hubs(draw: st.DrawFn) -> Plan:
+    """Draw spokes around one or two hubs that carry their traffic; some tunnels are missing."""
+    sites, lanes, inner = 5, draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    every = [(a, b, n) for a in range(sites) for b in range(min(a, inner)) for n in range(lanes)]
+    gone = draw(st.lists(st.sampled_from(every), max_size=3)) if draw(st.booleans()) else []
+    shared = draw(st.sampled_from([(), ((1, 4),), ((0,), (3, 2))]))
+    stray = [(4, 3, 0)] if draw(st.booleans()) else []
+    tunnels = tuple(t for t in [*every, *stray] if t not in gone)
+    return Plan(sites, lanes, tunnels, shared, tuple(range(inner)))
+
+
+CASES = st.builds(
+    Case,
+    hubs(),
+    st.integers(0, 10**6).map(lambda n: n * 2_654_435_761 % 2**32),
+    st.booleans(),
+    st.just(False),  # a value to draw, no switch
+)
+
+
+def fan_out(module: ModuleType, case: Case, fewest: int = 1) -> Decided:
+    """Let an engine choose with fans for as few sites and destinations."""
+    return Decided(case, fanout=module.Fanout, fewest=fewest)
+
+
+@settings(max_examples=200)
+@given(CASES, st.integers(1, 3))
+def test_fans_hold_what_is_argued_for(case: Case, fewest: int) -> None:
+    """What a fan is made of leads to the same paths as looking at each pair."""
+    fan_out(kernel, case, fewest).argued(oracle)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("& ~columns.forbidden[lane]", ""),
+        ("usable &= beyond.ready[self._end][:, None]", "usable &= True"),
+        ("(rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)", "rows != NO_ROW"),
+        ("np.maximum(tier, beyond.tier[self._end][:, None], out=tier)", "pass"),
+        ("grade += self._tunnels.drained[rows] * np.int64(DRAINED)", "pass"),
+        ("if columns.drops or columns.stays or", "if columns.stays or"),
+        ("columns.stays or columns.weights is not None", "columns.weights is not None"),
+        ("or columns.weights is not None", ""),
+        ("if not (features.transit and features.backups)", "if not features.transit"),
+        ("margin_ns=policy.margin_ns if policy.features.hysteresis else 0", "margin_ns=10**9"),
+        ("odd[site] |= whole > tier[column, site][:, None]", "pass"),
+        ("odd[~known.all(axis=0)] = True", "pass"),
+        ("(badness < METRIC_MAX).all(axis=0)", "(badness >= 0).all(axis=0)"),
+        ("self._suits[self._through[:, 0]] = False", "pass"),
+        ("self._suits &= ~candidates.behind.any(axis=0)", "pass"),
+        ("self._suits |= ~(candidates.direct != NO_ROW).any(axis=0)", "self._suits |= True"),
+    ],
+)
+def test_the_property_catches_mutants(old: str, new: str) -> None:
+    """Each way of laying out a fan wrongly is noticed."""
+    broken = mutant(kernel, old, new)
+    assert caught(CASES, lambda case: fan_out(broken, case).argued(oracle))
+
+
+def test_few_entries_are_left_to_others() -> None:
+    """Fans of fewer sites or destinations than pay are not made."""
+    star = Plan(3, 1, ((1, 0, 0), (2, 0, 0)), shared=(), transit=(0,))
+    case = Case(star, 0, calm=True, keep=False)
+    found = Decided(case)
+    every = np.arange(found.scene.space.entries, dtype=np.int64)
+    batch, rest = found.scene.parts.steering.fanout.batch(every, found.scene.space)
+    assert (len(batch.sites), rest.tolist()) == (0, every.tolist())
