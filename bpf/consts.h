@@ -14,7 +14,7 @@
 #define CANDIDATES 3
 #define CLASSES_MAX 64
 #define RULES_MAX 64
-#define BUCKETS 4
+#define BUCKETS 4 /* of sizes of inner packets: up to 128, 512, 1024 bytes, and above */
 
 /* Overlay header */
 #define OVERLAY_VERSION 1
@@ -32,7 +32,6 @@ enum inner {
 enum setting {
 	SETTING_MARK = 1 << 0,    /* LAN ingress classifies and marks; the kernel forwards */
 	SETTING_DELIVER = 1 << 1, /* decapsulated packets are redirected, past the firewall */
-	SETTING_NO_TTL = 1 << 2,  /* the kernel has already counted this hop down */
 };
 
 /* struct tunnel: kind and flags */
@@ -111,7 +110,7 @@ enum outcome {
 	DROP_TOO_BIG = 17,
 	DROP_NO_ROUTE = 18,
 	DROP_NO_ROOM = 19,
-	DROP_NOT_READY = 20, /* maps without settings */
+	PASS_NOT_READY = 20, /* nobody has set the maps up */
 	/* tunnel side */
 	PASS_NOT_OVERLAY = 21,
 	DROP_BAD_HEADER = 22,
@@ -125,12 +124,13 @@ enum outcome {
 	TRANSIT_ALL_DEAD = 30,
 	TRANSIT_NO_DIRECT = 31,
 	TRANSIT_NO_BUDGET = 32,
+	TRANSIT_NO_DESTINATION = 33,
 	/* probes */
-	PROBE_PASSED = 33,
-	PROBE_REFLECTED = 34,
-	PROBE_RETURNED = 35,
-	DROP_BAD_PROBE = 36,
-	OUTCOMES = 37,
+	PROBE_PASSED = 34,
+	PROBE_REFLECTED = 35,
+	PROBE_RETURNED = 36,
+	DROP_BAD_PROBE = 37,
+	OUTCOMES = 38,
 };
 
 /* What else happened to a packet */

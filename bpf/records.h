@@ -72,16 +72,18 @@ struct settings {
 	__u32 classes;
 	__u32 counter_stride; /* counters of one CPU */
 	__u64 pinned_classes; /* one bit each */
-	__u64 test_now_ns;    /* the clock of programs built for tests */
+	__s64 test_now_ns;    /* the clock of programs built for tests */
 
 	__u64 bank_word;      /* generation << 1 | bank: one store switches the table */
 	__u32 epoch;          /* of rules and prefixes; bit 0 is the bank of the rules */
 	__u32 lan_ifindex;    /* where errors for packets in transit are handed in */
 	__be16 port;          /* UDP, where overlay packets arrive */
-	__u16 drain_slack_ms;
+	__u16 drain_slack_ms; /* a pinned flow moves at gaps longer than paths differ, plus this */
 	__u8 router_v4[4];    /* source of ICMP errors */
 	__u8 router_v6[16];
-	__u64 spare[3];
+	__u32 mark;           /* of LAN packets in mode mark; the class is added */
+	__u32 zero;
+	__u64 spare[2];
 } __attribute__((aligned(LINE)));
 
 /* What an entry used last. A generation ahead of the table's says that a switch is coming. */

@@ -42,8 +42,6 @@ class Setting(IntFlag):
     """LAN ingress classifies and marks; the kernel forwards, its firewall applies."""
     DELIVER = 1 << 1
     """Packets out of tunnels are redirected to the LAN, past the firewall."""
-    NO_TTL = 1 << 2
-    """The kernel has already counted this hop down."""
 
 
 class Kind(IntEnum):
@@ -127,7 +125,7 @@ class Outcome(IntEnum):
     DROP_TOO_BIG = 17
     DROP_NO_ROUTE = 18
     DROP_NO_ROOM = 19
-    DROP_NOT_READY = 20
+    PASS_NOT_READY = 20
     PASS_NOT_OVERLAY = 21
     DROP_BAD_HEADER = 22
     DROP_BAD_TUNNEL = 23
@@ -140,10 +138,11 @@ class Outcome(IntEnum):
     TRANSIT_ALL_DEAD = 30
     TRANSIT_NO_DIRECT = 31
     TRANSIT_NO_BUDGET = 32
-    PROBE_PASSED = 33
-    PROBE_REFLECTED = 34
-    PROBE_RETURNED = 35
-    DROP_BAD_PROBE = 36
+    TRANSIT_NO_DESTINATION = 33
+    PROBE_PASSED = 34
+    PROBE_REFLECTED = 35
+    PROBE_RETURNED = 36
+    DROP_BAD_PROBE = 37
 
 
 class Note(IntEnum):
@@ -189,7 +188,7 @@ _SETTINGS = np.dtype(
         ("counter_stride", "u4"), ("pinned_classes", "u8"), ("test_now_ns", "i8"),
         ("bank_word", "u8"), ("epoch", "u4"), ("lan_ifindex", "u4"), ("port", ">u2"),
         ("drain_slack_ms", "u2"), ("router_v4", "u1", 4), ("router_v6", "u1", 16),
-        ("spare", "u8", 3),
+        ("mark", "u4"), ("zero", "u4"), ("spare", "u8", 2),
     ]
 )  # fmt: skip
 _FLOW_KEY = np.dtype(
@@ -276,8 +275,8 @@ def assertions() -> str:
 def _claims() -> Iterator[str]:
     for name, dtype in STRUCTS.items():
         yield f"sizeof(struct {name}) == {dtype.itemsize}"
-        for field in dtype.names or ():
-            kind, offset = (dtype.fields or {})[field][:2]
+        assert dtype.fields is not None, "a struct"
+        for field, (kind, offset, *_) in dtype.fields.items():
             yield f"__builtin_offsetof(struct {name}, {field}) == {offset}"
             yield f"sizeof(((struct {name} *)0)->{field}) == {kind.itemsize}"
     for name, value in _NUMBERS.items():
