@@ -41,22 +41,6 @@ INLINE void key6(struct prefix6 *key, const __u8 *address)
 	__builtin_memcpy(key->address, address, 16);
 }
 
-INLINE __u64 source_rules(const struct work *work, const struct flow_key *flow)
-{
-	struct rule_bits *bits;
-	struct prefix4 four;
-	struct prefix6 six;
-
-	if (flow->family == 4) {
-		key4(&four, flow->source);
-		bits = sources4.lookup(&four);
-	} else {
-		key6(&six, flow->source);
-		bits = sources6.lookup(&six);
-	}
-	return bits ? bits->bank[work->settings->epoch & 1] : 0;
-}
-
 INLINE __u64 target_rules(const struct work *work, const struct flow_key *flow)
 {
 	struct rule_bits *bits;
@@ -73,8 +57,9 @@ INLINE __u64 target_rules(const struct work *work, const struct flow_key *flow)
 	return bits ? bits->bank[work->settings->epoch & 1] : 0;
 }
 
-/* Find the first rule that matches: each field knows the rules that it satisfies. Tries are
- * asked only while a rule that names a prefix is still possible. */
+/* Find the first rule that matches: each field knows the rules that it satisfies, and rules
+ * that name ports want one of the two. Tries are asked only while a rule that names a prefix
+ * is still possible. */
 INLINE void classify(const struct work *work, const struct packet *packet,
 		     struct decision *decision)
 {
@@ -82,16 +67,11 @@ INLINE void classify(const struct work *work, const struct packet *packet,
 	__u64 any, bits = rule_word(work, RULES_DSCP + (packet->tos >> 2));
 
 	bits &= rule_word(work, RULES_PROTOCOL + key->protocol);
-	bits &= rule_word(work, RULES_SOURCE_PORT + bpf_ntohs(key->source_port));
-	bits &= rule_word(work, RULES_TARGET_PORT + bpf_ntohs(key->target_port));
-	if (bits) {
-		any = rule_word(work, RULES_ANY_SOURCE);
-		if (bits & ~any)
-			bits &= any | source_rules(work, key);
-		any = rule_word(work, RULES_ANY_TARGET);
-		if (bits & ~any)
-			bits &= any | target_rules(work, key);
-	}
+	bits &= rule_word(work, RULES_SOURCE_PORT + bpf_ntohs(key->source_port)) |
+		rule_word(work, RULES_TARGET_PORT + bpf_ntohs(key->target_port));
+	any = rule_word(work, RULES_ANY_TARGET);
+	if (bits & ~any)
+		bits &= any | target_rules(work, key);
 	bits = rule_word(work, bits ? RULES_FOUND + place_of_lowest(bits) : RULES_DEFAULT);
 	decision->class = bits;
 	decision->rule = bits >> 8;

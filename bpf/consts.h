@@ -73,9 +73,8 @@ enum rule_place {
 	RULES_DSCP = 0,
 	RULES_PROTOCOL = 64,
 	RULES_FOUND = 320,   /* rule << 8 | class, where a rule's bit times RULES_SEQUENCE says */
-	RULES_ANY_SOURCE = 384,
-	RULES_ANY_TARGET = 385,
-	RULES_DEFAULT = 386, /* RULES_MAX << 8 | the class of what no rule matches */
+	RULES_ANY_TARGET = 384, /* rules that name no prefix */
+	RULES_DEFAULT = 385,    /* RULES_MAX << 8 | the class of what no rule matches */
 	RULES_SOURCE_PORT = 512,
 	RULES_TARGET_PORT = 512 + 65536,
 	RULES_BANK = 512 + 2 * 65536,

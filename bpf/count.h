@@ -26,9 +26,10 @@ INLINE int finish(const struct work *work, enum outcome outcome, int action)
 	return action;
 }
 
+/* Leave a packet to whatever filter comes next, and to the kernel. */
 INLINE int pass(const struct work *work, enum outcome outcome)
 {
-	return finish(work, outcome, TC_ACT_OK);
+	return finish(work, outcome, TC_ACT_UNSPEC);
 }
 
 INLINE int drop(const struct work *work, enum outcome outcome)

@@ -50,7 +50,7 @@ INLINE int steer_frame(struct __sk_buff *skb, enum origin origin)
 	__u8 family;
 
 	if (!packet || !begin(&work, skb, origin))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	reach(skb, 128);
 	cursor = cursor_at(skb, 0);
 	ethernet = take(&cursor, sizeof(*ethernet));
@@ -88,5 +88,5 @@ int steer_out(struct __sk_buff *skb)
 /* What every packet costs before a program has done anything: the benchmarks' zero. */
 int empty(struct __sk_buff *skb)
 {
-	return TC_ACT_OK;
+	return TC_ACT_UNSPEC;
 }

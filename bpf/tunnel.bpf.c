@@ -190,7 +190,7 @@ INLINE int arrive_at(struct __sk_buff *skb, __u32 ether)
 	struct work work;
 
 	if (!begin(&work, skb, FROM_TUNNEL))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	reach(skb, ether + sizeof(struct outer6));
 	arrival.six = skb->protocol == bpf_htons(ETH_P_IPV6);
 	if (skb->pkt_type != PACKET_HOST ||

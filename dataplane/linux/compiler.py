@@ -2,8 +2,7 @@
 
 ``python -m patronus.dataplane.linux.compiler OUT SOURCE [-DNAME]...`` writes what
 :mod:`patronus.dataplane.linux.objects` reads. Nothing is loaded into the kernel but the
-maps that bcc makes while it compiles, and those go with the process. One source a
-process: bcc 0.26 crashes when it compiles a second one.
+maps that bcc makes while it compiles, and those go with the process.
 """
 
 import ctypes
@@ -60,9 +59,7 @@ def compile_source(source: Path, defines: Sequence[str] = ()) -> Object:
         # bcc raises bare exceptions.
         raise ValueError(f"{source.name} does not compile") from error
     shapes, names = _maps(bcc.lib, ctypes.c_void_p(module.module))
-    programs = {
-        name: _program(module.dump_func(name), names) for name in entry_points(text)
-    }
+    programs = {name: _program(module.dump_func(name), names) for name in entry_points(text)}
     return Object(shapes, programs)
 
 
@@ -77,9 +74,10 @@ def entry_points(text: str) -> list[str]:
     return [line[len(ENTRY_POINTS) : line.index("(")] for line in starts]
 
 
-def _maps(lib: Any, module: Any) -> tuple[dict[str, MapShape], dict[int, str]]:
+def _maps(lib: Any, module: ctypes.c_void_p) -> tuple[dict[str, MapShape], dict[int, str]]:
     """Return the shapes of a module's maps, and their names by descriptor."""
     shapes, names = {}, {}
+    # bcc declares these nowhere, and a pointer does not fit the int that ctypes assumes.
     lib.bpf_table_name.restype = ctypes.c_char_p
     for at in range(lib.bpf_num_tables(module)):
         name = lib.bpf_table_name(module, at).decode()

@@ -6,10 +6,9 @@ milliseconds). Files are JSON, since what we read must not be able to run anythi
 """
 
 import base64
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,12 +83,6 @@ def flatten(source: Path) -> str:
         return _INCLUDE.sub(lambda found: expand(path.parent / found[1]), text)
 
     return expand(source)
-
-
-def fingerprint(sources: Sequence[Path], defines: Sequence[str], toolchain: str) -> str:
-    """Return a name for what a compilation would give."""
-    parts = [*map(flatten, sources), *defines, toolchain]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def write_object(path: Path, made: Object) -> None:

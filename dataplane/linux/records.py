@@ -92,9 +92,10 @@ class RulePlace(IntEnum):
     PROTOCOL = 64
     FOUND = 320
     """Rule << 8 | class, where the rule's bit times ``RULES_SEQUENCE`` says."""
-    ANY_SOURCE = 384
-    ANY_TARGET = 385
-    DEFAULT = 386
+    ANY_TARGET = 384
+    """Rules that name no prefix."""
+    DEFAULT = 385
+    """``RULES_MAX`` << 8 | the class of what no rule matches."""
     SOURCE_PORT = 512
     TARGET_PORT = 512 + 65536
     BANK = 512 + 2 * 65536

@@ -21,7 +21,6 @@ _ATTR_BYTES: Final = 152
 _LOG_BYTES: Final = 1 << 20
 
 BPF_PROG_TYPE_SCHED_CLS: Final = 3
-BPF_F_LOCK_NONE: Final = 0
 
 
 class Command(IntEnum):
@@ -41,7 +40,7 @@ class Command(IntEnum):
     MAP_UPDATE_BATCH = 26
 
 
-class TestRun(NamedTuple):
+class ProgramRun(NamedTuple):
     """What a program did with a packet."""
 
     action: int
@@ -150,7 +149,10 @@ def lookup(descriptor: int, key: bytes, value_bytes: int) -> bytes | None:
     """Return the value of a key, None where there is none."""
     at, out = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value_bytes)
     try:
-        _bpf(Command.MAP_LOOKUP_ELEM, struct.pack("<I4xQQQ", descriptor, _pointer(at), _pointer(out), 0))
+        _bpf(
+            Command.MAP_LOOKUP_ELEM,
+            struct.pack("<I4xQQQ", descriptor, _pointer(at), _pointer(out), 0),
+        )
     except OSError as error:
         if error.errno == errno.ENOENT:
             return None
@@ -196,16 +198,14 @@ def update_batch(descriptor: int, keys: bytes, values: bytes, count: int) -> Non
     """Set many keys with one call."""
     at = ctypes.create_string_buffer(keys, len(keys))
     what = ctypes.create_string_buffer(values, len(values))
-    attr = struct.pack(
-        "<QQQQIIQQ", 0, 0, _pointer(at), _pointer(what), count, descriptor, 0, 0
-    )
+    attr = struct.pack("<QQQQIIQQ", 0, 0, _pointer(at), _pointer(what), count, descriptor, 0, 0)
     _bpf(Command.MAP_UPDATE_BATCH, attr)
 
 
-def lookup_batch(
+def lookup_all(
     descriptor: int, *, key_bytes: int, value_bytes: int, most: int
 ) -> tuple[bytes, bytes]:
-    """Return keys and values of a hash map, ``most`` of them at the highest."""
+    """Return keys and values of a hash map, as far as they stand still meanwhile."""
     keys = ctypes.create_string_buffer(most * key_bytes)
     values = ctypes.create_string_buffer(most * value_bytes)
     cursor = ctypes.create_string_buffer(max(key_bytes, 8))
@@ -222,9 +222,9 @@ def lookup_batch(
     return keys.raw[: count * key_bytes], values.raw[: count * value_bytes]
 
 
-def test_run(
+def run_program(
     descriptor: int, packet: bytes, *, repeat: int = 1, ifindex: int = 0, mark: int = 0
-) -> TestRun:
+) -> ProgramRun:
     """Run a program on a packet (``BPF_PROG_TEST_RUN``).
 
     With ``repeat`` the kernel hands each run the packet that the last one left.
@@ -245,4 +245,4 @@ def test_run(
     action, _, size = struct.unpack_from("<III", raw, 4)
     (duration,) = struct.unpack_from("<I", raw, 36)
     (mark_after,) = struct.unpack_from("<I", left.raw, 8)
-    return TestRun(action, out.raw[:size], duration, mark_after)
+    return ProgramRun(action, out.raw[:size], duration, mark_after)
