@@ -26,7 +26,7 @@ INLINE void fill_overlay(const struct work *work, const struct tunnel *tunnel, _
 			 __u8 inner, struct overlay *overlay)
 {
 	overlay->version_inner = OVERLAY_VERSION << 4 | inner;
-	overlay->flags = hears(work, tunnel) ? OVERLAY_HEARS : 0;
+	overlay->flags |= hears(work, tunnel) ? OVERLAY_HEARS : 0;
 	overlay->segments = work->pieces > 255 ? 255 : work->pieces;
 	overlay->tunnel = bpf_htons(tunnel->peer_id);
 	overlay->sequence = bpf_htonl(sequence);
