@@ -102,7 +102,10 @@ class LinuxDataplane:
         self.latched[at[proven]] = False
 
     def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
-        """Set the detect times of tunnels; the next packet asks by them."""
+        """Set the detect times of tunnels; what was silent by the old ones stays down."""
+        silent = rows[now_ns - 1 - self.confirmed_ns[rows] > self.detect_ns[rows]]
+        self.latched[silent] = True
+        self.since_ns[silent] = NEVER
         self.detect_ns[rows] = detect_ns
 
     def events(self, site: int) -> KernelMoves:
@@ -112,7 +115,12 @@ class LinuxDataplane:
     # What the agent tells the kernel besides
 
     def heartbeat(self, now_ns: int) -> None:
-        """Say that the agent is alive: latches are its own business."""
+        """Say that the agent is alive: latches are its own business from now on.
+
+        Those that fell due while it was away have fallen, also where no packet has asked.
+        """
+        if self._stale(now_ns):
+            self.latched[:] &= ~self._due(self.since_ns, now_ns)
         self.settings["heartbeat_ns"] = now_ns
 
     def set_pinned(self, classes: Sequence[int]) -> None:
@@ -147,11 +155,6 @@ class LinuxDataplane:
     def used(self) -> I32:
         """The row that carried each entry last."""
         return self._used["row"].astype(np.int32) - np.int32(1)
-
-    @property
-    def agent_stale(self) -> bool:
-        """Whether the heartbeat that the kernel knows was too old at its own last look."""
-        return self._stale(time.monotonic_ns())
 
     # The switch
 
@@ -201,10 +204,14 @@ class LinuxDataplane:
             return np.zeros(rows.shape, dtype=np.bool_)
         latched = self.latched[rows]
         if self._stale(now_ns):
-            since_ns = self.since_ns[rows]
-            hold_ns = int(self.settings["hold_ns"][0])
-            latched &= (since_ns == NEVER) | (now_ns - since_ns < hold_ns)
+            latched &= ~self._due(self.since_ns[rows], now_ns)
         return usable_rows(self.confirmed_ns[rows], self.detect_ns[rows], latched, now_ns)
+
+    def _due(self, since_ns: I64, now_ns: int) -> Bool:
+        """Tell where a latch falls without the agent."""
+        due: Bool = since_ns != NEVER
+        due &= now_ns - since_ns >= int(self.settings["hold_ns"][0])
+        return due
 
     def _stale(self, now_ns: int) -> bool:
         age_ns = now_ns - int(self.settings["heartbeat_ns"][0])

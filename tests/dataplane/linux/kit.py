@@ -184,9 +184,7 @@ class Kit:
         outcomes = rise[: len(Outcome)]
         assert np.count_nonzero(outcomes) == 1, "one outcome a packet"
         notes = {n: int(rise[64 + n]) for n in Note if rise[64 + n]}
-        return Seen(
-            done.action, Outcome(int(outcomes.argmax())), notes, done.packet, done.mark
-        )
+        return Seen(done.action, Outcome(int(outcomes.argmax())), notes, done.packet, done.mark)
 
 
 def outer(seen: Seen) -> tuple[Frame, Overlay, Frame]:
@@ -242,7 +240,9 @@ def wrapped(
         sport=endpoint.remote_port, dport=endpoint.local_port
     )
     packet = packet / (header.tobytes() + bytes(inner))
-    return bytes(Ether(dst="00:00:00:00:00:00", src="02:00:00:00:00:09") / packet if ether else packet)
+    return bytes(
+        Ether(dst="00:00:00:00:00:00", src="02:00:00:00:00:09") / packet if ether else packet
+    )
 
 
 def lan(inner: Frame, **ether: Any) -> Frame:

@@ -179,9 +179,7 @@ def test_arrivals_are_stamped_as_the_reference_does(site: Kit) -> None:
         write(site, 1, tunnel)
         for pause, packet in steps:
             now = site.at(now + pause)
-            frame = wrapped(
-                endpoint, 1, INNER, sequence=packet.sequence, hears=packet.hears
-            )
+            frame = wrapped(endpoint, 1, INNER, sequence=packet.sequence, hears=packet.hears)
             tunnel = arrive(tunnel, packet, now)
             assert site.run("tunnel_ether", frame).outcome is Outcome.DELIVER_STACK
             assert read(site, 1) == tunnel
