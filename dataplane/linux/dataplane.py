@@ -65,7 +65,7 @@ class LinuxDataplane:
         self._banks = pins.array("entries").reshape(2, -1)
         self._used = pins.array("used")
         self._moves = MoveReader(pins)
-        self._homes = homes
+        self.homes = homes
         self._wait = wait
         self._switched_ns = -GRACE_NS
         self.settings["classes"] = classes
@@ -183,10 +183,10 @@ class LinuxDataplane:
 
     def _direct(self, delta: ForwardingDelta) -> Bool:
         """Tell which candidates end at a site that announces the destination."""
-        if self._homes is None:
+        if self.homes is None:
             return np.zeros((len(delta), CANDIDATES), dtype=np.bool_)
         classes = int(self.settings["classes"][0])
-        homes = self._homes[delta.entries // classes]
+        homes = self.homes[delta.entries // classes]
         peers = self.tunnels["peer_site"].astype(np.int64)[delta.rows]
         ends: Bool = (peers[:, :, None] == homes[:, None, :]).any(axis=2)
         ends &= delta.rows != NO_ROW
