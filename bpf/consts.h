@@ -16,6 +16,9 @@
 #define RULES_MAX 64
 #define BUCKETS 4 /* of sizes of inner packets: up to 128, 512, 1024 bytes, and above */
 
+/* Mark of an error message that a tunnel's program hands in at the LAN. */
+#define MARK_HANDED_IN 0x50415452
+
 /* Overlay header */
 #define OVERLAY_VERSION 1
 #define OVERLAY_HEARS 0x80  /* the H bit: the sender hears the receiver */
@@ -46,6 +49,11 @@ enum tunnel_flag {
 	TUNNEL_IPV6 = 1 << 1, /* the outer addresses are IPv6 */
 };
 
+/* struct flow: flags */
+enum flow_flag {
+	FLOW_FOLLOWS = 1 << 0, /* begun by the peer: it takes the tunnel that the peer takes */
+};
+
 /* struct destination: flags */
 enum destination_flag {
 	DESTINATION_LOCAL = 1 << 0, /* behind this site */
@@ -64,14 +72,16 @@ enum entry_flag {
 enum rule_place {
 	RULES_DSCP = 0,
 	RULES_PROTOCOL = 64,
-	RULES_CLASS = 320,   /* the class of each rule */
-	RULES_ANY_SOURCE = 384,
-	RULES_ANY_TARGET = 385,
-	RULES_DEFAULT = 386, /* the class of what no rule matches */
+	RULES_FOUND = 320,   /* rule << 8 | class, where a rule's bit times RULES_SEQUENCE says */
+	RULES_ANY_TARGET = 384, /* rules that name no prefix */
+	RULES_DEFAULT = 385,    /* RULES_MAX << 8 | the class of what no rule matches */
 	RULES_SOURCE_PORT = 512,
 	RULES_TARGET_PORT = 512 + 65536,
 	RULES_BANK = 512 + 2 * 65536,
 };
+
+/* A de Bruijn sequence: its top six bits differ whichever bit it is multiplied by. */
+#define RULES_SEQUENCE 0x03f79d71b4cb0a89ULL
 
 /* Places of one CPU's counters */
 enum counter_place {
@@ -130,7 +140,8 @@ enum outcome {
 	PROBE_REFLECTED = 35,
 	PROBE_RETURNED = 36,
 	DROP_BAD_PROBE = 37,
-	OUTCOMES = 38,
+	PASS_OTHER_HOST = 38,
+	OUTCOMES = 39,
 };
 
 /* What else happened to a packet */

@@ -16,8 +16,6 @@ BPF_F_TABLE("array", u32, struct move, moves, 1024, BPF_F_MMAPABLE);
 
 BPF_F_TABLE("lpm_trie", struct prefix4, struct destination, prefixes4, 1024, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("lpm_trie", struct prefix6, struct destination, prefixes6, 1024, BPF_F_NO_PREALLOC);
-BPF_F_TABLE("lpm_trie", struct prefix4, struct rule_bits, sources4, 256, BPF_F_NO_PREALLOC);
-BPF_F_TABLE("lpm_trie", struct prefix6, struct rule_bits, sources6, 256, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("lpm_trie", struct prefix4, struct rule_bits, targets4, 256, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("lpm_trie", struct prefix6, struct rule_bits, targets6, 256, BPF_F_NO_PREALLOC);
 

@@ -133,7 +133,7 @@ struct flow {
 	__u16 row;   /* row + 1, where the flow is pinned */
 	__u8 class;
 	__u8 rule;   /* RULES_MAX: none matched */
-	__u32 zero;
+	__u32 flags; /* enum flow_flag */
 };
 
 struct fragment_key {

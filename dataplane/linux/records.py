@@ -23,6 +23,8 @@ BUCKETS: Final = 4
 OVERLAY_VERSION: Final = 1
 OVERLAY_HEARS: Final = 0x80
 OVERLAY_BUDGET: Final = 0x01
+RULES_SEQUENCE: Final = 0x03F79D71B4CB0A89
+"""A de Bruijn sequence: its top six bits differ whichever bit it is multiplied by."""
 ENTRY_SHARE_1: Final = 8
 ENTRY_SHARE_2: Final = 12
 
@@ -60,6 +62,13 @@ class TunnelFlag(IntFlag):
     """The outer addresses are IPv6."""
 
 
+class FlowFlag(IntFlag):
+    """Flags of a flow."""
+
+    FOLLOWS = 1 << 0
+    """Begun by the peer: it takes the tunnel that the peer takes."""
+
+
 class DestinationFlag(IntFlag):
     """Flags of a prefix's destination."""
 
@@ -81,10 +90,12 @@ class RulePlace(IntEnum):
 
     DSCP = 0
     PROTOCOL = 64
-    CLASS = 320
-    ANY_SOURCE = 384
-    ANY_TARGET = 385
-    DEFAULT = 386
+    FOUND = 320
+    """Rule << 8 | class, where the rule's bit times ``RULES_SEQUENCE`` says."""
+    ANY_TARGET = 384
+    """Rules that name no prefix."""
+    DEFAULT = 385
+    """``RULES_MAX`` << 8 | the class of what no rule matches."""
     SOURCE_PORT = 512
     TARGET_PORT = 512 + 65536
     BANK = 512 + 2 * 65536
@@ -143,6 +154,7 @@ class Outcome(IntEnum):
     PROBE_REFLECTED = 35
     PROBE_RETURNED = 36
     DROP_BAD_PROBE = 37
+    PASS_OTHER_HOST = 38
 
 
 class Note(IntEnum):
@@ -201,7 +213,7 @@ _FLOW = np.dtype(
     [
         ("first_ns", "i8"), ("last_ns", "i8"), ("packets", "u8"), ("bytes", "u8"),
         ("epoch", "u4"), ("destination", "u4"), ("row", "u2"), ("class", "u1"), ("rule", "u1"),
-        ("zero", "u4"),
+        ("flags", "u4"),
     ]
 )  # fmt: skip
 _FRAGMENT_KEY = np.dtype(
@@ -253,7 +265,7 @@ STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
 ENUMS: Final[Mapping[str, type[IntEnum | IntFlag]]] = MappingProxyType(
     {
         "INNER_": Inner, "SETTING_": Setting, "KIND_": Kind, "TUNNEL_": TunnelFlag,
-        "DESTINATION_": DestinationFlag, "ENTRY_": EntryFlag, "RULES_": RulePlace,
+        "DESTINATION_": DestinationFlag, "ENTRY_": EntryFlag, "FLOW_": FlowFlag, "RULES_": RulePlace,
         "COUNT_": CounterPlace, "": Outcome, "NOTE_": Note,
     }
 )  # fmt: skip
@@ -263,7 +275,7 @@ _NUMBERS: Final = {
     "LAYOUT": LAYOUT, "CLASSES_MAX": CLASSES_MAX, "RULES_MAX": RULES_MAX, "BUCKETS": BUCKETS,
     "OVERLAY_VERSION": OVERLAY_VERSION, "OVERLAY_HEARS": OVERLAY_HEARS,
     "OVERLAY_BUDGET": OVERLAY_BUDGET, "ENTRY_SHARE_1": ENTRY_SHARE_1,
-    "ENTRY_SHARE_2": ENTRY_SHARE_2, "OUTCOMES": len(Outcome), "NOTES": len(Note),
+    "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE, "OUTCOMES": len(Outcome), "NOTES": len(Note),
 }  # fmt: skip
 
 
