@@ -1,0 +1,177 @@
+"""Two ends of one tunnel, each in a network namespace of its own, run by the kernel alone."""
+
+import ipaddress
+import os
+import select
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pyroute2 import IPRoute, netns
+
+from patronus.dataplane.linux import builder, loader, probing, syscall
+from patronus.dataplane.linux.attach import Filter, Hook, attach
+from patronus.dataplane.linux.endpoints import Endpoint, write_endpoint
+from patronus.dataplane.linux.objects import Program
+from patronus.dataplane.linux.pacer import Pacer
+from patronus.dataplane.linux.pins import Sizes
+from patronus.dataplane.linux.probing import Records
+from patronus.dataplane.linux.records import CounterPlace, Kind, Outcome
+from patronus.engine.units import MS
+
+T = TypeVar("T")
+
+PINS = "patronus-stamp-test"
+PORT = 5789
+SOURCES = ("tunnel.bpf.c", "pacer.bpf.c")
+CUT = bytes.fromhex("b7000000020000009500000000000000")
+"""r0 = TC_ACT_SHOT; exit"""
+
+
+def wait_for(what: Callable[[], T], seconds: float = 10.0) -> T:
+    """Return what a question answers once it is not false; fail when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        select.select([], [], [], 0.002)
+    return answer
+
+
+class End:
+    """One router: namespace, pinned maps and programs, pacer."""
+
+    def __init__(self, name: str, rows: int, cache: Path) -> None:
+        self.name, self.rows, self._pin = name, rows, f"{PINS}-{name}"
+        made = builder.build(cache, sources=SOURCES)
+        sizes = Sizes(rows=rows, entries=16, flows=64, fragments=64, prefixes=64, moves=64)
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        self._thread = ThreadPoolExecutor(1, initializer=netns.setns, initargs=(name,))
+        self.netlink = IPRoute(netns=name)
+        self._pins = loader.load(self._pin, made, sizes)
+        names = ("settings", "tunnels", "counters", "samples", "schedule", "pacing")
+        self.memory: dict[str, Records] = {name: self._pins.array(name) for name in names}
+        self.memory["settings"]["port"] = PORT
+        self._cut = syscall.load_program("cut", Program(CUT, ()), {})
+
+    def run(self, job: Callable[[], T]) -> T:
+        """Run a job inside the namespace and return its result."""
+        return self._thread.submit(job).result(timeout=60)
+
+    @property
+    def tunnels(self) -> Records:
+        return self.memory["tunnels"]
+
+    @property
+    def probing(self) -> Records:
+        return probing.probing_of(self.tunnels)
+
+    def outcome(self, which: Outcome) -> int:
+        """Return how many packets ended so."""
+        stride = int(self.memory["settings"]["counter_stride"][0])
+        counted = self.memory["counters"]["packets"].reshape(-1, stride)
+        return int(counted[:, CounterPlace.OUTCOME + which].sum())
+
+    def point(self, local: str, remote: str, sessions: tuple[int, int], detect_ns: int) -> None:
+        """Let all rows lead to the other end."""
+        here, there = ipaddress.ip_address(local), ipaddress.ip_address(remote)
+        for row in range(self.rows):
+            endpoint = Endpoint(
+                kind=Kind.PLAIN, local=here, remote=there, local_port=PORT, remote_port=PORT,
+                peer_row=row, session_in=sessions[0] + row, session_out=sessions[1] + row,
+                mtu=1400, peer_site=1, ifindex=self.wan,
+            )  # fmt: skip
+            write_endpoint(self.tunnels, row, endpoint, detect_ns=detect_ns)
+
+    @property
+    def wan(self) -> int:
+        """Index of the device at the cable."""
+        return int(self.netlink.link_lookup(ifname="wan")[0])
+
+    def plug(self, addresses: list[str]) -> None:
+        """Set the cable's device up, and receive from it."""
+        for address in addresses:
+            words = ["addr", "add", address, "dev", "wan", *(["nodad"] * (":" in address))]
+            subprocess.run(["ip", "-n", self.name, *words], check=True)
+        self.netlink.link("set", index=self.wan, state="up")
+        attach(
+            self.netlink,
+            Filter(self.wan, Hook.INGRESS, "tunnel_ether"),
+            self._pins.programs["tunnel_ether"],
+        )
+
+    def cut(self, *, on: bool) -> None:
+        """Lose all that we send over the cable, or no longer."""
+        words: dict[str, Any] = {"parent": int(Hook.EGRESS), "prio": 1, "protocol": 3}
+        if on:
+            words |= {"fd": self._cut, "name": "cut", "direct_action": True}
+        self.netlink.tc("add-filter" if on else "del-filter", "bpf", self.wan, 1, **words)
+
+    def pace(self, interval_ns: int, tick_ns: int = MS) -> None:
+        """Begin to probe all rows."""
+        self.pacer = Pacer(
+            self.netlink, self.memory["pacing"], self.memory["schedule"],
+            programs=self._pins.programs, name="st-tick", tick_ns=tick_ns,
+        )  # fmt: skip
+        rows = np.arange(self.rows, dtype=np.int64)
+        interval = np.full(self.rows, interval_ns, dtype=np.int64)
+        now_ns = time.monotonic_ns()
+        self.pacer.schedule(rows, interval, rows * interval_ns // self.rows, now_ns)
+        self.run(lambda: self.pacer.start(now_ns))
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.netlink.close()
+        self._thread.shutdown()
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+        self.memory.clear()
+        self._pins.close()
+        os.close(self._cut)
+        loader.unload(self._pin)
+
+
+@dataclass
+class Pair:
+    """Both ends."""
+
+    near: End
+    far: End
+    ends: tuple[End, End] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ends = (self.near, self.far)
+
+
+@contextmanager
+def pair(
+    prefix: str, cache: Path, *, rows: int = 4, six: bool = False, detect_ns: int = 30 * MS
+) -> Iterator[Pair]:
+    """Yield two ends with a cable between them; nothing probes yet."""
+    made: list[End] = []
+    try:
+        for letter in "ab":
+            made.append(End(f"{prefix}-{letter}", rows, cache))
+        found = Pair(made[0], made[1])
+        _connect(found, six=six, detect_ns=detect_ns)
+        yield found
+    finally:
+        for end in made:
+            end.close()
+
+
+def _connect(found: Pair, *, six: bool, detect_ns: int) -> None:
+    near, far = found.ends
+    cable = ["ip", "-n", near.name, "link", "add", "wan", "type", "veth",
+             "peer", "name", "wan", "netns", far.name]  # fmt: skip
+    subprocess.run(cable, check=True)
+    hosts = ("fd77::1", "fd77::2") if six else ("10.77.0.1", "10.77.0.2")
+    near.plug([f"{hosts[0]}/{64 if six else 24}"])
+    far.plug([f"{hosts[1]}/{64 if six else 24}"])
+    sessions = (0x5EC2E7 << 32, 0xABCDEF << 32)
+    near.point(hosts[0], hosts[1], sessions, detect_ns)
+    far.point(hosts[1], hosts[0], sessions[::-1], detect_ns)
