@@ -54,7 +54,7 @@ struct token {
 	struct udphdr udp;
 	__u32 magic;
 	__u32 generation;
-	__u64 turn; /* at which it passed last */
+	__u64 turn; /* at which it passed last, 0 for a new one */
 	__u8 room[sizeof(struct probe_frame) - 16];
 } __attribute__((packed));
 
@@ -145,10 +145,10 @@ INLINE struct token *token_at(struct __sk_buff *skb)
 /* Count the tokens by this one's lap; 0 where it is one too many. */
 INLINE int regulate(struct work *work, struct pacing *state, struct token *token)
 {
-	__u64 tokens = state->turns - token->turn;
+	__u64 tokens = token->turn ? state->turns - token->turn : TOKENS;
 
-	state->tokens = tokens;
 	token->turn = state->turns;
+	state->tokens = tokens;
 	if (tokens == TOKENS || state->turns - state->changed < SETTLE)
 		return 1;
 	state->changed = state->turns;

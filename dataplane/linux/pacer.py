@@ -17,12 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from pyroute2 import IPRoute
 
 from patronus.dataplane.linux.attach import Filter, Hook, attach
 from patronus.dataplane.linux.probing import Records
-from patronus.engine.overlay import I64
 from patronus.engine.units import MS, SECOND
 
 TICK_NS: Final = MS
@@ -45,7 +43,7 @@ class Pacer:
         self,
         ip: IPRoute,
         pacing: Records,
-        schedule: Records,
+        rows: int,
         *,
         programs: Mapping[str, int],
         name: str = "patronus-tick",
@@ -56,38 +54,19 @@ class Pacer:
         Args:
             ip: netlink of the namespace.
             pacing: mapped record of the pacer.
-            schedule: mapped records, one a row.
+            rows: that the schedule has room for.
             programs: descriptors of ``turn`` and ``launch``.
             name: of the devices, followed by 0 and 1; at most 14 characters.
             tick_ns: of one turn.
         """
         assert len(name) <= 14
         assert len(pacing) == 1
-        self._ip, self._pacing, self._schedule = ip, pacing, schedule
+        self._ip, self._pacing, self._rows = ip, pacing, rows
         self._programs = programs
         self._names = (f"{name}0", f"{name}1")
         self._tick_ns = tick_ns
         self.rebuilt = 0
         """How often all tokens were lost."""
-
-    # ------------------------------------------------------------ probes
-
-    def schedule(self, rows: I64, interval_ns: I64, phase_ns: I64, now_ns: int) -> None:
-        """Probe rows at ``phase + k * interval``; an interval of 0 stops a row.
-
-        Args:
-            rows: the rows meant.
-            interval_ns: of each.
-            phase_ns: of each.
-            now_ns: by the monotonic clock.
-        """
-        slots = self._schedule
-        slots["interval_ns"][rows] = 0  # not probed while the two fields do not belong together
-        whole = np.maximum(interval_ns, 1)
-        slots["due_ns"][rows] = now_ns + (phase_ns - now_ns) % whole
-        slots["interval_ns"][rows] = interval_ns
-
-    # ------------------------------------------------------------ devices
 
     def start(self, now_ns: int) -> None:
         """Build the devices, or take over those that turn.
@@ -109,7 +88,7 @@ class Pacer:
             self._ip.link("set", index=index, state="up", arp=False)
         self._hold_back()
         self._attach()
-        self._pacing["rows"], self._pacing["cursor"] = len(self._schedule), 0
+        self._pacing["rows"], self._pacing["cursor"] = self._rows, 0
         self._send_token()
 
     def turns(self, now_ns: int) -> bool:

@@ -94,6 +94,26 @@ def probing_of(tunnels: Records) -> Records:
     return result
 
 
+def schedule(slots: Records, rows: I64, interval_ns: I64, phase_ns: I64, now_ns: int) -> None:
+    """Probe rows at ``phase + k * interval``; an interval of 0 stops a row.
+
+    Args:
+        slots: the pacer's schedule.
+        rows: the rows meant.
+        interval_ns: of each.
+        phase_ns: of each.
+        now_ns: by the monotonic clock.
+    """
+    slots["interval_ns"][rows] = 0  # not probed while the two fields do not belong together
+    slots["due_ns"][rows] = now_ns + (phase_ns - now_ns) % np.maximum(interval_ns, 1)
+    slots["interval_ns"][rows] = interval_ns
+
+
+def forget(tunnels: Records, rows: I64) -> None:
+    """Let rows begin anew with another peer; not probed meanwhile."""
+    probing_of(tunnels)[rows] = np.zeros(len(rows), dtype=PROBING)
+
+
 class Told(NamedTuple):
     """What the newest test packets of some peers say; counts are 32-bit serial numbers."""
 

@@ -88,6 +88,10 @@ class End:
             )  # fmt: skip
             write_endpoint(self.tunnels, row, endpoint, detect_ns=detect_ns)
 
+    def program(self, name: str) -> int:
+        """Return a program's descriptor."""
+        return self._pins.programs[name]
+
     @property
     def wan(self) -> int:
         """Index of the device at the cable."""
@@ -115,13 +119,14 @@ class End:
     def pace(self, interval_ns: int, tick_ns: int = MS) -> None:
         """Begin to probe all rows."""
         self.pacer = Pacer(
-            self.netlink, self.memory["pacing"], self.memory["schedule"],
+            self.netlink, self.memory["pacing"], self.rows,
             programs=self._pins.programs, name="st-tick", tick_ns=tick_ns,
         )  # fmt: skip
         rows = np.arange(self.rows, dtype=np.int64)
         interval = np.full(self.rows, interval_ns, dtype=np.int64)
         now_ns = time.monotonic_ns()
-        self.pacer.schedule(rows, interval, rows * interval_ns // self.rows, now_ns)
+        phase = rows * interval_ns // self.rows
+        probing.schedule(self.memory["schedule"], rows, interval, phase, now_ns)
         self.run(lambda: self.pacer.start(now_ns))
 
     def close(self) -> None:
