@@ -1,9 +1,13 @@
 """Two ends of one tunnel, each in a network namespace of its own, run by the kernel alone."""
 
+import contextlib
+import fcntl
 import ipaddress
 import os
 import select
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +34,8 @@ T = TypeVar("T")
 PINS = "patronus-stamp-test"
 PORT = 5789
 SOURCES = ("tunnel.bpf.c", "pacer.bpf.c")
+TUNSETIFF = 0x400454CA
+IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 CUT = bytes.fromhex("b7000000020000009500000000000000")
 """r0 = TC_ACT_SHOT; exit"""
 
@@ -41,6 +47,38 @@ def wait_for(what: Callable[[], T], seconds: float = 10.0) -> T:
         assert time.monotonic() < deadline, "it did not happen in time"
         select.select([], [], [], 0.002)
     return answer
+
+
+class Pipe:
+    """A cable without Ethernet, as between two WireGuard devices: TUN devices, and a pump."""
+
+    def __init__(self, ends: tuple["End", "End"]) -> None:
+        self._files = [end.run(_open_tun) for end in ends]
+        self._stop = os.eventfd(0)
+        self._thread = threading.Thread(target=self._pump, daemon=True)
+        self._thread.start()
+
+    def _pump(self) -> None:
+        other = dict(zip(self._files, self._files[::-1], strict=True))
+        while True:
+            ready = select.select([*self._files, self._stop], [], [])[0]
+            if self._stop in ready:
+                return
+            for file in ready:
+                with contextlib.suppress(OSError):  # a device that is not up yet loses packets
+                    os.write(other[file], os.read(file, 2048))
+
+    def close(self) -> None:
+        os.eventfd_write(self._stop, 1)
+        self._thread.join()
+        for file in (*self._files, self._stop):
+            os.close(file)
+
+
+def _open_tun() -> int:
+    file = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(file, TUNSETIFF, struct.pack("@16sH22x", b"wan", IFF_TUN | IFF_NO_PI))
+    return file
 
 
 class End:
@@ -97,17 +135,13 @@ class End:
         """Index of the device at the cable."""
         return int(self.netlink.link_lookup(ifname="wan")[0])
 
-    def plug(self, addresses: list[str]) -> None:
+    def plug(self, address: str, program: str) -> None:
         """Set the cable's device up, and receive from it."""
-        for address in addresses:
-            words = ["addr", "add", address, "dev", "wan", *(["nodad"] * (":" in address))]
-            subprocess.run(["ip", "-n", self.name, *words], check=True)
+        words = ["addr", "add", address, "dev", "wan", *(["nodad"] * (":" in address))]
+        subprocess.run(["ip", "-n", self.name, *words], check=True)
         self.netlink.link("set", index=self.wan, state="up")
-        attach(
-            self.netlink,
-            Filter(self.wan, Hook.INGRESS, "tunnel_ether"),
-            self._pins.programs["tunnel_ether"],
-        )
+        where = Filter(self.wan, Hook.INGRESS, program)
+        attach(self.netlink, where, self._pins.programs[program])
 
     def cut(self, *, on: bool) -> None:
         """Lose all that we send over the cable, or no longer."""
@@ -154,29 +188,47 @@ class Pair:
 
 @contextmanager
 def pair(
-    prefix: str, cache: Path, *, rows: int = 4, six: bool = False, detect_ns: int = 30 * MS
+    prefix: str,
+    cache: Path,
+    *,
+    rows: int = 4,
+    six: bool = False,
+    detect_ns: int = 30 * MS,
+    ether: bool = True,
 ) -> Iterator[Pair]:
     """Yield two ends with a cable between them; nothing probes yet."""
-    made: list[End] = []
+    made: list[End | Pipe] = []
     try:
-        for letter in "ab":
-            made.append(End(f"{prefix}-{letter}", rows, cache))
-        found = Pair(made[0], made[1])
-        _connect(found, six=six, detect_ns=detect_ns)
+        near, far = (_kept(End(f"{prefix}-{letter}", rows, cache), made) for letter in "ab")
+        found = Pair(near, far)
+        if ether:
+            _lay_cable(found)
+        else:
+            made.append(Pipe(found.ends))
+        _connect(found, six=six, detect_ns=detect_ns, ether=ether)
         yield found
     finally:
-        for end in made:
-            end.close()
+        for one in reversed(made):
+            one.close()
 
 
-def _connect(found: Pair, *, six: bool, detect_ns: int) -> None:
+def _kept(end: End, made: list[End | Pipe]) -> End:
+    made.append(end)
+    return end
+
+
+def _lay_cable(found: Pair) -> None:
     near, far = found.ends
     cable = ["ip", "-n", near.name, "link", "add", "wan", "type", "veth",
              "peer", "name", "wan", "netns", far.name]  # fmt: skip
     subprocess.run(cable, check=True)
+
+
+def _connect(found: Pair, *, six: bool, detect_ns: int, ether: bool) -> None:
+    near, far = found.ends
     hosts = ("fd77::1", "fd77::2") if six else ("10.77.0.1", "10.77.0.2")
-    near.plug([f"{hosts[0]}/{64 if six else 24}"])
-    far.plug([f"{hosts[1]}/{64 if six else 24}"])
+    for end, host in zip(found.ends, hosts, strict=True):
+        end.plug(f"{host}/{64 if six else 24}", "tunnel_ether" if ether else "tunnel_ip")
     sessions = (0x5EC2E7 << 32, 0xABCDEF << 32)
     near.point(hosts[0], hosts[1], sessions, detect_ns)
     far.point(hosts[1], hosts[0], sessions[::-1], detect_ns)

@@ -76,6 +76,10 @@ def counted(end: End, outcome: Outcome, times: int) -> bool:
     return end.outcome(outcome) == times
 
 
+def some_returned(end: End) -> bool:
+    return bool((end.probing["returned"] > 3).all())
+
+
 def expiry_ns(end: End) -> int:
     """Return when the last row of an end went silent."""
     return int((end.tunnels["confirmed_ns"] + end.tunnels["detect_ns"]).max()) + 1
@@ -179,6 +183,18 @@ def test_probes_are_as_the_standard_says(running: Pair) -> None:
     assert 0 <= time.monotonic_ns() - probe.sent.time_ns < 20 * 1000 * MS
 
 
+@pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
+def test_devices_without_ethernet_carry_probes(compiled: Path, six: bool) -> None:
+    """Probes and reflections pass devices like those of WireGuard, whose frames are bare IP."""
+    with pair("st-tun", compiled, six=six, ether=False, detect_ns=1000 * MS) as found:
+        for end in found.ends:
+            end.pace(50 * MS)
+        settle(found)
+        for end in found.ends:
+            wait_for(partial(some_returned, end))
+            assert not end.probing["refused"].any()
+
+
 # ---------------------------------------------------------------- packets made by hand
 
 
@@ -192,6 +208,24 @@ def test_the_h_bit_decides_at_once(silent: Pair) -> None:
         wait_for(partial(counted, far, Outcome.PROBE_REFLECTED, reflected + 1))
         assert usable(far)[1] == confirmed
         assert time.monotonic_ns() - int(far.tunnels["heard_ns"][1]) < 10_000 * MS
+
+
+def test_our_own_reflection_is_proof_by_itself(silent: Pair) -> None:
+    """It confirms even where it was overtaken, so that its H bit says nothing any more."""
+    near, row = silent.near, 1
+    near.probing["sent"][row] = 78
+    near.tunnels["heard_ns"][row] = time.monotonic_ns()
+    near.tunnels["sequence"][row] = 2**31 - 1
+    before = near.outcome(Outcome.PROBE_RETURNED)
+    data = made(silent, 9, hears=True, probe_sequence=77, ssid=row + 1)
+    near.run(partial(send, data))
+    wait_for(partial(counted, near, Outcome.PROBE_RETURNED, before + 1))
+    assert usable(near)[row]
+    assert int(near.tunnels["sequence"][row]) == 2**31 - 1
+    sample = near.memory["samples"][row * probing.SAMPLES]
+    assert (int(sample["sequence"]), int(sample["hops"])) == (77, 255 - 199)
+    assert int(sample["sent_ns"]) == Probe.parse(stamp_of(data)).sent.time_ns
+    near.probing["sent"][row] = near.probing["returned"][row] = 0
 
 
 def test_reflections_are_as_the_standard_says(silent: Pair) -> None:
@@ -246,7 +280,9 @@ def test_another_session_is_not_stamped(silent: Pair) -> None:
 # ---------------------------------------------------------------- tools
 
 
-def made(found: Pair, sequence: int, *, hears: bool, probe_sequence: int = 0) -> bytes:
+def made(
+    found: Pair, sequence: int, *, hears: bool, probe_sequence: int = 0, ssid: int = 9
+) -> bytes:
     """Return a frame with a probe on row 1 from the near end to the far one."""
     tunnel = found.near.tunnels[1]
     overlay = records.zeros(records.OVERLAY)
@@ -257,7 +293,7 @@ def made(found: Pair, sequence: int, *, hears: bool, probe_sequence: int = 0) ->
     overlay["session"] = (session >> 32, session & 0xFFFF_FFFF)
     liveness = Liveness(hears, sequence, session, 0, 123, 0, 0, 456, 0, 0)
     tlv = Tlv(Type.LIVENESS, liveness.pack()).pack()
-    probe = Probe(probe_sequence, Stamp.of(time.monotonic_ns()), ssid=9, tlvs=tlv)
+    probe = Probe(probe_sequence, Stamp.of(time.monotonic_ns()), ssid=ssid, tlvs=tlv)
     ends = [bytes(tunnel[name]) for name in ("local", "remote")]
     six = bool(tunnel["flags"] & records.TunnelFlag.IPV6)
     family, octets = (socket.AF_INET6, 16) if six else (socket.AF_INET, 4)
