@@ -35,12 +35,16 @@ INLINE void count_hop(struct __sk_buff *skb, const struct packet *packet)
 INLINE void write_mss(const struct work *work, const struct packet *packet, __u32 at, __be16 old,
 		      __u16 most)
 {
+	__u32 check = packet->transport + offsetof(struct tcphdr, check);
 	__be16 new = bpf_htons(most);
 
 	if (bpf_ntohs(old) <= most)
 		return;
-	bpf_l4_csum_replace(work->skb, packet->transport + offsetof(struct tcphdr, check), old, new,
-			    sizeof(new));
+	/* Behind an odd number of bytes the sum sees the halves the other way round. */
+	if ((at - packet->transport) & 1)
+		bpf_l4_csum_replace(work->skb, check, bpf_ntohs(old), most, sizeof(new));
+	else
+		bpf_l4_csum_replace(work->skb, check, old, new, sizeof(new));
 	bpf_skb_store_bytes(work->skb, at, &new, sizeof(new), 0);
 	note(work, NOTE_MSS_CLAMPED);
 }

@@ -129,8 +129,9 @@ INLINE int receive(const struct work *work, const struct arrival *arrival,
 	struct destination *destination;
 	struct packet *packet = blank_packet();
 
+	/* The kernel takes off no more than leaves an IP header. */
 	if (!packet || !unwrap(work->skb, arrival->ether, arrival->six, inner))
-		return drop(work, DROP_NO_ROOM);
+		return drop(work, DROP_BAD_INNER);
 	reach(work->skb, 128);
 	if (!parse_ip(work->skb, inner == INNER_IPV6 ? 6 : 4, arrival->ether, packet))
 		return drop(work, DROP_BAD_INNER);

@@ -26,7 +26,7 @@ INLINE void fill_overlay(const struct work *work, const struct tunnel *tunnel, _
 			 __u8 inner, struct overlay *overlay)
 {
 	overlay->version_inner = OVERLAY_VERSION << 4 | inner;
-	overlay->flags = hears(work, tunnel) ? OVERLAY_HEARS : 0;
+	overlay->flags |= hears(work, tunnel) ? OVERLAY_HEARS : 0;
 	overlay->segments = work->pieces > 255 ? 255 : work->pieces;
 	overlay->tunnel = bpf_htons(tunnel->peer_id);
 	overlay->sequence = bpf_htonl(sequence);
@@ -114,24 +114,45 @@ INLINE void trim(struct __sk_buff *skb, const struct packet *packet)
 		bpf_skb_change_tail(skb, end, 0);
 }
 
+/* Make room in a packet that has come out of a tunnel and whose offload state says so still.
+ * That state is as ours would be: the inner packet has not moved. Only the protocol may have
+ * to change, which the kernel does where it takes something away. */
+INLINE long make_room_again(struct __sk_buff *skb, __u32 room, int six, int inner_six)
+{
+	long failed;
+
+	if (six == inner_six)
+		return bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, ROOM_FIXED_GSO);
+	failed = bpf_skb_adjust_room(skb, room + 4, BPF_ADJ_ROOM_MAC, ROOM_FIXED_GSO);
+	if (failed)
+		return failed;
+	return bpf_skb_adjust_room(skb, -4, BPF_ADJ_ROOM_MAC,
+				   ROOM_FIXED_GSO | (six ? ROOM_DECAP_IPV6 : ROOM_DECAP_IPV4));
+}
+
+/* Make room for the outer headers; true if there is. */
+INLINE int put_room(struct __sk_buff *skb, int six, int inner_six)
+{
+	__u32 room = six ? sizeof(struct outer6) : sizeof(struct outer4);
+	__u64 flags = ROOM_FIXED_GSO | ROOM_ENCAP_UDP | ROOM_INNER_HEADER(sizeof(struct overlay)) |
+		      (six ? ROOM_ENCAP_IPV6 : ROOM_ENCAP_IPV4);
+	long failed = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, flags);
+
+	if (failed == ALREADY)
+		failed = make_room_again(skb, room, six, inner_six);
+	return !failed;
+}
+
 /* Put the outer headers on; overlay: with class, destination and budget set. */
 INLINE int wrap(const struct work *work, const struct packet *packet, struct tunnel *tunnel,
 		struct overlay *overlay)
 {
-	int six = tunnel->flags & TUNNEL_IPV6;
-	__u32 room = six ? sizeof(struct outer6) : sizeof(struct outer4);
-	__u64 flags = ROOM_FIXED_GSO | ROOM_ENCAP_UDP | ROOM_INNER_HEADER(sizeof(*overlay)) |
-		      (six ? ROOM_ENCAP_IPV6 : ROOM_ENCAP_IPV4);
+	int six = !!(tunnel->flags & TUNNEL_IPV6);
 	__u32 sequence;
-	long failed;
+	int failed;
 
 	trim(work->skb, packet);
-	failed = bpf_skb_adjust_room(work->skb, room, BPF_ADJ_ROOM_MAC, flags);
-	/* Out of another tunnel it still carries that one's offload state, which is as ours
-	 * would be while the families agree. */
-	if (failed == ALREADY && six == (packet->key.family == 6 ? TUNNEL_IPV6 : 0))
-		failed = bpf_skb_adjust_room(work->skb, room, BPF_ADJ_ROOM_MAC, ROOM_FIXED_GSO);
-	if (failed)
+	if (!put_room(work->skb, six, packet->key.family == 6))
 		return 0;
 	sequence = __sync_fetch_and_add(&tunnel->tx_sequence, work->pieces);
 	fill_overlay(work, tunnel, sequence, packet->key.family, overlay);

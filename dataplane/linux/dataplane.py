@@ -65,7 +65,7 @@ class LinuxDataplane:
         self._banks = pins.array("entries").reshape(2, -1)
         self._used = pins.array("used")
         self._moves = MoveReader(pins)
-        self._homes = homes
+        self.homes = homes
         self._wait = wait
         self._switched_ns = -GRACE_NS
         self.settings["classes"] = classes
@@ -102,7 +102,10 @@ class LinuxDataplane:
         self.latched[at[proven]] = False
 
     def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
-        """Set the detect times of tunnels; the next packet asks by them."""
+        """Set the detect times of tunnels; what was silent by the old ones stays down."""
+        silent = rows[now_ns - 1 - self.confirmed_ns[rows] > self.detect_ns[rows]]
+        self.latched[silent] = True
+        self.since_ns[silent] = NEVER
         self.detect_ns[rows] = detect_ns
 
     def events(self, site: int) -> KernelMoves:
@@ -112,7 +115,12 @@ class LinuxDataplane:
     # What the agent tells the kernel besides
 
     def heartbeat(self, now_ns: int) -> None:
-        """Say that the agent is alive: latches are its own business."""
+        """Say that the agent is alive: latches are its own business from now on.
+
+        Those that fell due while it was away have fallen, also where no packet has asked.
+        """
+        if self._stale(now_ns):
+            self.latched[:] &= ~self._due(self.since_ns, now_ns)
         self.settings["heartbeat_ns"] = now_ns
 
     def set_pinned(self, classes: Sequence[int]) -> None:
@@ -148,11 +156,6 @@ class LinuxDataplane:
         """The row that carried each entry last."""
         return self._used["row"].astype(np.int32) - np.int32(1)
 
-    @property
-    def agent_stale(self) -> bool:
-        """Whether the heartbeat that the kernel knows was too old at its own last look."""
-        return self._stale(time.monotonic_ns())
-
     # The switch
 
     def _switch(self, at: I64, entries: Entries, now_ns: int) -> None:
@@ -180,10 +183,10 @@ class LinuxDataplane:
 
     def _direct(self, delta: ForwardingDelta) -> Bool:
         """Tell which candidates end at a site that announces the destination."""
-        if self._homes is None:
+        if self.homes is None:
             return np.zeros((len(delta), CANDIDATES), dtype=np.bool_)
         classes = int(self.settings["classes"][0])
-        homes = self._homes[delta.entries // classes]
+        homes = self.homes[delta.entries // classes]
         peers = self.tunnels["peer_site"].astype(np.int64)[delta.rows]
         ends: Bool = (peers[:, :, None] == homes[:, None, :]).any(axis=2)
         ends &= delta.rows != NO_ROW
@@ -201,10 +204,14 @@ class LinuxDataplane:
             return np.zeros(rows.shape, dtype=np.bool_)
         latched = self.latched[rows]
         if self._stale(now_ns):
-            since_ns = self.since_ns[rows]
-            hold_ns = int(self.settings["hold_ns"][0])
-            latched &= (since_ns == NEVER) | (now_ns - since_ns < hold_ns)
+            latched &= ~self._due(self.since_ns[rows], now_ns)
         return usable_rows(self.confirmed_ns[rows], self.detect_ns[rows], latched, now_ns)
+
+    def _due(self, since_ns: I64, now_ns: int) -> Bool:
+        """Tell where a latch falls without the agent."""
+        due: Bool = since_ns != NEVER
+        due &= now_ns - since_ns >= int(self.settings["hold_ns"][0])
+        return due
 
     def _stale(self, now_ns: int) -> bool:
         age_ns = now_ns - int(self.settings["heartbeat_ns"][0])

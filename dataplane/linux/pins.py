@@ -142,9 +142,14 @@ class Pins:
         """Close the descriptors; the pins stay."""
         self.close()
 
-    def array(self, name: str) -> npt.NDArray[Any]:
-        """Return a map's memory as an array: stores are seen by the next packet."""
-        dtype = ARRAYS[name]
+    def array(self, name: str, dtype: np.dtype[Any] | None = None) -> npt.NDArray[Any]:
+        """Return a map's memory as an array: stores are seen by the next packet.
+
+        Args:
+            name: of the map.
+            dtype: of its values, for maps that are not in :data:`ARRAYS`.
+        """
+        dtype = dtype or ARRAYS[name]
         entries = syscall.map_shape(self.maps[name]).entries
         length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         memory = mmap.mmap(self.maps[name], length)

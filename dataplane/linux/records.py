@@ -265,8 +265,8 @@ STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
 ENUMS: Final[Mapping[str, type[IntEnum | IntFlag]]] = MappingProxyType(
     {
         "INNER_": Inner, "SETTING_": Setting, "KIND_": Kind, "TUNNEL_": TunnelFlag,
-        "DESTINATION_": DestinationFlag, "ENTRY_": EntryFlag, "FLOW_": FlowFlag, "RULES_": RulePlace,
-        "COUNT_": CounterPlace, "": Outcome, "NOTE_": Note,
+        "DESTINATION_": DestinationFlag, "ENTRY_": EntryFlag, "FLOW_": FlowFlag,
+        "RULES_": RulePlace, "COUNT_": CounterPlace, "": Outcome, "NOTE_": Note,
     }
 )  # fmt: skip
 """By what their names begin with in C."""
@@ -275,7 +275,8 @@ _NUMBERS: Final = {
     "LAYOUT": LAYOUT, "CLASSES_MAX": CLASSES_MAX, "RULES_MAX": RULES_MAX, "BUCKETS": BUCKETS,
     "OVERLAY_VERSION": OVERLAY_VERSION, "OVERLAY_HEARS": OVERLAY_HEARS,
     "OVERLAY_BUDGET": OVERLAY_BUDGET, "ENTRY_SHARE_1": ENTRY_SHARE_1,
-    "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE, "OUTCOMES": len(Outcome), "NOTES": len(Note),
+    "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE,
+    "OUTCOMES": len(Outcome), "NOTES": len(Note),
 }  # fmt: skip
 
 
