@@ -96,7 +96,7 @@ class Pins:
         self.maps = maps
         """Descriptors by name."""
         self.programs = programs
-        self._memory: list[mmap.mmap] = []
+        self._memory: dict[str, mmap.mmap] = {}
 
     @classmethod
     def open(cls, name: str) -> Self:
@@ -151,10 +151,10 @@ class Pins:
         """
         dtype = dtype or ARRAYS[name]
         entries = syscall.map_shape(self.maps[name]).entries
-        length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-        memory = mmap.mmap(self.maps[name], length)
-        self._memory.append(memory)
-        return np.frombuffer(memory, dtype=dtype, count=entries)
+        if name not in self._memory:  # each mapping holds a descriptor of its own
+            length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+            self._memory[name] = mmap.mmap(self.maps[name], length)
+        return np.frombuffer(self._memory[name], dtype=dtype, count=entries)
 
     def close(self) -> None:
         """Close the descriptors; arrays that are still in use keep their memory."""
