@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from patronus.dataplane.linux import records, syscall
+from patronus.dataplane.linux import probing, records, syscall
 from patronus.dataplane.linux.objects import MapShape
 from patronus.dataplane.linux.records import CounterPlace, RulePlace
 
@@ -25,7 +25,8 @@ ARRAYS: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
     {
         "settings": records.SETTINGS, "tunnels": records.TUNNEL, "entries": records.WORD,
         "used": records.USED, "counters": records.COUNT, "rules": records.WORD,
-        "ring": records.RING, "moves": records.MOVE,
+        "ring": records.RING, "moves": records.MOVE, "samples": probing.SAMPLE,
+        "schedule": probing.SCHEDULE, "pacing": probing.PACING,
     }
 )  # fmt: skip
 """The maps that are mapped into memory, and what they hold."""
@@ -68,6 +69,8 @@ class Sizes:
         """Return the size of a map, None where it is always the same."""
         sizes = {
             "tunnels": self.rows,
+            "schedule": self.rows,
+            "samples": self.rows * probing.SAMPLES,
             "entries": 2 * self.entries,
             "used": self.entries,
             "counters": possible_cpus() * self.counter_stride,
@@ -94,8 +97,7 @@ class Pins:
         self.maps = maps
         """Descriptors by name."""
         self.programs = programs
-        self._arrays: dict[str, npt.NDArray[Any]] = {}
-        """Mapped once: each mapping holds a descriptor of its own."""
+        self._memory: dict[str, mmap.mmap] = {}
 
     @classmethod
     def open(cls, name: str) -> Self:
@@ -148,14 +150,12 @@ class Pins:
             name: of the map.
             dtype: of its values, for maps that are not in :data:`ARRAYS`.
         """
-        if name in self._arrays:
-            return self._arrays[name]
         dtype = dtype or ARRAYS[name]
         entries = syscall.map_shape(self.maps[name]).entries
-        length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-        memory = mmap.mmap(self.maps[name], length)
-        self._arrays[name] = np.frombuffer(memory, dtype=dtype, count=entries)
-        return self._arrays[name]
+        if name not in self._memory:  # each mapping holds a descriptor of its own
+            length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+            self._memory[name] = mmap.mmap(self.maps[name], length)
+        return np.frombuffer(self._memory[name], dtype=dtype, count=entries)
 
     def close(self) -> None:
         """Close the descriptors; arrays that are still in use keep their memory."""
