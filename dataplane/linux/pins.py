@@ -162,4 +162,4 @@ class Pins:
         for descriptor in (*self.maps.values(), *self.programs.values()):
             os.close(descriptor)
         self.maps, self.programs = {}, {}
-        self._arrays.clear()
+        self._memory.clear()
