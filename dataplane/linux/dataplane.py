@@ -68,6 +68,8 @@ class LinuxDataplane:
         self.homes = homes
         self._wait = wait
         self._switched_ns = -GRACE_NS
+        self._behind: I64 | slice = slice(None)
+        """Entries that the idle bank may hold in an older state; at first that is unknown."""
         self.settings["classes"] = classes
 
     # What the engine's driver asks
@@ -154,7 +156,7 @@ class LinuxDataplane:
     @property
     def used(self) -> I32:
         """The row that carried each entry last."""
-        return self._used["row"].astype(np.int32) - np.int32(1)
+        return self._last(slice(None))
 
     # The switch
 
@@ -168,13 +170,14 @@ class LinuxDataplane:
         word = int(self.settings["bank_word"][0])
         idle, generation = (word + 1) & 1, ((word >> 1) + 1) % _GENERATIONS
         bank = self._banks[idle]
-        bank[:] = self._banks[word & 1]
+        behind, self._behind = self._behind, slice(None)
+        bank[behind] = self._banks[word & 1][behind]
         bank[at] = words.pack(entries)
         booked = self._steer(entries, at, now_ns).rows
         rows = (booked + 1).astype(np.uint64)
         self._used.view(np.uint64)[at] = rows | np.uint64(generation << 32)
         self.settings["bank_word"] = generation << 1 | idle
-        self._switched_ns = now_ns
+        self._behind, self._switched_ns = at, now_ns
 
     def _rest(self, now_ns: int) -> None:
         rest_ns = self._switched_ns + GRACE_NS - now_ns
@@ -196,8 +199,12 @@ class LinuxDataplane:
 
     def _steer(self, entries: Entries, at: I64, now_ns: int) -> Verdicts:
         return steer_many(
-            entries.rows, entries.drop, self.used[at], self._alive(entries.rows, now_ns)
+            entries.rows, entries.drop, self._last(at), self._alive(entries.rows, now_ns)
         )
+
+    def _last(self, at: I64 | slice) -> I32:
+        rows: I32 = self._used["row"][at].astype(np.int32) - np.int32(1)
+        return rows
 
     def _alive(self, rows: I32, now_ns: int) -> Bool:
         if not len(self.tunnels):

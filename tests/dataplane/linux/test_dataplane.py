@@ -157,6 +157,23 @@ def test_entries_that_do_not_change_stay(kit: Kit, plane: LinuxDataplane) -> Non
     assert (where(kit), where(kit, 1)) == (0, 1)
 
 
+def test_a_switch_that_failed_leaves_nothing_behind(kit: Kit, plane: LinuxDataplane) -> None:
+    """An error amid a switch keeps the old table, and the next switch starts from that."""
+    plane.apply(both(0), kit.now_ns)
+    plane.apply(both(1), kit.now_ns)
+
+    def fails(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plane, "_steer", fails)  # stopped after the bank is written
+        with pytest.raises(KeyboardInterrupt):
+            plane.apply(both(2), kit.now_ns)
+    assert (where(kit), where(kit, 1)) == (1, 1)
+    plane.apply(delta(0, (0, NO_ROW, NO_ROW), drop=False), kit.now_ns)
+    assert (where(kit), where(kit, 1)) == (0, 1)
+
+
 def test_a_bank_rests_after_a_switch(kit: Kit) -> None:
     """Two switches in a row are a grace period apart; later ones need not wait."""
     waits: list[float] = []
