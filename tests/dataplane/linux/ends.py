@@ -96,7 +96,7 @@ class End:
     def __init__(self, name: str, rows: int, cache: Path) -> None:
         self.name, self.rows, self._pin = name, rows, f"{PINS}-{name}"
         made = builder.build(cache, sources=SOURCES)
-        sizes = Sizes(rows=rows, entries=16, flows=64, fragments=64, prefixes=64, moves=64)
+        sizes = Sizes(rows=rows, entries=16, flows=64, fragments=64, prefixes=64, moves=1024)
         subprocess.run(["ip", "netns", "add", name], check=True)
         self._thread = ThreadPoolExecutor(1, initializer=netns.setns, initargs=(name,))
         self.netlink = IPRoute(netns=name)
