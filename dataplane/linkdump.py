@@ -51,7 +51,7 @@ class Link:
 class Owned(NamedTuple):
     """An address of an interface."""
 
-    index: int
+    ifindex: int
     address: Address
     length: int
 
@@ -59,7 +59,7 @@ class Owned(NamedTuple):
 class Neighbour(NamedTuple):
     """A link address that is known for good."""
 
-    index: int
+    ifindex: int
     address: Address
     mac: str
 

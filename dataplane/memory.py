@@ -217,7 +217,8 @@ class MemoryDataplane:
         moved = before != after
         if moved.any():
             entries, before, after = entries[moved], before[moved], after[moved]
-            self.used[entries], self.changed[entries] = after, True
+            self.used[entries] = after
+            self.changed[entries] = True
             self._rings[site].push(at_ns, entries, before, after)
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from patronus.engine.arrays import hits
+from patronus.engine.arrays import distinct, hits
 from patronus.engine.candidates import Candidates
 from patronus.engine.fan import COLUMNS_MAX, METRIC_MAX, Choosing, Fan
 from patronus.engine.forwarding import NO_ROW, EntrySpace
@@ -92,7 +92,6 @@ class Fanout:
         self._suits: Bools = np.zeros((sites, len(overlay.destinations)), dtype=np.bool_)
         if 0 < self.columns <= COLUMNS_MAX:
             self._suits |= ~(candidates.direct != NO_ROW).any(axis=0)
-            self._suits &= ~candidates.behind.any(axis=0)
             self._suits[overlay.home, np.arange(len(overlay.destinations))[:, None]] = False
             self._suits[self._through[:, 0]] = False
         self.column: I64 = np.full(overlay.rows + 1, self.columns, dtype=np.int64)
@@ -218,7 +217,7 @@ class Fanout:
         number, content = columns.number, beyond.content[self._end]
         worst = self._knowledge.worst(content, number=number)[:, None]
         doubt = (self._ranking.whole(rows, worst, columns.sla) > COMPLIANT) & usable
-        for column in hits(doubt.any(axis=1)).tolist():
+        for column in distinct(np.nonzero(doubt)[0]).tolist():
             site = hits(doubt[column])
             told = self._knowledge.figures(content[column], beyond.destinations, number=number)
             whole = self._ranking.whole(

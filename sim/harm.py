@@ -215,16 +215,17 @@ class Harm:
         site, destination = np.divmod(pair, space.destinations)
         kind = number * 2 + hard
         direct = columns.direct[:, site, destination]
-        found: Bools = self._ends_well(direct, kind).any(axis=0)
+        found: Bools = np.logical_or.reduce(self._ends_well(direct, kind), axis=0)
         if not (world.scenario.policy.features.transit and columns.transit.size):
             return found
         sites, at_site = np.unique(site, return_inverse=True)
         targets, at_target = np.unique(destination, return_inverse=True)
         kinds = np.arange(2 * space.classes)
         via = np.array(world.overlay.transit, dtype=np.int64)
-        first = self._works(columns.transit[:, :, sites, None], kinds).any(axis=1)
+        ways = self._works(columns.transit[:, :, sites, None], kinds)
+        first: Bools = np.logical_or.reduce(ways, axis=1)
         beyond = columns.direct[:, via[:, None], targets]
-        second = self._ends_well(beyond[..., None], kinds).any(axis=0)
+        second: Bools = np.logical_or.reduce(self._ends_well(beyond[..., None], kinds), axis=0)
         second &= ~columns.behind[:, targets, None]
         through = np.zeros(len(entries), dtype=np.bool_)
         for there, onward in zip(first, second, strict=True):

@@ -73,7 +73,7 @@ class Links:
         ours = {
             found.index for found in links() if any(self._is_ours(found, kind) for kind in Kind)
         }
-        return frozenset(owned.address for owned in addresses() if owned.index not in ours)
+        return frozenset(owned.address for owned in addresses() if owned.ifindex not in ours)
 
     def find_ours(self, name: str, kind: Kind) -> Link | None:
         """Return the device of ours of this name, None if there is nothing of the name.

@@ -69,7 +69,7 @@ def observe(pins: Sequence[Pin]) -> Present:
     ]
     return Present(
         links=known,
-        addresses=tuple(owned for owned in addresses() if owned.index in wanted),
+        addresses=tuple(owned for owned in addresses() if owned.ifindex in wanted),
         defaults=tuple(
             route
             for family in FAMILIES

@@ -25,7 +25,7 @@ def test_words_are_read_as_they_were_written(entries: list[tuple[object, ...]]) 
     words = pack(wanted)
     assert words.dtype == np.uint64
     for got, asked in zip(unpack(words), wanted, strict=True):
-        assert np.array_equal(got, asked)
+        assert np.asarray(got).tolist() == np.asarray(asked).tolist()
 
 
 def test_zeroed_memory_forwards_nothing() -> None:

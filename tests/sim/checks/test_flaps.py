@@ -69,8 +69,11 @@ def test_flaps_are_those_of_a_plain_memory(steps: Steps, slot_ns: int) -> None:
 
 MUTANTS = {
     "the window is open at its end": ("<= WINDOW_NS", "< WINDOW_NS"),
-    "only the last departure is remembered": ("ring[place, 1:] = ring[place, :-1]", "pass"),
-    "departures are never forgotten": ("(same & recent)", "same"),
+    "only the last departure is remembered": (
+        "left, since = row, then",
+        "left, since = np.full_like(row, _NONE), then",
+    ),
+    "departures are never forgotten": ("& (now_ns - then <= WINDOW_NS)", ""),
     "moves of one slot are seen at once": ("turn == number", "turn >= number"),
 }
 
