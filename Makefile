@@ -17,7 +17,8 @@ WORKERS ?= auto
 PYTHONS ?= python3.11 python3.12 python3.13
 SCENARIO ?= scenarios/demo.patronus.yml
 
-.PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios goldens
+.PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios
+.PHONY: bench-dataplane goldens
 .PHONY: format proof-determinism fuzz-announcements clean
 
 demo: $(FOR_DEMO)
@@ -58,6 +59,13 @@ bench-scale: $(FOR_TEST)
 # All shipped scenarios, one after the other: what each takes, and on what.
 bench-scenarios: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.scenarios
+
+# The Linux dataplane, with real packets between namespaces; needs root and some quiet minutes.
+bench-dataplane: $(FOR_TEST)
+	$(BIN)/python -m tests.bench.blackout
+	$(BIN)/python -m tests.bench.pacing
+	$(BIN)/python -m tests.bench.steering
+	$(BIN)/pytest -m bench -s tests/bench/test_tunnels.py
 
 # Takes what the shipped scenarios do now as what they should do, and prints what changed: the
 # table belongs into the message of a commit of its own.
