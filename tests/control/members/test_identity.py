@@ -101,7 +101,8 @@ def test_public_keys_are_written_and_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "AAAA", "ä" * 44, "+wxjRnbpprsFgEtVC4I1quAisAmGatlXfWMl1M178FQ", "A" * 43 + "="]
+    "text",
+    ["", "x", "AAAA", "ä" * 44, "+wxjRnbpprsFgEtVC4I1quAisAmGatlXfWMl1M178FQ", "A" * 43 + "="],
 )
 def test_what_is_no_public_key_is_refused(text: str) -> None:
     """A mistyped key in a configuration gives a message, not a site that believes nobody."""
