@@ -5,7 +5,7 @@ each exposure holds the number of its own: as text of their own they would take 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64, Overlay
 
 _TEXT = pa.large_string()  # what pandas keeps, so nothing is copied
+_BLOCK: Final = 1 << 16
 
 
 def texts(names: Sequence[str], index: I64) -> "pd.Series[str]":
@@ -32,20 +33,25 @@ def labels(names: Sequence[str], index: I64 | I32 | I8) -> "pd.Categorical[Any]"
     return pd.Categorical.from_codes(place[index], dtype=pd.CategoricalDtype(every))
 
 
-def paths(overlay: Overlay, rows: I64 | I32, destinations: I64) -> "pd.Series[str]":
+def paths(overlay: Overlay, rows: I64 | I32, destinations: I64 | I32) -> "pd.Series[str]":
     """Return the names of paths as ``narrative.path_name`` has them, one a row."""
     return _column(_named(overlay, _codes(overlay, rows, destinations)))
 
 
-def path_labels(overlay: Overlay, rows: I64 | I32, destinations: I64) -> "pd.Categorical[Any]":
+def path_labels(
+    overlay: Overlay, rows: I64 | I32, destinations: I64 | I32
+) -> "pd.Categorical[Any]":
     """Return the same as a column of categories."""
-    codes = _codes(overlay, rows, destinations)
+    # Block by block: a column of two million exposures has five arrays of scratch.
+    parts = [slice(at, at + _BLOCK) for at in range(0, len(rows), _BLOCK)]
+    none = np.zeros(0, dtype=np.int64)
+    codes = np.concatenate([none, *(_codes(overlay, rows[at], destinations[at]) for at in parts)])
     every = distinct(codes)
     names = _column(_named(overlay, every))
     return pd.Categorical.from_codes(every.searchsorted(codes), dtype=pd.CategoricalDtype(names))
 
 
-def _codes(overlay: Overlay, rows: I64 | I32, destinations: I64) -> I64:
+def _codes(overlay: Overlay, rows: I64 | I32, destinations: I64 | I32) -> I64:
     """Return (transport, end of the first tunnel, destination beyond it) in one number."""
     there = rows != NO_ROW
     row = np.where(there, rows, 0)

@@ -19,6 +19,9 @@ from patronus.sim.scenario import Scenario
 _MANY_PROBES: Final = 3_000_000
 """Compiled passes take half a second to load, plain ones about that for so many probes."""
 
+_PROBES_AN_ENTRY: Final = 4
+"""With fewer probes, choosing paths takes the time, and 130 MB of compiler save little of it."""
+
 
 def passes(scenario: Scenario, overlay: Overlay, compiled: bool | None) -> ModuleType | None:
     """Return ``patronus.sim.compiled``, or None for the plain passes; they do the same.
@@ -29,7 +32,10 @@ def passes(scenario: Scenario, overlay: Overlay, compiled: bool | None) -> Modul
         profiles = [scenario.policy.profile(t) for t in overlay.transports]
         simulated_ns = scenario.duration_ns + scenario.warmup_ns
         rounds = simulated_ns // min(p.interval_ns for p in profiles)
-        compiled = overlay.rows * rounds > _MANY_PROBES
+        probes = overlay.rows * rounds
+        pairs = len(overlay.sites) * len(overlay.destinations)
+        entries = pairs * len(scenario.policy.classes)
+        compiled = probes > max(_MANY_PROBES, _PROBES_AN_ENTRY * entries)
     return import_module("patronus.sim.compiled") if compiled else None
 
 

@@ -20,7 +20,7 @@ from patronus.sim.run import DECISIONS, DETECTIONS, FAILOVERS, FAULTS, HEALTH, S
 from patronus.sim.summary import summarise
 from patronus.sim.world import Stop, World
 
-_LIBRARIES: Final = ("numpy", "scipy", "networkx", "simpy", "pandas", "pyarrow")
+_LIBRARIES: Final = ("numpy", "numba", "scipy", "networkx", "simpy", "pandas", "pyarrow")
 
 _COUNTED: Final = (
     "offered", "delivered", "duplicated", "delay_ns", "jitter_ns", "mos_milli", "in_sla",
@@ -91,11 +91,13 @@ def detections(world: World) -> pd.DataFrame:
 def failovers(world: World, stop_ns: int) -> pd.DataFrame:
     """Return one row an exposure."""
     overlay, space, found = world.overlay, world.engine.space, world.measurement
-    ledger, outage_degraded = found.ledger, found.costs(stop_ns)
-    pair, number = np.divmod(ledger.entry, space.classes)
-    site, destination = np.divmod(pair, space.destinations)
+    ledger = found.ledger
+    # There may be millions: what needs scratch comes first.
     detection, layer = _noticed(world)
-    detection = np.where((detection < 0) & (ledger.switch_ns == NEVER), NEVER, detection)
+    detection[(detection < 0) & (ledger.switch_ns == NEVER)] = NEVER
+    outage_degraded = found.costs(stop_ns)
+    pair, number = (part.astype(np.int32) for part in np.divmod(ledger.entry, space.classes))
+    site, destination = np.divmod(pair, np.int32(space.destinations))
     occurrences = found.occurrences
     classes = [c.name for c in world.scenario.policy.classes]
     return pd.DataFrame(
