@@ -92,8 +92,9 @@ class Fanout:
         self._suits: Bools = np.zeros((sites, len(overlay.destinations)), dtype=np.bool_)
         if 0 < self.columns <= COLUMNS_MAX:
             self._suits |= ~(candidates.direct != NO_ROW).any(axis=0)
-            self._suits[overlay.home, np.arange(len(overlay.destinations))[:, None]] = False
-            self._suits[self._through[:, 0]] = False
+            to, place = np.nonzero(overlay.home < sites)
+            self._suits[overlay.home[to, place], to] = False
+            self._suits[self._through[self._through < sites]] = False
         self.column: I64 = np.full(overlay.rows + 1, self.columns, dtype=np.int64)
         """Column of each row, the number of columns where it leads to no transit site."""
         column, site = np.nonzero(self._rows != NO_ROW)
