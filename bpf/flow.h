@@ -111,7 +111,7 @@ INLINE void remember(const struct work *work, const struct packet *packet,
 		}
 	} else {
 		struct flow new = {
-			.first_ns = work->now_ns,
+			.first_s = (__u64)work->now_ns / 1000000000,
 			.last_ns = work->now_ns,
 			.packets = work->pieces,
 			.bytes = work->length,
@@ -144,7 +144,7 @@ INLINE void pin_return(const struct work *work, const struct packet *packet, __u
 	flow = flows.lookup(&key);
 	if (!flow) {
 		struct flow new = {
-			.first_ns = work->now_ns,
+			.first_s = (__u64)work->now_ns / 1000000000,
 			.last_ns = work->now_ns,
 			.epoch = ~work->settings->epoch, /* class and destination: not yet */
 			.row = row + 1,

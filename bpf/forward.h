@@ -97,7 +97,6 @@ INLINE int forward(const struct work *work, const struct packet *packet,
 	if (!wrap(work, packet, tunnel, overlay))
 		return drop(work, DROP_NO_ROOM);
 	__sync_fetch_and_add(&tunnel->tx_packets[bucket_of(size) & 3], work->pieces);
-	__sync_fetch_and_add(&tunnel->tx_bytes, work->length);
 	count(work, COUNT_TUNNEL + 2 * row);
 	action = send(work, tunnel);
 	if (action == TC_ACT_SHOT)

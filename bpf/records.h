@@ -29,13 +29,12 @@ struct tunnel {
 	__u64 rx_late;
 	__u64 rx_duplicate;
 	__u64 rx_packets[BUCKETS]; /* by size of the inner packet, see bucket_of() */
-	__u64 rx_bytes;
+	__u64 line_1_spare;
 
 	/* Line 2: the sender's account. */
 	__u64 tx_sequence;  /* next number; its low 32 bits travel */
 	__u64 tx_packets[BUCKETS];
-	__u64 tx_bytes;
-	__u64 tx_spare[2];
+	__u64 line_2_spare[3];
 
 	/* Line 3: what to put on. Addresses: IPv4 in the first four bytes. */
 	__u8 local[16];
@@ -123,17 +122,19 @@ struct flow_key {
 	__u16 zero;
 };
 
+/* With its key and the kernel's own part an element has 128 bytes: two cache lines. */
 struct flow {
-	__s64 first_ns;
 	__s64 last_ns;
 	__u64 packets;
 	__u64 bytes;
-	__u32 epoch; /* of class and destination */
-	__u32 destination;
-	__u16 row;   /* row + 1, where the flow is pinned */
+	__u32 epoch;       /* of class and destination */
+	__u32 first_s;
+	__u16 destination;
+	__u16 row;         /* row + 1, where the flow is pinned */
 	__u8 class;
-	__u8 rule;   /* RULES_MAX: none matched */
-	__u32 flags; /* enum flow_flag */
+	__u8 rule;         /* RULES_MAX: none matched */
+	__u8 flags;        /* enum flow_flag */
+	__u8 zero;
 };
 
 struct fragment_key {

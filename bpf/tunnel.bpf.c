@@ -153,7 +153,6 @@ INLINE void stamp(const struct work *work, const struct arrival *arrival, struct
 	arrive(work, tunnel, bpf_ntohl(overlay->sequence), overlay->flags & OVERLAY_HEARS,
 	       overlay->segments, 0);
 	tunnel->rx_packets[bucket_of(arrival->size) & 3] += work->pieces;
-	tunnel->rx_bytes += work->length;
 	count(work, COUNT_TUNNEL + 2 * arrival->row + 1);
 }
 

@@ -53,51 +53,60 @@ INLINE __u8 outer_tos(__u8 tos)
 	return tos & 0xfc;
 }
 
-INLINE int store_outer4(const struct work *work, const struct tunnel *tunnel, __u32 at, __u8 tos,
+/* Write the outer headers into the room made for them; 0 where that is not to be had. */
+INLINE int store_outer4(const struct work *work, const struct tunnel *tunnel, __u8 tos,
 			const struct overlay *overlay)
 {
-	__u32 length = work->skb->len - at;
-	struct outer4 outer = {
-		.ip.version = 4,
-		.ip.ihl = 5,
-		.ip.tos = outer_tos(tos),
-		.ip.tot_len = bpf_htons(length),
-		.ip.frag_off = bpf_htons(IP_DONT),
-		.ip.ttl = OUTER_HOPS,
-		.ip.protocol = IPPROTO_UDP,
-		.udp.source = tunnel->local_port,
-		.udp.dest = tunnel->remote_port,
-		.udp.len = bpf_htons(length - sizeof(outer.ip)),
-		.overlay = *overlay,
-	};
+	struct cursor cursor = cursor_at(work->skb, 0);
+	struct ethhdr *ethernet = take(&cursor, sizeof(*ethernet));
+	struct outer4 *outer = take(&cursor, sizeof(*outer));
+	__u32 length = work->skb->len - ETH_HLEN;
 
-	__builtin_memcpy(&outer.ip.saddr, tunnel->local, 4);
-	__builtin_memcpy(&outer.ip.daddr, tunnel->remote, 4);
-	outer.ip.check = sum_ipv4(&outer.ip);
-	return bpf_skb_store_bytes(work->skb, at, &outer, sizeof(outer), 0);
+	if (!ethernet || !outer)
+		return 0;
+	ethernet->h_proto = bpf_htons(ETH_P_IP);
+	*(__be16 *)&outer->ip = bpf_htons(0x4500 | outer_tos(tos));
+	outer->ip.tot_len = bpf_htons(length);
+	outer->ip.id = 0;
+	outer->ip.frag_off = bpf_htons(IP_DONT);
+	outer->ip.ttl = OUTER_HOPS;
+	outer->ip.protocol = IPPROTO_UDP;
+	outer->ip.check = 0;
+	__builtin_memcpy(&outer->ip.saddr, tunnel->local, 4);
+	__builtin_memcpy(&outer->ip.daddr, tunnel->remote, 4);
+	outer->ip.check = sum_ipv4(&outer->ip);
+	outer->udp.source = tunnel->local_port;
+	outer->udp.dest = tunnel->remote_port;
+	outer->udp.len = bpf_htons(length - sizeof(outer->ip));
+	outer->udp.check = 0;
+	outer->overlay = *overlay;
+	return 1;
 }
 
 /* The outer UDP checksum is zero, as RFC 6935 allows tunnels; the inner one stands. */
-INLINE int store_outer6(const struct work *work, const struct tunnel *tunnel, __u32 at, __u8 tos,
+INLINE int store_outer6(const struct work *work, const struct tunnel *tunnel, __u8 tos,
 			const struct overlay *overlay)
 {
-	__u32 length = work->skb->len - at - sizeof(struct ipv6hdr);
-	struct outer6 outer = {
-		.ip.version = 6,
-		.ip.priority = tos >> 4,
-		.ip.flow_lbl[0] = outer_tos(tos) << 4,
-		.ip.payload_len = bpf_htons(length),
-		.ip.nexthdr = IPPROTO_UDP,
-		.ip.hop_limit = OUTER_HOPS,
-		.udp.source = tunnel->local_port,
-		.udp.dest = tunnel->remote_port,
-		.udp.len = bpf_htons(length),
-		.overlay = *overlay,
-	};
+	struct cursor cursor = cursor_at(work->skb, 0);
+	struct ethhdr *ethernet = take(&cursor, sizeof(*ethernet));
+	struct outer6 *outer = take(&cursor, sizeof(*outer));
+	__u32 length = work->skb->len - ETH_HLEN - sizeof(struct ipv6hdr);
 
-	__builtin_memcpy(&outer.ip.saddr, tunnel->local, 16);
-	__builtin_memcpy(&outer.ip.daddr, tunnel->remote, 16);
-	return bpf_skb_store_bytes(work->skb, at, &outer, sizeof(outer), 0);
+	if (!ethernet || !outer)
+		return 0;
+	ethernet->h_proto = bpf_htons(ETH_P_IPV6);
+	*(__be32 *)&outer->ip = bpf_htonl(6 << 28 | outer_tos(tos) << 20);
+	outer->ip.payload_len = bpf_htons(length);
+	outer->ip.nexthdr = IPPROTO_UDP;
+	outer->ip.hop_limit = OUTER_HOPS;
+	__builtin_memcpy(&outer->ip.saddr, tunnel->local, 16);
+	__builtin_memcpy(&outer->ip.daddr, tunnel->remote, 16);
+	outer->udp.source = tunnel->local_port;
+	outer->udp.dest = tunnel->remote_port;
+	outer->udp.len = bpf_htons(length);
+	outer->udp.check = 0;
+	outer->overlay = *overlay;
+	return 1;
 }
 
 INLINE void set_ether(struct __sk_buff *skb, __be16 protocol)
@@ -149,17 +158,14 @@ INLINE int wrap(const struct work *work, const struct packet *packet, struct tun
 {
 	int six = !!(tunnel->flags & TUNNEL_IPV6);
 	__u32 sequence;
-	int failed;
 
 	trim(work->skb, packet);
 	if (!put_room(work->skb, six, packet->key.family == 6))
 		return 0;
 	sequence = __sync_fetch_and_add(&tunnel->tx_sequence, work->pieces);
 	fill_overlay(work, tunnel, sequence, packet->key.family, overlay);
-	set_ether(work->skb, six ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP));
-	failed = six ? store_outer6(work, tunnel, ETH_HLEN, packet->tos, overlay)
-		     : store_outer4(work, tunnel, ETH_HLEN, packet->tos, overlay);
-	return !failed;
+	return six ? store_outer6(work, tunnel, packet->tos, overlay)
+		   : store_outer4(work, tunnel, packet->tos, overlay);
 }
 
 /* Take the outer headers off; ether: offset of the outer IP header, 0 without Ethernet. */

@@ -27,7 +27,7 @@ def load(name: str, made: Object, sizes: Sizes) -> Pins:
         OSError: the kernel refuses, with its reason.
         ValueError: maps of another layout or size are pinned there.
     """
-    root = BPF_ROOT / name
+    root = _root(name)
     (root / "maps").mkdir(parents=True, exist_ok=True)
     (root / "programs").mkdir(exist_ok=True)
     pins = Pins(root, {}, {})
@@ -40,6 +40,12 @@ def load(name: str, made: Object, sizes: Sizes) -> Pins:
         raise
     _pin_all(pins)
     return pins
+
+
+def _root(name: str) -> Path:
+    if name in {"", ".", ".."} or "/" in name:
+        raise ValueError(f"{name!r} is no name for pins")
+    return BPF_ROOT / name
 
 
 def _open_maps(pins: Pins, made: Object, sizes: Sizes) -> None:
@@ -93,8 +99,12 @@ def _pin_all(pins: Pins) -> None:
 
 
 def unload(name: str) -> bool:
-    """Remove everything pinned under a name; tell whether there was anything."""
-    root = BPF_ROOT / name
+    """Remove everything pinned under a name; tell whether there was anything.
+
+    Raises:
+        ValueError: the name is none.
+    """
+    root = _root(name)
     if not root.is_dir():
         return False
     # bpffs is a file system of its own kind: what is below are pins and folders, no data.

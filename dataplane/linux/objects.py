@@ -121,6 +121,6 @@ def read_object(path: Path) -> Object:
             )
             for name, program in found["programs"].items()
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is no compiled program") from error
     return Object(maps, programs)

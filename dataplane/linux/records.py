@@ -182,9 +182,8 @@ _TUNNEL = np.dtype(
         ("sequence", "i8"), ("session_in", "u8"), ("latched", "?"), ("kind", "u1"),
         ("flags", "u2"), ("got", "u4"), ("restarts", "u8"),
         ("rx_gap", "u8"), ("rx_late", "u8"), ("rx_duplicate", "u8"),
-        ("rx_packets", "u8", BUCKETS), ("rx_bytes", "u8"),
-        ("tx_sequence", "u8"), ("tx_packets", "u8", BUCKETS), ("tx_bytes", "u8"),
-        ("tx_spare", "u8", 2),
+        ("rx_packets", "u8", BUCKETS), ("line_1_spare", "u8"),
+        ("tx_sequence", "u8"), ("tx_packets", "u8", BUCKETS), ("line_2_spare", "u8", 3),
         ("local", "u1", 16), ("remote", "u1", 16), ("session_out", "u8"), ("ifindex", "u4"),
         ("mark", "u4"), ("local_port", ">u2"), ("remote_port", ">u2"), ("peer_id", "u2"),
         ("mtu", "u2"), ("line_3_spare", "u8"),
@@ -211,9 +210,9 @@ _FLOW_KEY = np.dtype(
 )  # fmt: skip
 _FLOW = np.dtype(
     [
-        ("first_ns", "i8"), ("last_ns", "i8"), ("packets", "u8"), ("bytes", "u8"),
-        ("epoch", "u4"), ("destination", "u4"), ("row", "u2"), ("class", "u1"), ("rule", "u1"),
-        ("flags", "u4"),
+        ("last_ns", "i8"), ("packets", "u8"), ("bytes", "u8"), ("epoch", "u4"),
+        ("first_s", "u4"), ("destination", "u2"), ("row", "u2"), ("class", "u1"),
+        ("rule", "u1"), ("flags", "u1"), ("zero", "u1"),
     ]
 )  # fmt: skip
 _FRAGMENT_KEY = np.dtype(

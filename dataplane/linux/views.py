@@ -12,6 +12,7 @@ from patronus.dataplane.linux import records, syscall
 from patronus.dataplane.linux.endpoints import Address
 from patronus.dataplane.linux.pins import Pins
 from patronus.dataplane.linux.records import CLASSES_MAX, RULES_MAX, CounterPlace, Note, Outcome
+from patronus.engine.units import SECOND
 
 
 class Count(NamedTuple):
@@ -79,6 +80,7 @@ class Flow:
     row: int | None
     """The tunnel that it is pinned to."""
     first_ns: int
+    """To the second."""
     last_ns: int
     packets: int
     bytes: int
@@ -114,7 +116,7 @@ def _flow(key: npt.NDArray[Any], value: npt.NDArray[Any]) -> Flow:
         destination=int(value["destination"]),
         traffic_class=int(value["class"]),
         row=None if row < 0 else row,
-        first_ns=int(value["first_ns"]),
+        first_ns=int(value["first_s"]) * SECOND,
         last_ns=int(value["last_ns"]),
         packets=int(value["packets"]),
         bytes=int(value["bytes"]),
