@@ -1,108 +1,70 @@
 """The dataplane in memory: every packet goes where the kernel's rule sends it."""
 
-from itertools import pairwise
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from patronus.dataplane import memory
 from patronus.dataplane.memory import MemoryDataplane
-from patronus.dataplane.protocol import Dataplane, KernelMoves
+from patronus.dataplane.protocol import Dataplane
 from patronus.engine import silence
 from patronus.engine.fastpath import Counter, Verdict
-from patronus.engine.forwarding import NO_ROW, EntrySpace, ForwardingDelta
+from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.liveness import Input
+from patronus.engine.overlay import I64
 from patronus.engine.units import LONG_AGO, MS, NEVER, SECOND
+from tests.dataplane.behaviour import (
+    BASE,
+    History,
+    Shape,
+    delta,
+    histories,
+    holds,
+    moves,
+    verdicts,
+)
 from tests.mutants.harness import caught, mutant
-from tests.oracles.kernel import Kernel, Move
 
-SOURCE = [0, 0, 0, 1, 1]
-SPACE = EntrySpace(sites=2, destinations=2, classes=1)
-BASE = -10
-SPAN = 14
+SHAPE = Shape([0, 0, 0, 1, 1], EntrySpace(sites=2, destinations=2, classes=1))
 
 
-class Event(NamedTuple):
-    """What the engine or the world does at one instant."""
+class MemoryRig:
+    """The dataplane in memory: a slot's stamps come in bulk, their edges one by one."""
 
-    what: str
-    at: int
-    which: int
-    """An entry, a row or a site, by what is done."""
-    rows: tuple[int, int, int] = (NO_ROW,) * 3
-    flag: bool = False
+    def __init__(self, module: ModuleType, history: History) -> None:
+        self.history = history
+        self.plane = module.MemoryDataplane(
+            np.array(history.shape.source, dtype=np.int32), history.shape.space,
+            detect_ns=np.array(history.detect), hold_ns=history.hold,
+        )  # fmt: skip
+        self.mute = np.ones(len(history.shape.source), dtype=np.bool_)
+        self.edges: dict[tuple[int, int], list[int]] = {}
 
+    def begin(self, start: int, end: int) -> None:
+        self.edges = stamped(self.plane, self.mute, self.history, (start, end))
 
-class History(NamedTuple):
-    """A life of five tunnels of two sites."""
+    def instant(self, at: int, cuts: list[int], proofs: list[int]) -> None:
+        now = BASE + at
+        if gone := self.edges.get((now, Input.EXPIRE)):
+            self.plane.silence(gone, now)
+        if back := self.edges.get((now, Input.CONFIRM)):
+            self.plane.confirm(back, now)
 
-    hold: int
-    detect: list[int]
-    bounds: list[int]
-    """Slots of the dense stamps lie between them."""
-    proofs: list[set[int]]
-    """By row."""
-    cuts: set[tuple[int, int]]
-    """(Row, start of a slot): the peer says it hears nothing."""
-    changes: list[tuple[int, int, int]]
-    """(Start of a slot, row, new detect time)."""
-    events: list[Event]
+    def set_agent(self, site: int, *, stale: bool, now_ns: int) -> None:
+        self.plane.set_agent(site, stale=stale, now_ns=now_ns)
 
+    def settle(self, now_ns: int) -> None:
+        self.plane.advance(now_ns)
 
-def rows_of(site: int) -> st.SearchStrategy[int]:
-    return st.sampled_from([NO_ROW, *(r for r, s in enumerate(SOURCE) if s == site)])
+    def where_many(self, entries: I64, now_ns: int) -> list[Verdict]:
+        return verdicts(*self.plane.where_many(entries, np.full(len(entries), now_ns)))
 
-
-def applies(entry: int, at: int) -> st.SearchStrategy[Event]:
-    row = rows_of(SPACE.key(entry).site)
-    rows = st.tuples(row, row, row)
-    return st.builds(Event, st.just("apply"), st.just(at), st.just(entry), rows, st.booleans())
-
-
-@st.composite
-def events(draw: st.DrawFn) -> Event:
-    what = draw(st.sampled_from(["apply", "clear", "clear", "agent"]))
-    at = draw(st.integers(0, SPAN - 1))
-    if what == "apply":
-        return draw(applies(draw(st.integers(0, SPACE.entries - 1)), at))
-    which = draw(st.integers(0, len(SOURCE) - 1 if what == "clear" else SPACE.sites - 1))
-    return Event(what, at, which, flag=draw(st.booleans()))
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> History:
-    bounds = sorted({0, SPAN} | draw(st.sets(st.integers(1, SPAN - 1), max_size=5)))
-    start, row = st.sampled_from(bounds[:-1]), st.integers(0, len(SOURCE) - 1)
-    n = len(SOURCE)
-    dense = st.integers(0, 3).map(lambda step: set(range(0, SPAN, step)) if step else set[int]())
-    proofs = st.sets(st.integers(0, SPAN - 1), max_size=SPAN) | dense
-    return History(
-        hold=draw(st.integers(0, 5)),
-        detect=draw(st.lists(st.integers(0, 5), min_size=n, max_size=n)),
-        bounds=bounds,
-        proofs=draw(st.lists(proofs, min_size=n, max_size=n)),
-        cuts=draw(st.sets(st.tuples(row, start), max_size=2)),
-        changes=draw(st.lists(st.tuples(start, row, st.integers(0, 7)), max_size=2)),
-        events=[
-            *(draw(applies(entry, 0)) for entry in range(SPACE.entries)),
-            *(Event("agent", 0, site, flag=draw(st.booleans())) for site in range(SPACE.sites)),
-            *sorted(draw(st.lists(events(), max_size=14)), key=lambda e: e.at),
-        ],
-    )
-
-
-def delta(entry: int, rows: tuple[int, int, int], *, drop: bool, generation: int = 1) -> Any:
-    return ForwardingDelta(
-        generation=generation,
-        entries=np.array([entry], dtype=np.int64),
-        rows=np.array([rows], dtype=np.int32),
-        drop=np.array([drop]),
-        shared_fate=np.array([False]),
-    )
+    def used(self) -> list[int]:
+        used: list[int] = self.plane.used.tolist()
+        return used
 
 
 def stamped(plane: MemoryDataplane, mute: Any, history: History, slot: tuple[int, int]) -> Any:
@@ -116,7 +78,7 @@ def stamped(plane: MemoryDataplane, mute: Any, history: History, slot: tuple[int
             not_before_ns=BASE + start,
         )
     ]  # fmt: skip
-    state = plane.confirmed_ns, plane.detect_ns, mute, slice(0, len(SOURCE))
+    state = plane.confirmed_ns, plane.detect_ns, mute, slice(0, len(history.detect))
     for at in range(start, end):
         times = [BASE + at if at in row else NEVER for row in history.proofs]
         stamps = np.array(times, dtype=np.int64)
@@ -129,71 +91,10 @@ def stamped(plane: MemoryDataplane, mute: Any, history: History, slot: tuple[int
     return edges
 
 
-def act(plane: MemoryDataplane, kernel: Kernel, event: Event, now: int) -> None:
-    if event.what == "apply":
-        kernel.apply(event.which, event.rows, event.flag, now)
-        change = delta(event.which, event.rows, drop=event.flag, generation=now)
-        assert plane.apply(change, now) == now
-    elif event.what == "clear":
-        kernel.clear([event.which], now)
-        plane.clear_latch([event.which], now)
-    else:
-        kernel.stale[event.which] = event.flag
-        plane.set_agent(event.which, stale=event.flag, now_ns=now)
-    kernel.settle(now)
-    plane.advance(now)
-
-
-def moves(of: KernelMoves) -> list[Move]:
-    columns = of.at_ns, of.entries, of.from_rows, of.to_rows
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def holds(module: ModuleType, history: History) -> None:
-    plane = module.MemoryDataplane(
-        np.array(SOURCE, dtype=np.int32), SPACE,
-        detect_ns=np.array(history.detect), hold_ns=history.hold,
-    )  # fmt: skip
-    kernel = Kernel(SOURCE, SPACE.per_site, history.detect, history.hold)
-    mute = np.ones(len(SOURCE), dtype=np.bool_)
-    everything = np.arange(SPACE.entries)
-    for start, end in pairwise(history.bounds):
-        for _, row, detect in (c for c in history.changes if c[0] == start):
-            kernel.set_detect(row, detect)
-            plane.set_detect(np.array([row]), np.array([detect]), BASE + start)
-        edges = stamped(plane, mute, history, (start, end))
-        for at in range(start, end):
-            now = BASE + at
-            kernel.instant(
-                now,
-                cuts=[row for row, when in history.cuts if when == at],
-                proofs=[row for row, times in enumerate(history.proofs) if at in times],
-            )
-            if gone := edges.get((now, Input.EXPIRE)):
-                plane.silence(gone, now)
-            if back := edges.get((now, Input.CONFIRM)):
-                plane.confirm(back, now)
-            for event in (e for e in history.events if e.at == at):
-                act(plane, kernel, event, now)
-            rows, counters = plane.where_many(everything, np.full(SPACE.entries, now))
-            expected = [kernel.where(entry, now) for entry in range(SPACE.entries)]
-            assert [(r, Counter(c)) for r, c in zip(rows, counters, strict=True)] == expected
-            entry = at % SPACE.entries
-            assert plane.where(entry, now) == expected[entry]
-            plane.advance(now)
-            assert plane.used.tolist() == [verdict.row for verdict in expected]
-    waiting = [site for site in range(SPACE.sites) if kernel.moves[site]]
-    assert plane.sites_with_events() == waiting
-    for site in range(SPACE.sites):
-        # Entries of one instant have no order among each other; the moves of one entry have.
-        got = sorted(moves(plane.events(site)), key=lambda move: move[:2])
-        assert got == sorted(kernel.moves[site], key=lambda move: move[:2])
-
-
-@given(histories())
+@given(histories(SHAPE))
 def test_packets_go_where_a_kernel_of_plain_records_sends_them(history: History) -> None:
     """At every instant, in slots of any width, routes and moves equal the scalar reference."""
-    holds(memory, history)
+    holds(MemoryRig(memory, history), history)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +122,9 @@ def test_packets_go_where_a_kernel_of_plain_records_sends_them(history: History)
 def test_the_property_catches_mutants(old: str, new: str) -> None:
     """Latch, hold, staleness and the bookkeeping of moves are each noticed when broken."""
     broken = mutant(memory, old, new)
-    assert caught(histories(), lambda history: holds(broken, history), examples=2000)
+    assert caught(
+        histories(SHAPE), lambda history: holds(MemoryRig(broken, history), history), examples=2000
+    )
 
 
 def plane_of(rows: int, *, entries: int = 1, **options: Any) -> MemoryDataplane:
@@ -272,7 +175,9 @@ def test_tunnels_that_die_at_one_instant_make_one_move() -> None:
     plane = plane_of(3)
     plane.apply(delta(0, (0, 1, 2), drop=False), 0)
     plane.confirmed_ns[2] = 30 * MS
+    assert plane.sites_with_events() == []
     plane.silence([0, 1], 30 * MS + 1)
+    assert plane.sites_with_events() == [0]
     assert moves(plane.events(0)) == [(30 * MS + 1, 0, 0, 2)]
 
 
@@ -306,6 +211,7 @@ def test_rings_are_bounded_and_their_losses_counted() -> None:
     second = plane.events(0)
     assert (second.numbers.tolist(), second.lost) == ([3, 4], 2)
     assert plane.events(0).lost == 2
+    assert plane.sites_with_events() == []
 
 
 def test_an_overlay_without_tunnels_forwards_nothing() -> None:

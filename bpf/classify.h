@@ -1,0 +1,145 @@
+/* From a packet to its class and destination: rules, prefixes, flows. */
+#pragma once
+
+#include "count.h"
+#include "parse.h"
+
+/* What was decided about a packet before any tunnel is asked. */
+struct decision {
+	struct flow *flow; /* NULL: none yet */
+	__u32 destination;
+	__u32 flags;       /* enum destination_flag */
+	__u8 class;
+	__u8 rule;
+	__u8 is_new;       /* class and destination have just been looked up */
+};
+
+INLINE __u64 rule_word(const struct work *work, __u32 place)
+{
+	__u32 index = (work->settings->epoch & 1) * RULES_BANK + place;
+	__u64 *word = rules.lookup(&index);
+
+	return word ? *word : 0;
+}
+
+/* A place of its own, 0 to 63, for each single bit (Leiserson, Prokop and Randall, 1998).
+ * Finding the bit by comparing would make the verifier walk every way 64 times. */
+INLINE __u32 place_of_lowest(__u64 bits)
+{
+	return (bits & -bits) * RULES_SEQUENCE >> 58;
+}
+
+INLINE void key4(struct prefix4 *key, const __u8 *address)
+{
+	key->length = 32;
+	__builtin_memcpy(key->address, address, 4);
+}
+
+INLINE void key6(struct prefix6 *key, const __u8 *address)
+{
+	key->length = 128;
+	__builtin_memcpy(key->address, address, 16);
+}
+
+INLINE __u64 target_rules(const struct work *work, const struct flow_key *flow)
+{
+	struct rule_bits *bits;
+	struct prefix4 four;
+	struct prefix6 six;
+
+	if (flow->family == 4) {
+		key4(&four, flow->target);
+		bits = targets4.lookup(&four);
+	} else {
+		key6(&six, flow->target);
+		bits = targets6.lookup(&six);
+	}
+	return bits ? bits->bank[work->settings->epoch & 1] : 0;
+}
+
+/* Find the first rule that matches: each field knows the rules that it satisfies, and rules
+ * that name ports want one of the two. Tries are asked only while a rule that names a prefix
+ * is still possible. */
+INLINE void classify(const struct work *work, const struct packet *packet,
+		     struct decision *decision)
+{
+	const struct flow_key *key = &packet->key;
+	__u64 any, bits = rule_word(work, RULES_DSCP + (packet->tos >> 2));
+
+	bits &= rule_word(work, RULES_PROTOCOL + key->protocol);
+	bits &= rule_word(work, RULES_SOURCE_PORT + bpf_ntohs(key->source_port)) |
+		rule_word(work, RULES_TARGET_PORT + bpf_ntohs(key->target_port));
+	any = rule_word(work, RULES_ANY_TARGET);
+	if (bits & ~any)
+		bits &= any | target_rules(work, key);
+	bits = rule_word(work, bits ? RULES_FOUND + place_of_lowest(bits) : RULES_DEFAULT);
+	decision->class = bits;
+	decision->rule = bits >> 8;
+}
+
+INLINE struct destination *destination_of(const struct flow_key *flow, const __u8 *address)
+{
+	struct prefix4 four;
+	struct prefix6 six;
+
+	if (flow->family == 4) {
+		key4(&four, address);
+		return prefixes4.lookup(&four);
+	}
+	key6(&six, address);
+	return prefixes6.lookup(&six);
+}
+
+/* Decide from the flow's record if that is up to date, else from prefixes and rules.
+ * Returns 0 for a packet that is none of the overlay's business. */
+INLINE int decide(const struct work *work, const struct packet *packet,
+		  struct decision *decision)
+{
+	struct flow *flow = flows.lookup((struct flow_key *)&packet->key);
+	struct destination *destination;
+
+	decision->flow = flow;
+	decision->flags = 0;
+	decision->is_new = !flow || flow->epoch != work->settings->epoch;
+	if (!decision->is_new) {
+		decision->destination = flow->destination;
+		decision->class = flow->class;
+		decision->rule = flow->rule;
+		return 1;
+	}
+	destination = destination_of(&packet->key, packet->key.target);
+	if (!destination)
+		return 0;
+	decision->destination = destination->index;
+	decision->flags = destination->flags;
+	if (!(destination->flags & DESTINATION_LOCAL))
+		classify(work, packet, decision);
+	return 1;
+}
+
+/* Give later fragments the ports of the first one, and remember those. */
+INLINE void follow_fragments(const struct work *work, struct packet *packet)
+{
+	struct fragment_key key = {
+		.id = packet->fragment_id,
+		.protocol = packet->key.protocol,
+		.family = packet->key.family,
+	};
+	struct fragment *known, ports = {
+		.source_port = packet->key.source_port,
+		.target_port = packet->key.target_port,
+	};
+
+	__builtin_memcpy(key.source, packet->key.source, 16);
+	__builtin_memcpy(key.target, packet->key.target, 16);
+	if (packet->first) {
+		fragments.update(&key, &ports);
+		return;
+	}
+	known = fragments.lookup(&key);
+	note(work, known ? NOTE_FRAGMENT_FOLLOWED : NOTE_FRAGMENT_ORPHAN);
+	if (known) {
+		packet->key.source_port = known->source_port;
+		packet->key.target_port = known->target_port;
+	}
+}

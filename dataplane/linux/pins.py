@@ -1,0 +1,161 @@
+"""Pinned maps and programs: where they are, how large, and as NumPy arrays.
+
+Below ``/sys/fs/bpf/<name>`` lie ``maps`` and ``programs``. What is pinned outlives every
+process: an agent that starts finds stamps, latches, flows and counters as they were.
+"""
+
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from patronus.dataplane.linux import records, syscall
+from patronus.dataplane.linux.objects import MapShape
+from patronus.dataplane.linux.records import CounterPlace, RulePlace
+
+BPF_ROOT: Final = Path("/sys/fs/bpf")
+
+ARRAYS: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
+    {
+        "settings": records.SETTINGS, "tunnels": records.TUNNEL, "entries": records.WORD,
+        "used": records.USED, "counters": records.COUNT, "rules": records.WORD,
+        "ring": records.RING, "moves": records.MOVE,
+    }
+)  # fmt: skip
+"""The maps that are mapped into memory, and what they hold."""
+
+
+def possible_cpus() -> int:
+    """Return the number of CPUs that the kernel may ever number."""
+    text = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return int(text.replace(",", "-").rsplit("-", 1)[-1]) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large the maps are; fixed while they are pinned."""
+
+    rows: int = 1024
+    """Tunnels."""
+    entries: int = 16384
+    """Destinations times classes."""
+    flows: int = 131_072
+    fragments: int = 4096
+    prefixes: int = 65_536
+    """Of each family."""
+    rule_prefixes: int = 1024
+    moves: int = 16384
+    """Places of the ring, a power of two."""
+
+    def __post_init__(self) -> None:
+        """Check the bounds that the programs rely on."""
+        assert 0 < self.rows < 0xFFFF, "rows are kept in 16 bits, with 0 for none"
+        assert self.moves & (self.moves - 1) == 0, "a place is found by masking"
+
+    @property
+    def counter_stride(self) -> int:
+        """Counters of one CPU."""
+        return int(CounterPlace.TUNNEL) + 2 * self.rows
+
+    def entries_of(self, name: str) -> int | None:
+        """Return the size of a map, None where it is always the same."""
+        sizes = {
+            "tunnels": self.rows,
+            "entries": 2 * self.entries,
+            "used": self.entries,
+            "counters": possible_cpus() * self.counter_stride,
+            "rules": 2 * RulePlace.BANK,
+            "moves": self.moves,
+            "flows": self.flows,
+            "fragments": self.fragments,
+            **dict.fromkeys(("prefixes4", "prefixes6"), self.prefixes),
+            **dict.fromkeys(("targets4", "targets6"), self.rule_prefixes),
+        }
+        return sizes.get(name)
+
+    def shape(self, name: str, shape: MapShape) -> MapShape:
+        """Return the shape of a map with its size."""
+        entries = self.entries_of(name) or shape.entries
+        return MapShape(shape.kind, shape.key_bytes, shape.value_bytes, entries, shape.flags)
+
+
+class Pins:
+    """What is pinned under one name, opened."""
+
+    def __init__(self, root: Path, maps: dict[str, int], programs: dict[str, int]) -> None:
+        self.root = root
+        self.maps = maps
+        """Descriptors by name."""
+        self.programs = programs
+        self._memory: list[mmap.mmap] = []
+
+    @classmethod
+    def open(cls, name: str) -> Self:
+        """Open everything under a name.
+
+        Raises:
+            OSError: nothing is pinned there, or we may not open it.
+            ValueError: it was pinned by another version of the program.
+        """
+        root = BPF_ROOT / name
+        maps = {path.name: syscall.open_pin(path) for path in sorted((root / "maps").iterdir())}
+        programs = {
+            path.name: syscall.open_pin(path) for path in sorted((root / "programs").iterdir())
+        }
+        pins = cls(root, maps, programs)
+        try:
+            pins.check_layout()
+        except ValueError:
+            pins.close()
+            raise
+        return pins
+
+    def check_layout(self) -> None:
+        """Refuse what another version of the program has pinned.
+
+        Raises:
+            ValueError: the layouts differ.
+        """
+        layout = int(self.array("settings")["layout"][0])
+        if layout != records.LAYOUT:
+            raise ValueError(f"{self.root} has layout {layout}, wanted is {records.LAYOUT}")
+
+    def __enter__(self) -> Self:
+        """Return the pins themselves."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the descriptors; the pins stay."""
+        self.close()
+
+    def array(self, name: str, dtype: np.dtype[Any] | None = None) -> npt.NDArray[Any]:
+        """Return a map's memory as an array: stores are seen by the next packet.
+
+        Args:
+            name: of the map.
+            dtype: of its values, for maps that are not in :data:`ARRAYS`.
+        """
+        dtype = dtype or ARRAYS[name]
+        entries = syscall.map_shape(self.maps[name]).entries
+        length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+        memory = mmap.mmap(self.maps[name], length)
+        self._memory.append(memory)
+        return np.frombuffer(memory, dtype=dtype, count=entries)
+
+    def close(self) -> None:
+        """Close the descriptors; arrays that are still in use keep their memory."""
+        for descriptor in (*self.maps.values(), *self.programs.values()):
+            os.close(descriptor)
+        self.maps, self.programs = {}, {}
+        self._memory.clear()

@@ -1,0 +1,128 @@
+"""What the kernel counted: by outcome, class, rule and tunnel, and the busiest flows."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from patronus.dataplane.linux import records, syscall
+from patronus.dataplane.linux.endpoints import Address
+from patronus.dataplane.linux.pins import Pins
+from patronus.dataplane.linux.records import CLASSES_MAX, RULES_MAX, CounterPlace, Note, Outcome
+from patronus.engine.units import SECOND
+
+
+class Count(NamedTuple):
+    """How much of something."""
+
+    packets: int
+    bytes: int
+
+
+class Counters:
+    """The counters of all CPUs, summed when they are read."""
+
+    def __init__(self, pins: Pins) -> None:
+        stride = int(pins.array("settings")["counter_stride"][0])
+        self._cells = pins.array("counters").reshape(-1, stride)
+
+    def totals(self) -> npt.NDArray[np.uint64]:
+        """Return packets and bytes of every place, shape (places, 2)."""
+        pairs = self._cells.view(np.uint64).reshape(*self._cells.shape, 2)
+        total: npt.NDArray[np.uint64] = pairs.sum(axis=0, dtype=np.uint64)
+        return total
+
+    def outcomes(self) -> dict[Outcome, Count]:
+        """Return what became of packets; each is in exactly one of these."""
+        total = self.totals()
+        return {o: _count(total[CounterPlace.OUTCOME + o]) for o in Outcome}
+
+    def notes(self) -> dict[Note, Count]:
+        """Return what else happened."""
+        total = self.totals()
+        return {note: _count(total[CounterPlace.NOTE + note]) for note in Note}
+
+    def classes(self) -> list[Count]:
+        """Return what was steered, by class."""
+        return self._range(CounterPlace.CLASS, CLASSES_MAX)
+
+    def rules(self) -> list[Count]:
+        """Return what was steered, by the rule that matched; the last: by none."""
+        return self._range(CounterPlace.RULE, RULES_MAX + 1)
+
+    def tunnels(self, rows: int) -> list[tuple[Count, Count]]:
+        """Return what was sent on each tunnel and received from it."""
+        flat = self._range(CounterPlace.TUNNEL, 2 * rows)
+        return list(zip(flat[::2], flat[1::2], strict=True))
+
+    def _range(self, start: int, count: int) -> list[Count]:
+        return [_count(cell) for cell in self.totals()[start : start + count]]
+
+
+def _count(cell: npt.NDArray[np.uint64]) -> Count:
+    return Count(int(cell[0]), int(cell[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow of users' packets."""
+
+    source: Address
+    target: Address
+    protocol: int
+    source_port: int
+    target_port: int
+    destination: int
+    traffic_class: int
+    row: int | None
+    """The tunnel that it is pinned to."""
+    first_ns: int
+    """To the second."""
+    last_ns: int
+    packets: int
+    bytes: int
+
+
+def top_flows(pins: Pins, most: int) -> list[Flow]:
+    """Return the flows with the most bytes, the largest first."""
+    keys, values = _all_flows(pins)
+    order = np.argsort(values["bytes"], kind="stable")[::-1][:most]
+    return [_flow(keys[at], values[at]) for at in order.tolist()]
+
+
+def _all_flows(pins: Pins) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    table = pins.maps["flows"]
+    keys, values = syscall.lookup_all(
+        table,
+        key_bytes=records.FLOW_KEY.itemsize,
+        value_bytes=records.FLOW.itemsize,
+        most=syscall.map_shape(table).entries,
+    )
+    return np.frombuffer(keys, dtype=records.FLOW_KEY), np.frombuffer(values, dtype=records.FLOW)
+
+
+def _flow(key: npt.NDArray[Any], value: npt.NDArray[Any]) -> Flow:
+    width = 4 if key["family"] == 4 else 16
+    row = int(value["row"]) - 1
+    return Flow(
+        source=ipaddress.ip_address(key["source"][:width].tobytes()),
+        target=ipaddress.ip_address(key["target"][:width].tobytes()),
+        protocol=int(key["protocol"]),
+        source_port=int(key["source_port"]),
+        target_port=int(key["target_port"]),
+        destination=int(value["destination"]),
+        traffic_class=int(value["class"]),
+        row=None if row < 0 else row,
+        first_ns=int(value["first_s"]) * SECOND,
+        last_ns=int(value["last_ns"]),
+        packets=int(value["packets"]),
+        bytes=int(value["bytes"]),
+    )
+
+
+def named(counts: Mapping[Outcome, Count] | Mapping[Note, Count]) -> dict[str, int]:
+    """Return packets by lower-case names, as commands and metrics show them."""
+    return {key.name.lower(): count.packets for key, count in counts.items()}
