@@ -16,8 +16,11 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 PREFERENCE: Final[Mapping[str, int]] = MappingProxyType(
-    {"tunnel_ether": 49_000, "tunnel_ip": 49_000, "steer_lan": 49_001, "steer_out": 49_001}
-)
+    {
+        "tunnel_ether": 49_000, "tunnel_ip": 49_000, "turn": 49_000, "launch": 49_000,
+        "steer_lan": 49_001, "steer_out": 49_001,
+    }
+)  # fmt: skip
 """Arrival before steering, where one device is both; and before what tc numbers by itself,
 which starts at 49152 and counts down only when several are added."""
 

@@ -13,11 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from patronus.dataplane.linux import records
+from patronus.dataplane.linux.compiler import guarded
 from patronus.dataplane.linux.objects import Object, flatten, read_object
 
 CACHE: Final = Path("/var/cache/patronus")
-SOURCES: Final = ("steer.bpf.c", "tunnel.bpf.c")
+SOURCES: Final = ("steer.bpf.c", "tunnel.bpf.c", "pacer.bpf.c")
 COMPILE_SECONDS: Final = 120
 """A compilation takes 3 s of an idle core."""
 
@@ -49,7 +49,7 @@ def build(cache: Path, defines: Sequence[str] = (), sources: Sequence[str] = SOU
 
 def _target(cache: Path, source: Path, defines: Sequence[str]) -> Path:
     """Return the file in the cache; its name covers all that the result depends on."""
-    parts = [flatten(source), records.assertions(), *defines, os.uname().release]
+    parts = [guarded(flatten(source)), *defines, os.uname().release]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return cache / f"{source.name}.{digest[:32]}.json"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from patronus.dataplane.linux import records
+from patronus.dataplane.linux import probing, records
 from patronus.dataplane.linux.objects import (
     MapShape,
     Object,
@@ -65,7 +65,10 @@ def compile_source(source: Path, defines: Sequence[str] = ()) -> Object:
 
 def guarded(text: str) -> str:
     """Return a program's text with the claims about its layout behind the records."""
-    return text + "\n" + records.assertions()
+    claims = records.assertions()
+    if "struct pacing {" in text:
+        claims += probing.assertions()
+    return text + "\n" + claims
 
 
 def entry_points(text: str) -> list[str]:

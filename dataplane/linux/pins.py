@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from patronus.dataplane.linux import records, syscall
+from patronus.dataplane.linux import probing, records, syscall
 from patronus.dataplane.linux.objects import MapShape
 from patronus.dataplane.linux.records import CounterPlace, RulePlace
 
@@ -25,7 +25,8 @@ ARRAYS: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
     {
         "settings": records.SETTINGS, "tunnels": records.TUNNEL, "entries": records.WORD,
         "used": records.USED, "counters": records.COUNT, "rules": records.WORD,
-        "ring": records.RING, "moves": records.MOVE,
+        "ring": records.RING, "moves": records.MOVE, "samples": probing.SAMPLE,
+        "schedule": probing.SCHEDULE, "pacing": probing.PACING,
     }
 )  # fmt: skip
 """The maps that are mapped into memory, and what they hold."""
@@ -67,6 +68,8 @@ class Sizes:
         """Return the size of a map, None where it is always the same."""
         sizes = {
             "tunnels": self.rows,
+            "schedule": self.rows,
+            "samples": self.rows * probing.SAMPLES,
             "entries": 2 * self.entries,
             "used": self.entries,
             "counters": possible_cpus() * self.counter_stride,

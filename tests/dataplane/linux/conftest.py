@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator
+"""What tests of the Linux dataplane share."""
+
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,9 @@ def pins(compiled: Object) -> Iterator[Pins]:
 def kit(pins: Pins) -> Kit:
     """Return the programs with empty maps."""
     return Kit(pins, SIZES)
+
+@pytest.fixture(scope="session")
+def compiled(pytestconfig: pytest.Config) -> Path:
+    """Return where compiled programs are kept from one run of the tests to the next."""
+    assert pytestconfig.cache is not None
+    return pytestconfig.cache.mkdir("patronus-programs")

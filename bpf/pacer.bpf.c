@@ -1,0 +1,290 @@
+/* The pacer: sends probes at their times without any process.
+ *
+ * Tokens circle in a veth pair. On the way out of the first device a TBF lets one go a tick; at
+ * the second one turn() sends a clone for every tunnel whose probe is due, marked with the
+ * tunnel's row, and lets the token go round again. At the first device launch() turns tokens
+ * back into the TBF, writes clones into probes and sends them. Both devices have queues of
+ * their own (NAPI), so no flood of other packets pushes a token out.
+ *
+ * There are TOKENS of them, in case one gets lost all the same. Each knows at which turn it
+ * passed last: as they keep their order, the turns since then are the tokens there are, and
+ * one too few is cloned, one too many dropped. Those of another generation are dropped.
+ *
+ * A token has the shape of an IPv4 probe, so a clone needs no resizing.
+ */
+#include "probe.h"
+
+#ifndef PACER_ROWS
+#define PACER_ROWS 1024
+#endif
+#define TOKEN_MAGIC 0x70617472 /* "patr" */
+#define TOKENS 4
+#define SETTLE (4 * TOKENS) /* turns until all tokens have seen the last change of their number */
+#define BURST 192 /* probes of one turn; the queue holds 256 */
+#define LATENESS 64
+#define LATENESS_NS 100000
+
+struct schedule {
+	__s64 due_ns;
+	__s64 interval_ns; /* 0: not probed */
+};
+
+struct pacing {
+	__u32 generation;
+	__u32 rows;
+	__u32 cursor;       /* the row to look at next */
+	__u32 sent;         /* probes of this turn */
+	__u32 tokens;       /* as the last one to pass counted them */
+	__u32 zero;
+	__u64 turns;
+	__s64 turn_ns;      /* the last one */
+	__u64 gap_ns_max;   /* between two turns; set it to 0 to begin anew */
+	__u64 changed;      /* the turn at which a token was cloned or dropped last */
+	__u64 cloned;
+	__u64 strays;       /* packets that are no token in force */
+	__u64 refused;      /* clones that the kernel had no room for */
+	__u64 deferred;     /* turns that left probes to the next one */
+	__u64 no_way;       /* probes without a device to go to */
+	__u64 lateness[LATENESS]; /* of probes, by 100 us; the last is for all beyond */
+};
+
+struct token {
+	struct ethhdr ethernet;
+	struct iphdr ip;
+	struct udphdr udp;
+	__u32 magic;
+	__u32 generation;
+	__u64 turn; /* at which it passed last, 0 for a new one */
+	__u8 room[sizeof(struct probe_frame) - 16];
+} __attribute__((packed));
+
+BPF_F_TABLE("array", u32, struct schedule, schedule, PACER_ROWS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct pacing, pacing, 1, BPF_F_MMAPABLE);
+
+INLINE struct pacing *pacing_of(void)
+{
+	__u32 zero = 0;
+
+	return pacing.lookup(&zero);
+}
+
+INLINE void count_lateness(struct pacing *state, __u64 late_ns)
+{
+	__u64 place = late_ns < LATENESS * LATENESS_NS ? late_ns / LATENESS_NS : LATENESS - 1;
+
+	/* What the comparison proves is lost on the verifier, and such a mask on the compiler. */
+	asm volatile("%0 &= 63" : "+r"(place));
+	state->lateness[place]++;
+}
+
+/* Return whether a probe is due, and when the next one is; what was missed is not made up
+ * for. */
+INLINE int due(const struct work *work, struct pacing *state, struct schedule *slot, __u32 row)
+{
+	__s64 late_ns = work->now_ns - slot->due_ns;
+	__u64 missed;
+	struct tunnel *tunnel;
+
+	if (!slot->interval_ns || late_ns < 0)
+		return 0;
+	count_lateness(state, late_ns);
+	missed = (__u64)late_ns / (__u64)slot->interval_ns;
+	slot->due_ns += (missed + 1) * slot->interval_ns;
+	tunnel = missed ? tunnel_of(row) : NULL;
+	if (tunnel)
+		probing_of(tunnel)->skipped += missed;
+	return 1;
+}
+
+/* Return the row at the cursor, and move it on. It is kept in the map, as is the number sent,
+ * so that the verifier does not tell apart the ways that a turn may have gone so far. */
+INLINE __u32 next_row(struct pacing *state)
+{
+	volatile __u32 *cursor = &state->cursor;
+	__u32 row = *cursor;
+
+	if (row >= state->rows)
+		row = 0;
+	*cursor = row + 1;
+	return row;
+}
+
+INLINE void send_due(struct work *work, struct pacing *state)
+{
+	volatile __u32 *sent = &state->sent;
+	struct __sk_buff *skb = work->skb;
+
+	*sent = 0;
+	for (__u32 turn = 0; turn < PACER_ROWS; turn++) {
+		__u32 row = next_row(state), place = row;
+		struct schedule *slot = schedule.lookup(&place);
+
+		if (turn >= state->rows)
+			break;
+		if (!slot || !due(work, state, slot, row))
+			continue;
+		skb->mark = row + 1;
+		if (bpf_clone_redirect(skb, skb->ifindex, 0))
+			state->refused++;
+		*sent += 1;
+		if (*sent >= BURST) {
+			state->deferred++;
+			break;
+		}
+	}
+	skb->mark = 0;
+}
+
+INLINE struct token *token_at(struct __sk_buff *skb)
+{
+	struct token *token = (void *)(long)skb->data;
+
+	return (void *)(token + 1) > (void *)(long)skb->data_end ? NULL : token;
+}
+
+/* Count the tokens by this one's lap; 0 where it is one too many. */
+INLINE int regulate(struct work *work, struct pacing *state, struct token *token)
+{
+	__u64 tokens = token->turn ? state->turns - token->turn : TOKENS;
+
+	token->turn = state->turns;
+	state->tokens = tokens;
+	if (tokens == TOKENS || state->turns - state->changed < SETTLE)
+		return 1;
+	state->changed = state->turns;
+	if (tokens > TOKENS)
+		return 0;
+	if (!bpf_clone_redirect(work->skb, work->skb->ifindex, 0))
+		state->cloned++;
+	return 1;
+}
+
+INLINE void note_turn(const struct work *work, struct pacing *state)
+{
+	__u64 gap_ns = work->now_ns - state->turn_ns;
+
+	if (state->turns && gap_ns > state->gap_ns_max)
+		state->gap_ns_max = gap_ns;
+	state->turns++;
+	state->turn_ns = work->now_ns;
+}
+
+INLINE void put_probe(const struct work *work, struct tunnel *tunnel, __u32 row,
+		      struct probe_frame *frame)
+{
+	struct probing *probing = probing_of(tunnel);
+	struct stamp *stamp = &frame->stamp;
+	__u32 sequence = put_overlay(work, tunnel, STAMP_PROBE, &frame->overlay);
+
+	__builtin_memset(stamp, 0, sizeof(*stamp));
+	stamp->sequence = bpf_htonl(probing->sent);
+	stamp->error = bpf_htons(STAMP_ERROR_ESTIMATE);
+	stamp->ssid = SSID(row);
+	probing->sent++;
+	probing->sent_ns = work->now_ns;
+	stamp->liveness.flags = TLV_FLAG_U;
+	put_liveness(work, tunnel, sequence, &stamp->liveness);
+	put_time(stamp->sent, clock_ns(work->settings));
+}
+
+INLINE void put_udp(const struct tunnel *tunnel, struct udphdr *udp)
+{
+	udp->source = tunnel->local_port;
+	udp->dest = tunnel->remote_port;
+	udp->len = bpf_htons(sizeof(*udp) + sizeof(struct probe_frame));
+	udp->check = 0;
+}
+
+INLINE void put_ip4(const struct tunnel *tunnel, struct iphdr *ip)
+{
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(struct udphdr) + sizeof(struct probe_frame));
+	ip->ttl = STAMP_TTL;
+	ip->protocol = IPPROTO_UDP;
+	__builtin_memcpy(&ip->saddr, tunnel->local, 4);
+	__builtin_memcpy(&ip->daddr, tunnel->remote, 4);
+	ip->check = sum_ipv4(ip);
+}
+
+INLINE void put_ip6(const struct tunnel *tunnel, struct ipv6hdr *ip)
+{
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 6;
+	ip->payload_len = bpf_htons(sizeof(struct udphdr) + sizeof(struct probe_frame));
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = STAMP_TTL;
+	__builtin_memcpy(&ip->saddr, tunnel->local, 16);
+	__builtin_memcpy(&ip->daddr, tunnel->remote, 16);
+}
+
+/* Write a clone of the token into a probe. */
+INLINE int put_frame(const struct work *work, struct tunnel *tunnel, __u32 row)
+{
+	int six = !!(tunnel->flags & TUNNEL_IPV6);
+	__u32 at = ETH_HLEN + (six ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	void *data;
+	struct probe_frame *frame;
+
+	if (six && bpf_skb_change_proto(work->skb, bpf_htons(ETH_P_IPV6), 0))
+		return 0;
+	if (bpf_skb_pull_data(work->skb, work->skb->len))
+		return 0;
+	data = (void *)(long)work->skb->data;
+	frame = data + at + sizeof(struct udphdr);
+	if ((void *)(frame + 1) > (void *)(long)work->skb->data_end)
+		return 0;
+	if (six)
+		put_ip6(tunnel, data + ETH_HLEN);
+	else
+		put_ip4(tunnel, data + ETH_HLEN);
+	put_udp(tunnel, data + at);
+	put_probe(work, tunnel, row, frame);
+	return 1;
+}
+
+INLINE int send_probe(struct work *work, struct pacing *state, __u32 row)
+{
+	struct tunnel *tunnel = tunnel_of(row);
+
+	int action = TC_ACT_SHOT;
+
+	if (tunnel && tunnel->flags & TUNNEL_IN_USE && put_frame(work, tunnel, row))
+		action = send(work, tunnel);
+	state->no_way += action == TC_ACT_SHOT;
+	return action;
+}
+
+int turn(struct __sk_buff *skb)
+{
+	struct pacing *state = pacing_of();
+	struct token *token;
+	struct work work;
+
+	if (!state || !begin(&work, skb, FROM_KERNEL))
+		return TC_ACT_SHOT;
+	reach(skb, sizeof(*token));
+	token = token_at(skb);
+	if (!token || token->magic != TOKEN_MAGIC || token->generation != state->generation) {
+		state->strays++;
+		return TC_ACT_SHOT;
+	}
+	note_turn(&work, state);
+	if (!regulate(&work, state, token))
+		return TC_ACT_SHOT;
+	send_due(&work, state);
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+int launch(struct __sk_buff *skb)
+{
+	struct pacing *state = pacing_of();
+	struct work work;
+
+	if (!skb->mark)
+		return bpf_redirect(skb->ifindex, 0);
+	if (!state || !begin(&work, skb, FROM_KERNEL))
+		return TC_ACT_SHOT;
+	return send_probe(&work, state, skb->mark - 1);
+}

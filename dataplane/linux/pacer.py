@@ -1,0 +1,161 @@
+"""The pacer's devices: a veth pair in which tokens circle, see ``bpf/pacer.bpf.c``.
+
+The first device holds the tokens back in a TBF, one a tick; the second one's program sends the
+probes that are due. No process takes part, so probes go on while the agent is stopped, and a
+lost token is replaced by the others. All of them are lost when somebody sets a device down or
+takes the TBF away: :meth:`Pacer.check` notices that none has turned for ``PATIENCE_TICKS`` and
+builds it all anew. A token that was only late then finds itself of an old generation.
+
+Everything happens in the network namespace of the calling thread.
+"""
+
+import fcntl
+import socket
+import struct
+from array import array
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pyroute2 import IPRoute
+
+from patronus.dataplane.linux.attach import Filter, Hook, attach
+from patronus.dataplane.linux.probing import Records
+from patronus.engine.units import MS, SECOND
+
+TICK_NS: Final = MS
+PATIENCE_TICKS: Final = 50
+"""Tokens may wait for a busy processor."""
+
+ETH_P_IP: Final = 0x0800
+TOKEN_MAGIC: Final = 0x70617472
+TOKEN_OCTETS: Final = 14 + 20 + 8 + 20 + 92
+"""An IPv4 probe in its tunnel, so that a clone is as long as what it becomes."""
+
+SIOCETHTOOL: Final = 0x8946
+ETHTOOL_SGRO: Final = 0x2C
+
+
+class Pacer:
+    """The devices of one network namespace."""
+
+    def __init__(
+        self,
+        ip: IPRoute,
+        pacing: Records,
+        rows: int,
+        *,
+        programs: Mapping[str, int],
+        name: str = "patronus-tick",
+        tick_ns: int = TICK_NS,
+    ) -> None:
+        """Name what the pacer is made of; nothing is done yet.
+
+        Args:
+            ip: netlink of the namespace.
+            pacing: mapped record of the pacer.
+            rows: that the schedule has room for.
+            programs: descriptors of ``turn`` and ``launch``.
+            name: of the devices, followed by 0 and 1; at most 14 characters.
+            tick_ns: of one turn.
+        """
+        assert len(name) <= 14
+        assert len(pacing) == 1
+        self._ip, self._pacing, self._rows = ip, pacing, rows
+        self._programs = programs
+        self._names = (f"{name}0", f"{name}1")
+        self._tick_ns = tick_ns
+        self.rebuilt = 0
+        """How often all tokens were lost."""
+
+    def start(self, now_ns: int) -> None:
+        """Build the devices, or take over those that turn.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        if self._indices() is not None and self.turns(now_ns):
+            self._attach()
+            return
+        self.stop()
+        first, second = self._names
+        self._ip.link("add", ifname=first, kind="veth", peer={"ifname": second})
+        for name in self._names:
+            # Nobody else's packets may cost a tick.
+            Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+            queue_apart(name)
+        for index in self._found():
+            self._ip.link("set", index=index, state="up", arp=False)
+        self._hold_back()
+        self._attach()
+        self._pacing["rows"], self._pacing["cursor"] = self._rows, 0
+        self._send_token()
+
+    def turns(self, now_ns: int) -> bool:
+        """Tell whether the token has turned lately."""
+        last_ns = int(self._pacing["turn_ns"][0])
+        return now_ns - last_ns <= PATIENCE_TICKS * self._tick_ns
+
+    def check(self, now_ns: int) -> bool:
+        """Build all anew where no token turns; tell whether all was well.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        if self.turns(now_ns):
+            return True
+        self.rebuilt += 1
+        self.stop()
+        self.start(now_ns)
+        return False
+
+    def stop(self) -> None:
+        """Take the devices away, and with them the tokens and the filters."""
+        for index in self._ip.link_lookup(ifname=self._names[0]):
+            self._ip.link("del", index=index)
+
+    def _indices(self) -> tuple[int, ...] | None:
+        found = [self._ip.link_lookup(ifname=name) for name in self._names]
+        return tuple(index[0] for index in found) if all(found) else None
+
+    def _found(self) -> tuple[int, ...]:
+        found = self._indices()
+        assert found is not None, "both were just there"
+        return found
+
+    def _hold_back(self) -> None:
+        # The bucket holds one token, so a long tick is not made up for by a short one.
+        rate = TOKEN_OCTETS * SECOND // self._tick_ns
+        self._ip.tc(
+            "add", "tbf", self._found()[0], rate=rate, burst=TOKEN_OCTETS, limit=16 * TOKEN_OCTETS
+        )
+
+    def _attach(self) -> None:
+        for index, program in zip(self._found(), ("launch", "turn"), strict=True):
+            attach(self._ip, Filter(index, Hook.INGRESS, program), self._programs[program])
+
+    def _send_token(self) -> None:
+        generation = (int(self._pacing["generation"][0]) + 1) % 2**32
+        self._pacing["generation"] = generation
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind((self._names[0], ETH_P_IP))
+            raw.send(token(generation))
+
+
+def token(generation: int) -> bytes:
+    """Return a token; as an IP packet it has version 0, so no stack takes it for one."""
+    ethernet = bytes(12) + ETH_P_IP.to_bytes(2)
+    head = ethernet + bytes(28) + struct.pack("@II", TOKEN_MAGIC, generation)
+    return head.ljust(TOKEN_OCTETS, b"\0")
+
+
+def queue_apart(device: str) -> None:
+    """Give a veth device a queue of its own: it has one while GRO is on.
+
+    Raises:
+        OSError: no such device.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        value = array("I", [ETHTOOL_SGRO, 1])
+        request = struct.pack("@16sP", device.encode(), value.buffer_info()[0])
+        fcntl.ioctl(any_socket, SIOCETHTOOL, request)
