@@ -1,0 +1,1 @@
+"""Tunnels to other sites: plain UDP, VXLAN and WireGuard behind one interface."""

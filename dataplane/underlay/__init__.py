@@ -1,0 +1,1 @@
+"""The underlay: each transport's traffic leaves by its own interface or not at all."""

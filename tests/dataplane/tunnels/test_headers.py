@@ -1,0 +1,51 @@
+"""The header sums are those of the standards, and of real packets."""
+
+from itertools import product
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.layers.vxlan import VXLAN
+from scapy.packet import Raw
+
+from patronus.dataplane.tunnels.headers import (
+    PATRONUS,
+    device_mtu,
+    user_mtu,
+)
+from patronus.dataplane.tunnels.spec import Kind
+
+LAYER = {4: IP, 6: IPv6}
+
+
+@pytest.mark.parametrize(("outer", "inner"), list(product((4, 6), (4, 6))))
+def test_sums_agree_with_packets_built_by_scapy(outer: int, inner: int) -> None:
+    """A full packet of each kind, built layer by layer, is exactly as long as the path takes."""
+    below = LAYER[outer]() / UDP()
+    within = LAYER[inner]() / UDP() / Raw(bytes(PATRONUS))
+    pmtu = 1500
+    built = {
+        Kind.PLAIN: below / Raw(bytes(PATRONUS)),
+        Kind.VXLAN: below / VXLAN() / Ether() / within,
+        # type and reserved 4, receiver 4, counter 8; the tag behind
+        Kind.WIREGUARD: below / Raw(bytes(4 + 4 + 8)) / within / Raw(bytes(16)),
+    }
+    for kind, packet in built.items():
+        user = user_mtu(kind, pmtu, outer=outer, inner=inner)
+        assert len(bytes(packet)) + user == pmtu
+
+
+@pytest.mark.parametrize(
+    ("kind", "outer", "mtu"),
+    [
+        (Kind.WIREGUARD, 4, 1440),
+        (Kind.WIREGUARD, 6, 1420),
+        (Kind.VXLAN, 4, 1450),
+        (Kind.VXLAN, 6, 1430),
+        (Kind.PLAIN, 4, 1472),
+    ],
+)
+def test_the_well_known_figures_come_out(kind: Kind, outer: int, mtu: int) -> None:
+    """Over Ethernet these are the figures that every manual has."""
+    assert device_mtu(kind, 1500, outer=outer) == mtu
