@@ -18,7 +18,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 SCENARIO ?= scenarios/demo.patronus.yml
 
 .PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios goldens
-.PHONY: format proof-determinism clean
+.PHONY: format proof-determinism fuzz-announcements clean
 
 demo: $(FOR_DEMO)
 	@mkdir -p runs; out=runs/demo; n=1; \
@@ -72,6 +72,13 @@ format: $(FOR_TEST)
 # Takes minutes and needs the interpreters; one that is missing is reported as not run.
 proof-determinism: $(FOR_TEST)
 	$(BIN)/python -m tests.proof.determinism $(SCENARIO) --pythons "$(PYTHONS)"
+
+# Throws inputs at everything that reads what other sites send, until one of them is a finding or
+# the time is over. Needs atheris, which the program tells how to get.
+FUZZ_PYTHON ?= $(BIN)/python
+FUZZ_SECONDS ?= 600
+fuzz-announcements: $(FOR_TEST)
+	PYTHONPATH=src:. $(FUZZ_PYTHON) -m tests.fuzz.announcements -max_total_time=$(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Who takes part in the overlay, and what each says of itself to the others."""
