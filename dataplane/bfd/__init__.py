@@ -1,0 +1,1 @@
+"""Bidirectional Forwarding Detection (RFC 5880, 5881): asynchronous mode, single hop."""
