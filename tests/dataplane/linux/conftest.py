@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Iterator
-"""What tests of the Linux dataplane share."""
-
 from pathlib import Path
 
 import pytest
@@ -43,8 +41,9 @@ def kit(pins: Pins) -> Kit:
     """Return the programs with empty maps."""
     return Kit(pins, SIZES)
 
+
 @pytest.fixture(scope="session")
-def compiled(pytestconfig: pytest.Config) -> Path:
+def programs(pytestconfig: pytest.Config) -> Path:
     """Return where compiled programs are kept from one run of the tests to the next."""
     assert pytestconfig.cache is not None
     return pytestconfig.cache.mkdir("patronus-programs")

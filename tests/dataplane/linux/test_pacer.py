@@ -24,9 +24,9 @@ TOKENS = 4
 
 
 @pytest.fixture(scope="module")
-def cabled(compiled: Path) -> Iterator[Pair]:
+def cabled(programs: Path) -> Iterator[Pair]:
     """Two ends."""
-    with pair("st-pace", compiled) as found:
+    with pair("st-pace", programs) as found:
         yield found
 
 
