@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from patronus.control.members.actions import Change
+from patronus.control.members.actions import Change, Due
 from patronus.control.members.address import Address
+from patronus.control.members.assembly import PIECE_COST
 from patronus.control.members.book import Book
 from patronus.control.members.certificate import Certificate
 from patronus.control.members.counter import Counter
@@ -19,6 +20,7 @@ from patronus.control.members.membership import keyed_jitter
 from patronus.control.members.reason import Reason
 from patronus.control.members.roster import Roster
 from patronus.control.members.seeker import Places
+from patronus.control.members.standing import ASKED, Standing
 from patronus.control.members.timing import Moment, Timing
 from patronus.control.members.voice import Voice
 from patronus.engine.announcement import Announcement
@@ -156,6 +158,7 @@ class World:
         actions = site.roster.take()
         site.learned += [a for _, a in actions.received]
         site.changes += actions.changes
+        check(site.roster)
         for to, datagram in actions.sends:
             site.sent.append((to, datagram))
             self.put(site.where, to, datagram)
@@ -212,6 +215,24 @@ class World:
         sent = site.roster.announce(told, self.at)
         self.carry(site)
         return sent
+
+
+def check(site: Roster) -> None:
+    """Assert what must hold whenever a roster has done something: nobody waits for nothing."""
+    if site._farewell is not None:
+        return
+    for name, peer in site._peers.items():
+        waits = {due for due in Due if (due, name) in site._agenda}
+        live = peer.standing is Standing.LIVE
+        assert (peer.session is not None) == live
+        assert waits >= {Due.SILENCE, Due.KEEPALIVE} or not live
+        assert (peer.transfer is not None) == (Due.RESEND in waits)
+        assert live or not waits - {Due.TRY}
+        asked = peer.standing in ASKED and bool(peer.addresses)
+        assert asked == (Due.TRY in waits), (name, peer.standing)
+    assert sum(PIECE_COST for p in site._gossip.assembly._partial.values() for _ in p.pieces) == (
+        site.pending_bytes
+    )
 
 
 def trio(world: World, names: Sequence[str] = ALL) -> None:

@@ -20,7 +20,7 @@ from patronus.control.members.timing import Moment, Timing
 from patronus.control.members.voice import Voice
 from patronus.engine.announcement import encode
 from patronus.engine.units import SECOND
-from tests.control.members.fleet import WALL_NS, announcement, identity, key
+from tests.control.members.fleet import WALL_NS, announcement, check, identity, key
 from tests.mutants.harness import caught, mutant
 from tests.oracles.membership import Judge, Said
 
@@ -120,6 +120,7 @@ def holds(module: ModuleType, script: Script) -> None:
             told = [a for _, a in out.received]
             learned += [a.sent_ns if a.lan_up else 0 for a in told]
             assert learned == judge.learned()
+            check(site)
             assert len(out.sends) <= 3, "one datagram never brings many"
 
 
