@@ -1,0 +1,219 @@
+"""How the two ends of each tunnel tell each other under which number they keep it.
+
+A packet names the row of its tunnel at the receiver, which only the receiver knows. So each end
+says its own in a datagram beside the tunnel, under a key of the pair:
+
+    magic, version   sender, transport (length, text)   row u16   session u64   echo u64
+    counter u64      HMAC-SHA256, 16 bytes
+
+``session`` is drawn at each start, and only what echoes ours is believed: a recording is of a
+session that has passed. What does not echo it is answered, and changes nothing. Within a session
+counters grow. Where an address is to be learned, it is that of the first believed datagram, and
+follows later ones.
+
+Events and the time go in, datagrams come out: no sockets, no clock.
+"""
+
+import hmac
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from patronus.engine.units import MS, NEVER, SECOND
+
+MAGIC: Final = b"PAM1"
+TAG_BYTES: Final = 16
+DATAGRAM_BYTES_MAX: Final = 512
+_TAIL: Final = struct.Struct("!HQQQ")
+
+FIRST_NS: Final = 50 * MS
+"""Between the first two attempts; doubled with each ..."""
+LAST_NS: Final = 5 * SECOND
+"""... up to this, for as long as there is no answer."""
+KEEP_NS: Final = 15 * SECOND
+"""Between datagrams to those who have answered: mappings of NATs live for 30 s and longer."""
+
+
+class Refusal(StrEnum):
+    """Why a datagram is not believed."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    """No such peer, or no such tunnel to it."""
+    FORGED = "forged"
+    OLD = "old"
+    UNPROVEN = "unproven"
+    """It does not echo our session: answered, not believed."""
+
+
+class Where(NamedTuple):
+    """An address of the underlay."""
+
+    host: str
+    port: int
+
+
+class Met(NamedTuple):
+    """The other end of a tunnel is known, or is known otherwise than before."""
+
+    row: int
+    peer_row: int
+    host: str
+
+
+@dataclass(slots=True)
+class Lane:
+    """One tunnel that looks for its other end."""
+
+    row: int
+    peer: str
+    transport: str
+    key: bytes = field(repr=False)
+    where: Where | None
+    """None: to be learned."""
+    fixed: bool
+    """The address is configured."""
+    peer_row: int = -1
+    session: int = 0
+    """Of the peer, 0 while it is not known."""
+    proven: int = 0
+    """The session of the peer that has echoed ours."""
+    counter: int = 0
+    host: str = ""
+    waits_ns: int = FIRST_NS
+    due_ns: int = 0
+
+
+class Meeting:
+    """The tunnels of one site."""
+
+    def __init__(self, site: str, lanes: Sequence[Lane], session: int) -> None:
+        """Begin with nobody met; everybody with an address is asked at the first wake."""
+        self._site, self._session = site, session
+        self._lanes: Mapping[tuple[str, str], Lane] = {(w.peer, w.transport): w for w in lanes}
+        self._counter = 0
+        self.refused: Counter[Refusal] = Counter()
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """All tunnels, met or not."""
+        return list(self._lanes.values())
+
+    def adopt(self, row: int, peer_row: int, host: str) -> None:
+        """Take for granted what the kernel has been using; it is asked for all the same."""
+        lane = next(w for w in self._lanes.values() if w.row == row)
+        lane.peer_row, lane.host = peer_row, host
+        if lane.where is None:
+            return
+        lane.where = lane.where._replace(host=host) if not lane.fixed else lane.where
+
+    def next_deadline(self) -> int:
+        """Return when to call :meth:`wake`."""
+        due = (w.due_ns for w in self._lanes.values() if w.where is not None)
+        return min(due, default=NEVER)
+
+    def wake(self, now_ns: int) -> list[tuple[str, Where, bytes]]:
+        """Return what is to be sent now: transport, address, datagram."""
+        return [self._ask(w, now_ns) for w in self._lanes.values() if self._due(w, now_ns)]
+
+    def _due(self, lane: Lane, now_ns: int) -> bool:
+        return lane.where is not None and lane.due_ns <= now_ns
+
+    def _ask(self, lane: Lane, now_ns: int) -> tuple[str, Where, bytes]:
+        lane.due_ns = now_ns + (KEEP_NS if lane.proven else lane.waits_ns)
+        lane.waits_ns = min(2 * lane.waits_ns, LAST_NS)
+        return self._say(lane)
+
+    def _say(self, lane: Lane) -> tuple[str, Where, bytes]:
+        assert lane.where is not None
+        self._counter += 1
+        body = MAGIC + _text(self._site) + _text(lane.transport)
+        body += _TAIL.pack(lane.row, self._session, lane.session, self._counter)
+        return lane.transport, lane.where, body + _tag(lane.key, body)
+
+    def receive(
+        self, transport: str, data: bytes, source: Where, now_ns: int
+    ) -> tuple[list[tuple[str, Where, bytes]], Met | None]:
+        """Take a datagram; return what is to be sent at once, and news of a tunnel."""
+        try:
+            lane, row, session, echo, counter = self._read(transport, data)
+        except _Refused as refused:
+            self.refused[refused.why] += 1
+            return [], None
+        if echo != self._session:
+            # Told to whoever asks; what it says of itself is believed when it echoes us.
+            self.refused[Refusal.UNPROVEN] += 1
+            return self._answer(lane, session, source), None
+        return self._believe(lane, row, session, counter, source, now_ns)
+
+    def _answer(
+        self, lane: Lane, session: int, source: Where
+    ) -> list[tuple[str, Where, bytes]]:
+        before = lane.session, lane.where
+        lane.session, lane.where = session, lane.where if lane.fixed else source
+        said = self._say(lane)
+        if lane.proven and lane.proven != session:
+            # Perhaps it has started again, perhaps this is a recording: both are asked.
+            lane.session, lane.where = before
+            lane.where = lane.where or source
+            lane.due_ns, lane.waits_ns = 0, FIRST_NS
+        return [said]
+
+    def _believe(
+        self, lane: Lane, row: int, session: int, counter: int, source: Where, now_ns: int
+    ) -> tuple[list[tuple[str, Where, bytes]], Met | None]:
+        if session == lane.proven and counter <= lane.counter:
+            self.refused[Refusal.OLD] += 1
+            return [], None
+        fresh = session != lane.proven
+        lane.session = lane.proven = session
+        lane.counter = counter
+        if not lane.fixed:
+            lane.where = source
+        before = lane.peer_row, lane.host
+        lane.peer_row, lane.host = row, source.host
+        lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
+        said = [self._say(lane)] if fresh else []
+        return said, Met(lane.row, row, source.host) if before != (row, source.host) else None
+
+    def _read(self, transport: str, data: bytes) -> tuple[Lane, int, int, int, int]:
+        if not data.startswith(MAGIC) or len(data) > DATAGRAM_BYTES_MAX:
+            raise _Refused(Refusal.MALFORMED)
+        body, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
+        site, rest = _take_text(body[len(MAGIC) :])
+        named, rest = _take_text(rest)
+        if len(rest) != _TAIL.size:
+            raise _Refused(Refusal.MALFORMED)
+        lane = self._lanes.get((site, named))
+        if lane is None or named != transport:
+            raise _Refused(Refusal.UNKNOWN)
+        if not hmac.compare_digest(tag, _tag(lane.key, body)):
+            raise _Refused(Refusal.FORGED)
+        row, session, echo, counter = _TAIL.unpack(rest)
+        return lane, row, session, echo, counter
+
+
+class _Refused(Exception):
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def _tag(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, "sha256")[:TAG_BYTES]
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode()
+    return bytes([len(raw)]) + raw
+
+
+def _take_text(data: bytes) -> tuple[str, bytes]:
+    size = data[0] if data else 0
+    raw = data[1 : 1 + size]
+    if not size or len(raw) != size:
+        raise _Refused(Refusal.MALFORMED)
+    return raw.decode(errors="replace"), data[1 + size :]
