@@ -3,8 +3,8 @@
 A packet names the row of its tunnel at the receiver, which only the receiver knows. So each end
 says its own in a datagram beside the tunnel, under a key of the pair:
 
-    magic, version   sender, transport (length, text)   row u16   session u64   echo u64
-    counter u64      HMAC-SHA256, 16 bytes
+    magic, version   sender, transport (length, text)   row u16   port u16   session u64
+    echo u64         counter u64                        HMAC-SHA256, 16 bytes
 
 ``session`` is drawn at each start, and only what echoes ours is believed: a recording is of a
 session that has passed. What does not echo it is answered, and changes nothing. Within a session
@@ -27,7 +27,7 @@ from patronus.engine.units import MS, NEVER, SECOND
 MAGIC: Final = b"PAM1"
 TAG_BYTES: Final = 16
 DATAGRAM_BYTES_MAX: Final = 512
-_TAIL: Final = struct.Struct("!HQQQ")
+_TAIL: Final = struct.Struct("!HHQQQ")
 
 FIRST_NS: Final = 50 * MS
 """Between the first two attempts; doubled with each ..."""
@@ -61,7 +61,17 @@ class Met(NamedTuple):
 
     row: int
     peer_row: int
+    port: int
+    """Where the peer's kernel takes packets of tunnels."""
     host: str
+
+
+class _Told(NamedTuple):
+    row: int
+    port: int
+    session: int
+    echo: int
+    counter: int
 
 
 @dataclass(slots=True)
@@ -76,13 +86,12 @@ class Lane:
     """None: to be learned."""
     fixed: bool
     """The address is configured."""
-    peer_row: int = -1
+    met: Met | None = None
     session: int = 0
     """Of the peer, 0 while it is not known."""
     proven: int = 0
     """The session of the peer that has echoed ours."""
     counter: int = 0
-    host: str = ""
     waits_ns: int = FIRST_NS
     due_ns: int = 0
 
@@ -90,9 +99,16 @@ class Lane:
 class Meeting:
     """The tunnels of one site."""
 
-    def __init__(self, site: str, lanes: Sequence[Lane], session: int) -> None:
-        """Begin with nobody met; everybody with an address is asked at the first wake."""
-        self._site, self._session = site, session
+    def __init__(self, site: str, lanes: Sequence[Lane], *, session: int, port: int) -> None:
+        """Begin with nobody met; everybody with an address is asked at the first wake.
+
+        Args:
+            site: our name.
+            lanes: all tunnels.
+            session: drawn at random.
+            port: where our kernel takes packets of tunnels.
+        """
+        self._site, self._session, self._port = site, session, port
         self._lanes: Mapping[tuple[str, str], Lane] = {(w.peer, w.transport): w for w in lanes}
         self._counter = 0
         self.refused: Counter[Refusal] = Counter()
@@ -102,13 +118,10 @@ class Meeting:
         """All tunnels, met or not."""
         return list(self._lanes.values())
 
-    def adopt(self, row: int, peer_row: int, host: str) -> None:
+    def adopt(self, met: Met) -> None:
         """Take for granted what the kernel has been using; it is asked for all the same."""
-        lane = next(w for w in self._lanes.values() if w.row == row)
-        lane.peer_row, lane.host = peer_row, host
-        if lane.where is None:
-            return
-        lane.where = lane.where._replace(host=host) if not lane.fixed else lane.where
+        lane = next(w for w in self._lanes.values() if w.row == met.row)
+        lane.met = met
 
     def next_deadline(self) -> int:
         """Return when to call :meth:`wake`."""
@@ -131,7 +144,7 @@ class Meeting:
         assert lane.where is not None
         self._counter += 1
         body = MAGIC + _text(self._site) + _text(lane.transport)
-        body += _TAIL.pack(lane.row, self._session, lane.session, self._counter)
+        body += _TAIL.pack(lane.row, self._port, self._session, lane.session, self._counter)
         return lane.transport, lane.where, body + _tag(lane.key, body)
 
     def receive(
@@ -139,47 +152,44 @@ class Meeting:
     ) -> tuple[list[tuple[str, Where, bytes]], Met | None]:
         """Take a datagram; return what is to be sent at once, and news of a tunnel."""
         try:
-            lane, row, session, echo, counter = self._read(transport, data)
+            lane, told = self._read(transport, data)
         except _Refused as refused:
             self.refused[refused.why] += 1
             return [], None
-        if echo != self._session:
+        if told.echo != self._session:
             # Told to whoever asks; what it says of itself is believed when it echoes us.
             self.refused[Refusal.UNPROVEN] += 1
-            return self._answer(lane, session, source), None
-        return self._believe(lane, row, session, counter, source, now_ns)
+            return [self._answer(lane, told.session, source)], None
+        return self._believe(lane, told, source, now_ns)
 
-    def _answer(
-        self, lane: Lane, session: int, source: Where
-    ) -> list[tuple[str, Where, bytes]]:
-        before = lane.session, lane.where
-        lane.session, lane.where = session, lane.where if lane.fixed else source
+    def _answer(self, lane: Lane, session: int, source: Where) -> tuple[str, Where, bytes]:
+        before, where = lane.session, lane.where
+        lane.session = session
+        lane.where = where if lane.fixed and where is not None else source
         said = self._say(lane)
         if lane.proven and lane.proven != session:
-            # Perhaps it has started again, perhaps this is a recording: both are asked.
-            lane.session, lane.where = before
-            lane.where = lane.where or source
+            # Perhaps it has started again, perhaps this is a recording: it is asked where it was.
+            lane.session, lane.where = before, where
             lane.due_ns, lane.waits_ns = 0, FIRST_NS
-        return [said]
+        return said
 
     def _believe(
-        self, lane: Lane, row: int, session: int, counter: int, source: Where, now_ns: int
+        self, lane: Lane, told: _Told, source: Where, now_ns: int
     ) -> tuple[list[tuple[str, Where, bytes]], Met | None]:
-        if session == lane.proven and counter <= lane.counter:
+        fresh = told.session != lane.proven
+        if not fresh and told.counter <= lane.counter:
             self.refused[Refusal.OLD] += 1
             return [], None
-        fresh = session != lane.proven
-        lane.session = lane.proven = session
-        lane.counter = counter
+        lane.session = lane.proven = told.session
+        lane.counter = told.counter
         if not lane.fixed:
             lane.where = source
-        before = lane.peer_row, lane.host
-        lane.peer_row, lane.host = row, source.host
+        before, lane.met = lane.met, Met(lane.row, told.row, told.port, source.host)
         lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
         said = [self._say(lane)] if fresh else []
-        return said, Met(lane.row, row, source.host) if before != (row, source.host) else None
+        return said, lane.met if lane.met != before else None
 
-    def _read(self, transport: str, data: bytes) -> tuple[Lane, int, int, int, int]:
+    def _read(self, transport: str, data: bytes) -> tuple[Lane, _Told]:
         if not data.startswith(MAGIC) or len(data) > DATAGRAM_BYTES_MAX:
             raise _Refused(Refusal.MALFORMED)
         body, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
@@ -192,8 +202,7 @@ class Meeting:
             raise _Refused(Refusal.UNKNOWN)
         if not hmac.compare_digest(tag, _tag(lane.key, body)):
             raise _Refused(Refusal.FORGED)
-        row, session, echo, counter = _TAIL.unpack(rest)
-        return lane, row, session, echo, counter
+        return lane, _Told(*_TAIL.unpack(rest))
 
 
 class _Refused(Exception):
