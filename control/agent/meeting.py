@@ -3,8 +3,8 @@
 A packet names the row of its tunnel at the receiver, which only the receiver knows. So each end
 says its own in a datagram beside the tunnel, under a key of the pair:
 
-    magic, version   sender, transport (length, text)   row u16   port u16   session u64
-    echo u64         counter u64                        HMAC-SHA256, 16 bytes
+    magic, version   sender, transport (length, text)   row u16   port u16   outer port u16
+    key 32 bytes     session u64   echo u64   counter u64   HMAC-SHA256, 16 bytes
 
 ``session`` is drawn at each start, and only what echoes ours is believed: a recording is of a
 session that has passed. What does not echo it is answered, and changes nothing. Within a session
@@ -27,7 +27,7 @@ from patronus.engine.units import MS, NEVER, SECOND
 MAGIC: Final = b"PAM1"
 TAG_BYTES: Final = 16
 DATAGRAM_BYTES_MAX: Final = 512
-_TAIL: Final = struct.Struct("!HHQQQ")
+_TAIL: Final = struct.Struct("!HHH32sQQQ")
 
 FIRST_NS: Final = 50 * MS
 """Between the first two attempts; doubled with each ..."""
@@ -63,12 +63,18 @@ class Met(NamedTuple):
     peer_row: int
     port: int
     """Where the peer's kernel takes packets of tunnels."""
+    outer: int
+    """Where its WireGuard device listens, 0 for a plain tunnel."""
+    public: bytes
+    """Key of that device, zeroes for a plain tunnel."""
     host: str
 
 
 class _Told(NamedTuple):
     row: int
     port: int
+    outer: int
+    public: bytes
     session: int
     echo: int
     counter: int
@@ -86,6 +92,9 @@ class Lane:
     """None: to be learned."""
     fixed: bool
     """The address is configured."""
+    outer: int = 0
+    """Our own WireGuard port and public key, for its tunnels."""
+    public: bytes = bytes(32)
     met: Met | None = None
     session: int = 0
     """Of the peer, 0 while it is not known."""
@@ -144,7 +153,10 @@ class Meeting:
         assert lane.where is not None
         self._counter += 1
         body = MAGIC + _text(self._site) + _text(lane.transport)
-        body += _TAIL.pack(lane.row, self._port, self._session, lane.session, self._counter)
+        body += _TAIL.pack(
+            lane.row, self._port, lane.outer, lane.public, self._session, lane.session,
+            self._counter,
+        )  # fmt: skip
         return lane.transport, lane.where, body + _tag(lane.key, body)
 
     def receive(
@@ -184,7 +196,9 @@ class Meeting:
         lane.counter = told.counter
         if not lane.fixed:
             lane.where = source
-        before, lane.met = lane.met, Met(lane.row, told.row, told.port, source.host)
+        before, lane.met = lane.met, Met(
+            lane.row, told.row, told.port, told.outer, told.public, source.host
+        )
         lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
         said = [self._say(lane)] if fresh else []
         return said, lane.met if lane.met != before else None
