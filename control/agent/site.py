@@ -1,0 +1,260 @@
+"""One site on one machine: what is wanted, brought about step by step, again and again.
+
+Each step looks, changes what differs and says how much that was. So a first start, a restart
+while packets flow, and the repair of what somebody deleted are one and the same. The order
+matters where packets flow: rows before entries, entries before the prefixes that lead to them,
+and the filters last.
+"""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from pyroute2 import IPRoute
+
+from patronus.control.agent import firewall, wanted
+from patronus.control.agent.devices import Devices
+from patronus.control.agent.driver import Driver, Listeners
+from patronus.control.agent.filters import Filters
+from patronus.control.agent.filters import wanted as wanted_filters
+from patronus.control.agent.ground import Ground
+from patronus.control.agent.kernel import LinuxKernel, seat
+from patronus.control.agent.meeting import Lane, Meeting, Met, Where
+from patronus.control.agent.pairing import Pairing, pairing
+from patronus.control.agent.programs import obtain
+from patronus.control.agent.rows import Rows
+from patronus.control.agent.tables import Tables, drifted_entries, repin
+from patronus.control.agent.wanted import MEETING_PORT, Unsupported
+from patronus.control.config.layout import layout
+from patronus.control.config.model import AgentConfig, Kind, Mode
+from patronus.control.members.identity import Identity, public_key
+from patronus.dataplane.linux.dataplane import LinuxDataplane
+from patronus.dataplane.linux.pacer import Pacer
+from patronus.dataplane.linux.rules import compile_rules
+from patronus.engine.engine import Engine
+
+STEPS: Final = ("pins", "underlay", "tunnels", "rows", "entries", "tables", "filters", "pacer")
+"""What drifts are counted by."""
+
+EngineOf = Callable[["Site"], Engine]
+
+
+class Site:
+    """Everything of a site but its sockets."""
+
+    def __init__(self, config: AgentConfig, identity: Identity, cache: Path) -> None:
+        """Look at the configuration and at what is pinned; nothing is changed but the pins.
+
+        Raises:
+            Unsupported: the configuration asks for what is not there yet.
+            NoPrograms: the kernel's part cannot be had.
+            BadPins, KeyTrouble, TunnelTrouble: transports, keys or WireGuard.
+        """
+        wanted.check(config)
+        self.config, self.identity = config, identity
+        self.layout = layout(config)
+        self._check_firewall()
+        self.pairings = _pairings(config, identity)
+        self.ground = Ground(config)
+        self.devices = Devices(config, self.layout, self.ground, Path(config.state) / "keys")
+        classes = len(config.policy.classes)
+        self.rules = compile_rules(config.policy.classes)
+        sizes = wanted.sizes(self.layout, classes)
+        self.pins, self.kept = obtain(config.site, Path(config.state), cache, sizes)
+        self._settings = self.pins.array("settings")
+        self._tunnels = self.pins.array("tunnels")
+        self._schedule = self.pins.array("schedule")
+        lanes = self.layout.lanes
+        sessions = [self.pairings[w.peer.name].session_in(w.transport.name) for w in lanes]
+        seats = seat(self._tunnels, sessions)
+        self.rows = Rows(
+            config, self.layout, self.pairings,
+            tunnels=self._tunnels, schedule=self._schedule, seats=seats,
+        )  # fmt: skip
+        self.seats = seats
+        self.ip = IPRoute()
+        self.filters = Filters(self.ip, self.pins.programs)
+        self.tables = Tables(self.pins, wanted.prefixes(self.layout), self.rules)
+        self.pacer = Pacer(
+            self.ip, self.pins.array("pacing"), len(self._schedule), programs=self.pins.programs
+        )
+        self.meeting = self._meeting()
+        self.drifts: Counter[str] = Counter()
+        self.kernel: LinuxKernel | None = None
+        self.driver: Driver | None = None
+
+    def _check_firewall(self) -> None:
+        dataplane = self.config.dataplane
+        if dataplane.mode is Mode.REDIRECT and not dataplane.firewall_bypass:
+            if chains := firewall.bypassed():
+                raise Unsupported(
+                    f"redirected packets would pass by the firewall's {', '.join(chains)}: write "
+                    "`dataplane: {accept_firewall_bypass: on}` if that is meant"
+                )
+
+    def _meeting(self) -> Meeting:
+        lanes = []
+        for row, lane in enumerate(self.layout.lanes):
+            address = lane.endpoint.address
+            over = lane.transport.kind is Kind.WIREGUARD
+            lanes.append(
+                Lane(
+                    row=int(self.seats[row]),
+                    peer=lane.peer.name,
+                    transport=lane.transport.name,
+                    key=self.pairings[lane.peer.name].key("meeting"),
+                    where=Where(address, MEETING_PORT) if address else None,
+                    fixed=address is not None,
+                    outer=lane.transport.port if over else 0,
+                    public=self.devices.public(lane.transport),
+                )
+            )
+        session = secrets.randbits(64) or 1
+        return Meeting(self.config.site, lanes, session=session, port=wanted.port(self.config))
+
+    # ------------------------------------------------------------ bring-up
+
+    def start(self, engine: Engine, listeners: Listeners) -> Driver:
+        """Bring everything about, take over what there is, and return who drives it."""
+        self.ground.ensure()
+        self._adopt()
+        self.devices.ensure(self.rows.mets)
+        now_ns = time.monotonic_ns()
+        # What went before may have rested: 0 says that no agent has forwarded yet.
+        self._write_settings()
+        self.rows.clear_others()
+        self.rows.ensure(self.ground, self.devices, now_ns)
+        carries = self.config.role.carries
+        plane = LinuxDataplane(
+            self.pins,
+            rows=len(self._tunnels),
+            classes=len(self.config.policy.classes),
+            homes=self.layout.overlay.home if carries else None,
+        )
+        self.kernel = LinuxKernel(self.pins, plane, self.seats)
+        every = np.arange(len(self.seats), dtype=np.int64)
+        self.kernel.set_detect(every, engine.tunnels.detect_ns.copy(), now_ns)
+        self.driver = Driver(engine, self.kernel, listeners, now_ns=now_ns)
+        self.driver.tick(now_ns)
+        self._ensure_entries(now_ns)
+        self.tables.ensure()
+        self._ensure_filters(renew=True)
+        self.pacer.start(time.monotonic_ns())
+        return self.driver
+
+    def _adopt(self) -> None:
+        """Take over what kernel and devices know of the other ends."""
+        for row, met in enumerate(self.rows.mets):
+            if met is None:
+                continue
+            if self.layout.lanes[row].transport.kind is Kind.WIREGUARD:
+                known = self.devices.adopt(row)
+                if known is None:
+                    self.rows.mets[row] = None
+                    continue
+                met = replace_met(met, public=known[0], outer=known[1])
+                self.rows.mets[row] = met
+            self.meeting.adopt(met._replace(row=int(self.seats[row])))
+
+    def _write_settings(self) -> None:
+        settings = self._settings
+        settings["port"] = wanted.port(self.config)
+        settings["flags"] = int(wanted.settings_flags(self.config))
+        settings["hold_ns"] = self.config.policy.kernel_hold_ns
+        for address in self.ground.lan_addresses:
+            name, width = ("router_v4", 4) if address.version == 4 else ("router_v6", 16)
+            if address.is_link_local:
+                continue
+            settings[name][0] = np.frombuffer(address.packed, dtype=np.uint8)[:width]
+        lan = [i.name for i in self.config.lan.interfaces if i.name in self.ground.links]
+        settings["lan_ifindex"] = self.ground.links[lan[0]].index if lan else 0
+
+    # ------------------------------------------------------------ again and again
+
+    def meet(self, met: Met, now_ns: int) -> int:
+        """Take news of the other end of a tunnel; return its row."""
+        row = int(np.flatnonzero(self.seats == met.row)[0])
+        self.rows.mets[row] = met._replace(row=row)
+        self.devices.ensure(self.rows.mets)
+        self.rows.ensure(self.ground, self.devices, now_ns)
+        self._ensure_filters(renew=False)
+        return row
+
+    def reconcile(self, now_ns: int) -> Counter[str]:
+        """Compare everything with what is wanted, repair what differs, and count it."""
+        found: Counter[str] = Counter()
+        for step, repair in self._repairs(now_ns):
+            try:
+                found[step] += repair()
+            except OSError as error:
+                self.ground.troubles.append(f"{step}: {error}")
+        found += Counter()
+        self.drifts.update(found)
+        return found
+
+    def _repairs(self, now_ns: int) -> Iterator[tuple[str, Callable[[], int]]]:
+        yield "pins", lambda: repin(self.pins)
+        yield "underlay", self._ensure_ground
+        yield "tunnels", lambda: self.devices.ensure(self.rows.mets)
+        yield "rows", lambda: self.rows.ensure(self.ground, self.devices, now_ns)
+        yield "entries", lambda: self._ensure_entries(now_ns)
+        yield "tables", self.tables.ensure
+        yield "filters", lambda: self._ensure_filters(renew=False)
+        yield "pacer", lambda: int(not self.pacer.check(time.monotonic_ns()))
+
+    def _ensure_ground(self) -> int:
+        drifted = self.ground.ensure()
+        self._write_settings()
+        return drifted
+
+    def _ensure_entries(self, now_ns: int) -> int:
+        assert self.kernel is not None
+        assert self.driver is not None
+        delta = drifted_entries(self.kernel, self.driver.table)
+        if delta is None:
+            return 0
+        self.kernel.apply(delta, now_ns)
+        return len(delta)
+
+    def _ensure_filters(self, *, renew: bool) -> int:
+        filters = wanted_filters(self.config, self.ground, self.devices)
+        return self.filters.ensure(filters, renew=renew)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is not as wanted, in sentences."""
+        return [*self.ground.troubles, *self.devices.troubles, *self.filters.troubles]
+
+    def close(self) -> None:
+        """Let go of everything; the kernel goes on."""
+        self.devices.close()
+        self.ip.close()
+        self.pins.close()
+
+
+def replace_met(met: Met, **changes: object) -> Met:
+    """Return a meeting with other fields."""
+    return met._replace(**changes)  # type: ignore[arg-type]  # fields are named by the caller
+
+
+def _pairings(config: AgentConfig, identity: Identity) -> dict[str, Pairing]:
+    """Return what we share with each peer.
+
+    Raises:
+        Unsupported: a peer has a key that shares nothing secret.
+    """
+    found = {}
+    for peer in config.peers:
+        try:
+            found[peer.name] = pairing(config.site, identity, peer.name, public_key(peer.key))
+        except ValueError as error:
+            raise Unsupported(f"peer {peer.name}: {error}") from None
+    return found
+
+
+__all__ = ["STEPS", "Site", "replace"]
