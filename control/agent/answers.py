@@ -125,9 +125,7 @@ class Answers:
                 "target_port": f.target_port,
                 "destination": names[f.destination] if f.destination < len(names) else None,
                 "class": (
-                    self._classes[f.traffic_class]
-                    if f.traffic_class < len(self._classes)
-                    else None
+                    self._classes[f.traffic_class] if f.traffic_class < len(self._classes) else None
                 ),
                 "pinned_to": None if f.row is None else self._label(f.row),
                 "packets": f.packets,
@@ -172,14 +170,11 @@ class Answers:
         tunnels = self.tunnels(now_ns)
         for row, tunnel in enumerate(tunnels):
             tunnel["verdict"] = VERDICTS[int(verdict[row])]
-        (now,) = [
-            p
-            for p in self.paths(now_ns)
-            if (p["destination"], p["class"]) == (destination, chosen)
-        ] or [None]
+        paths = self.paths(now_ns)
+        now = [p for p in paths if (p["destination"], p["class"]) == (destination, chosen)]
         return {
             "entry": entry,
-            "now": now,
+            "now": now[0] if now else None,
             "decision": self._history.last(destination, chosen),
             "recent": self._history.recent(destination, chosen),
             "tunnels": tunnels,

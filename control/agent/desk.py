@@ -48,7 +48,9 @@ class Change:
 class Desk:
     """Who answers for one agent."""
 
-    def __init__(self, agent: "Agent", trial: Trial | None, begin: Callable[[Change], None]) -> None:
+    def __init__(
+        self, agent: "Agent", trial: Trial | None, begin: Callable[[Change], None]
+    ) -> None:
         """Answer for an agent.
 
         Args:

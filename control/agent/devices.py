@@ -1,5 +1,4 @@
-"""The devices of tunnels: a reserved socket for each plain transport, a WireGuard device for
-each of that kind.
+"""The devices of tunnels: a reserved socket or a WireGuard device for each transport.
 
 A WireGuard device carries the tunnels to all peers that have told their key. Its addresses
 inside are made of the names of site and transport, so both ends know them; its key is made

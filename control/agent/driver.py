@@ -230,7 +230,9 @@ class Driver:
             self._listeners.announce(announcement)
 
 
-def _by_instant(edges: Edges, not_before_ns: int) -> Iterable[tuple[int, I64, "np.typing.NDArray[np.int8]"]]:
+def _by_instant(
+    edges: Edges, not_before_ns: int
+) -> Iterable[tuple[int, I64, "np.typing.NDArray[np.int8]"]]:
     """Yield the edges of one instant at a time; none is dated before what was told."""
     at_ns = np.maximum(edges.at_ns, not_before_ns)
     cuts = np.flatnonzero(np.diff(at_ns)) + 1

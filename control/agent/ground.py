@@ -45,7 +45,9 @@ class Ground:
         self.links = {link.name: link for link in links()}
         self.statuses = {status.transport: status for status in outcome.statuses}
         self.troubles = [*outcome.troubles, *self._missing()]
-        lan = {self.links[i.name].index for i in self._config.lan.interfaces if i.name in self.links}
+        lan = {
+            self.links[i.name].index for i in self._config.lan.interfaces if i.name in self.links
+        }
         self.lan_addresses = tuple(o.address for o in addresses() if o.index in lan)
         return len(outcome.steps)
 

@@ -37,6 +37,4 @@ class History:
     def recent(self, destination: str, traffic_class: str) -> list[dict[str, Any]]:
         """Return the recent decisions on an entry, the oldest first."""
         found = (json.loads(line) for line in self._recent)
-        return [
-            d for d in found if (d["destination"], d["class"]) == (destination, traffic_class)
-        ]
+        return [d for d in found if (d["destination"], d["class"]) == (destination, traffic_class)]

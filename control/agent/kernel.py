@@ -17,7 +17,7 @@ from patronus.dataplane.linux import probing
 from patronus.dataplane.linux.dataplane import LinuxDataplane
 from patronus.dataplane.linux.pins import Pins
 from patronus.dataplane.linux.records import TunnelFlag
-from patronus.dataplane.protocol import Dataplane, KernelMoves
+from patronus.dataplane.protocol import KernelMoves
 from patronus.dataplane.stamp.columns import Columns
 from patronus.engine.fastpath import Verdict
 from patronus.engine.forwarding import NO_ROW, Bool, ForwardingDelta
@@ -25,11 +25,36 @@ from patronus.engine.overlay import I32, I64
 from patronus.engine.units import NEVER
 
 
-class Kernel(Dataplane, Protocol):
-    """A dataplane with all that an agent reads of it and tells it."""
+class Kernel(Protocol):
+    """A dataplane (``dataplane.protocol``) with all that an agent reads of it and tells it."""
 
-    since_ns: I64
-    """Start of each row's unbroken confirmation, ``NEVER`` while silent."""
+    @property
+    def confirmed_ns(self) -> I64:
+        """Last proof that the peer hears us, by row."""
+
+    @property
+    def detect_ns(self) -> I64:
+        """Older proofs are stale."""
+
+    @property
+    def since_ns(self) -> I64:
+        """Start of each row's unbroken confirmation, ``NEVER`` while silent."""
+
+    @property
+    def latched(self) -> Bool:
+        """Down latch of each row."""
+
+    def apply(self, delta: ForwardingDelta, now_ns: int) -> int:
+        """Install new entries; return the generation that is in force."""
+
+    def clear_latch(self, rows: Sequence[int], now_ns: int) -> None:
+        """Let tunnels carry traffic again."""
+
+    def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
+        """Set the detect times of tunnels."""
+
+    def events(self, site: int) -> KernelMoves:
+        """Take the moves of one site out of its ring."""
 
     def heartbeat(self, now_ns: int) -> None:
         """Say that the agent is alive."""

@@ -257,9 +257,7 @@ class Agent:
         if wants is None:
             return lambda: None
         try:
-            return metrics.serve(
-                wants.address, wants.port, lambda: self.answers, time.monotonic_ns
-            )
+            return metrics.serve(wants.address, wants.port, lambda: self.answers, time.monotonic_ns)
         except OSError as error:
             log.warning("no metrics at %s:%d: %s", wants.address, wants.port, error.strerror)
             return lambda: None

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from patronus.control.agent.desk import Change, Desk, Trial
-from patronus.control.agent.devices import ownership
 from patronus.control.agent.lock import Lock, Taken
 from patronus.control.agent.loop import Agent, End, Outcome
 from patronus.control.agent.notify import Notifier
@@ -100,7 +99,9 @@ def _site(config: AgentConfig, cache: Path) -> Site:
     except NoPrograms as error:
         fallback = (
             "; without BPF this agent does not run yet: the fallback on next-hop objects is not "
-            "there" if config.dataplane.fallback else ""
+            "there"
+            if config.dataplane.fallback
+            else ""
         )
         raise CannotStart(f"{error}{fallback}", machine=True) from None
     except (Unsupported, BadPins, KeyTrouble, TunnelTrouble, SecretError, EnrolmentError) as error:
@@ -147,6 +148,3 @@ def _log_to_stderr(level: str) -> None:
         stream=sys.stderr, level=LEVELS[level], format=f"{stamp}%(levelname)s %(message)s",
         force=True,
     )  # fmt: skip
-
-
-__all__ = ["CannotStart", "ownership", "run", "told_at_start"]

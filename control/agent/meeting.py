@@ -196,8 +196,9 @@ class Meeting:
         lane.counter = told.counter
         if not lane.fixed:
             lane.where = source
-        before, lane.met = lane.met, Met(
-            lane.row, told.row, told.port, told.outer, told.public, source.host
+        before, lane.met = (
+            lane.met,
+            Met(lane.row, told.row, told.port, told.outer, told.public, source.host),
         )
         lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
         said = [self._say(lane)] if fresh else []

@@ -62,7 +62,7 @@ def serve(
         OSError: the address is not ours, or the port is taken.
     """
     registry = CollectorRegistry()
-    registry.register(Collector(answers, clock))  # type: ignore[arg-type]  # it is one by its shape
+    registry.register(Collector(answers, clock))
     server, thread = start_http_server(port, address, registry=registry)
 
     def stop() -> None:

@@ -94,11 +94,11 @@ class Rows:
         pmtu = ground.pmtu(transport)
         kind = spec.Kind(transport.kind)
         over = transport.kind is Kind.WIREGUARD
+        local, remote = ground.local(transport, outer.version), outer
         if over:
-            local, remote = (inside(s, transport.name) for s in (self._config.site, lane.peer.name))
             outer = ground.local(transport, 4) or ground.local(transport, 6) or outer
-        else:
-            local, remote = ground.local(transport, outer.version), outer
+            local = inside(self._config.site, transport.name)
+            remote = inside(lane.peer.name, transport.name)
         if local is None or pmtu is None:
             return None
         return Endpoint(

@@ -10,9 +10,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from pyroute2 import IPRoute
@@ -37,11 +35,6 @@ from patronus.dataplane.linux.dataplane import LinuxDataplane
 from patronus.dataplane.linux.pacer import Pacer
 from patronus.dataplane.linux.rules import compile_rules
 from patronus.engine.engine import Engine
-
-STEPS: Final = ("pins", "underlay", "tunnels", "rows", "entries", "tables", "filters", "pacer")
-"""What drifts are counted by."""
-
-EngineOf = Callable[["Site"], Engine]
 
 
 class Site:
@@ -90,12 +83,12 @@ class Site:
 
     def _check_firewall(self) -> None:
         dataplane = self.config.dataplane
-        if dataplane.mode is Mode.REDIRECT and not dataplane.firewall_bypass:
-            if chains := firewall.bypassed():
-                raise Unsupported(
-                    f"redirected packets would pass by the firewall's {', '.join(chains)}: write "
-                    "`dataplane: {accept_firewall_bypass: on}` if that is meant"
-                )
+        careful = dataplane.mode is Mode.REDIRECT and not dataplane.firewall_bypass
+        if careful and (chains := firewall.bypassed()):
+            raise Unsupported(
+                f"redirected packets would pass by the firewall's {', '.join(chains)}: write "
+                "`dataplane: {accept_firewall_bypass: on}` if that is meant"
+            )
 
     def _meeting(self) -> Meeting:
         lanes = []
@@ -125,7 +118,6 @@ class Site:
         self._adopt()
         self.devices.ensure(self.rows.mets)
         now_ns = time.monotonic_ns()
-        # What went before may have rested: 0 says that no agent has forwarded yet.
         self._write_settings()
         self.rows.clear_others()
         self.rows.ensure(self.ground, self.devices, now_ns)
@@ -149,17 +141,18 @@ class Site:
 
     def _adopt(self) -> None:
         """Take over what kernel and devices know of the other ends."""
-        for row, met in enumerate(self.rows.mets):
-            if met is None:
-                continue
-            if self.layout.lanes[row].transport.kind is Kind.WIREGUARD:
-                known = self.devices.adopt(row)
-                if known is None:
-                    self.rows.mets[row] = None
-                    continue
-                met = replace_met(met, public=known[0], outer=known[1])
-                self.rows.mets[row] = met
-            self.meeting.adopt(met._replace(row=int(self.seats[row])))
+        for row, standing in enumerate(self.rows.mets):
+            met = self._whole(row, standing) if standing is not None else None
+            self.rows.mets[row] = met
+            if met is not None:
+                self.meeting.adopt(met._replace(row=int(self.seats[row])))
+
+    def _whole(self, row: int, met: Met) -> Met | None:
+        """Add what WireGuard knows of a peer; None where it knows nothing, and all begins anew."""
+        if self.layout.lanes[row].transport.kind is not Kind.WIREGUARD:
+            return met
+        known = self.devices.adopt(row)
+        return met._replace(public=known[0], outer=known[1]) if known else None
 
     def _write_settings(self) -> None:
         settings = self._settings
@@ -237,11 +230,6 @@ class Site:
         self.pins.close()
 
 
-def replace_met(met: Met, **changes: object) -> Met:
-    """Return a meeting with other fields."""
-    return met._replace(**changes)  # type: ignore[arg-type]  # fields are named by the caller
-
-
 def _pairings(config: AgentConfig, identity: Identity) -> dict[str, Pairing]:
     """Return what we share with each peer.
 
@@ -255,6 +243,3 @@ def _pairings(config: AgentConfig, identity: Identity) -> dict[str, Pairing]:
         except ValueError as error:
             raise Unsupported(f"peer {peer.name}: {error}") from None
     return found
-
-
-__all__ = ["STEPS", "Site", "replace"]

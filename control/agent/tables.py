@@ -1,20 +1,20 @@
 """Prefixes, rules and entries in the kernel's maps: compared with what is wanted, and repaired."""
 
-import ipaddress
-
 import numpy as np
 
 from patronus.control.agent.kernel import LinuxKernel
-from patronus.dataplane.linux import syscall
+from patronus.dataplane.linux import records, syscall
 from patronus.dataplane.linux.pins import Pins
 from patronus.dataplane.linux.prefixes import (
     Network,
     Target,
     install_prefixes,
     installed_prefixes,
+    network_of,
+    table_of,
 )
 from patronus.dataplane.linux.rules import Compiled, install_rules
-from patronus.engine.forwarding import NO_ROW, ForwardingDelta, ForwardingTable
+from patronus.engine.forwarding import ForwardingDelta, ForwardingTable
 
 
 class Tables:
@@ -43,9 +43,6 @@ class Tables:
         return self._targets(epoch & 1) == self.rules.prefixes
 
     def _targets(self, bank: int) -> dict[Network, int]:
-        from patronus.dataplane.linux import records
-        from patronus.dataplane.linux.prefixes import network_of, table_of
-
         found = {}
         for version in (4, 6):
             table = table_of(self._pins.maps[f"targets{version}"], version, records.RULE_BITS)
@@ -64,11 +61,6 @@ def drifted_entries(kernel: LinuxKernel, table: ForwardingTable) -> ForwardingDe
     return ForwardingDelta(0, at, table.rows[at], table.drop[at], table.shared_fate[at])
 
 
-def prefix(text: str) -> Network:
-    """Return a prefix."""
-    return ipaddress.ip_network(text)
-
-
 def repin(pins: Pins) -> int:
     """Give maps and programs their names again where somebody removed them; return how many."""
     missing = 0
@@ -79,6 +71,3 @@ def repin(pins: Pins) -> int:
                 syscall.pin(descriptor, pins.root / folder / name)
                 missing += 1
     return missing
-
-
-__all__ = ["NO_ROW", "Tables", "drifted_entries", "prefix", "repin"]

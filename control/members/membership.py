@@ -61,9 +61,7 @@ class Membership:
             EnrolmentError: the configuration enrols sites in a way that cannot be meant.
             ValueError: our own certificate is of another site or key.
         """
-        self.identity: Identity = load_or_make(
-            settings.identity or settings.folder / IDENTITY_FILE
-        )
+        self.identity: Identity = load_or_make(settings.identity or settings.folder / IDENTITY_FILE)
         _check_own(settings, self.identity)
         self._path, self._report = settings.folder / MEMORY_FILE, report
         memory = load(self._path, report)
