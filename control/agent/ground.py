@@ -4,9 +4,11 @@ Looked at anew each time: an address by DHCP, a re-created interface and a rule 
 deleted are all the same to it, a difference.
 """
 
+import fcntl
+import socket
+import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from patronus.control.agent import wanted
@@ -19,7 +21,8 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 ARPHRD_ETHER: Final = 1
 """linux/if_arp.h"""
-CLASS_NET: Final = Path("/sys/class/net")
+SIOCGIFHWADDR: Final = 0x8927
+_REQUEST: Final = struct.Struct("=16sH22x")
 
 
 class Ground:
@@ -91,7 +94,11 @@ class Ground:
 
 def has_ethernet(interface: str) -> bool:
     """Tell whether an interface's packets stand behind an Ethernet header."""
-    try:
-        return int((CLASS_NET / interface / "type").read_text()) == ARPHRD_ETHER
-    except (OSError, ValueError):
-        return True
+    # Not from /sys, which shows the network namespace that it was mounted in.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, SIOCGIFHWADDR, _REQUEST.pack(interface.encode(), 0))
+        except OSError:  # it has just gone; what is attached to it goes as well
+            return True
+    kind: int = _REQUEST.unpack(answer)[1]
+    return kind == ARPHRD_ETHER

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from pyroute2 import IPRoute
 
 from patronus.control.agent import firewall, wanted
 from patronus.control.agent.devices import Devices
@@ -23,6 +22,7 @@ from patronus.control.agent.filters import wanted as wanted_filters
 from patronus.control.agent.ground import Ground
 from patronus.control.agent.kernel import LinuxKernel, seat
 from patronus.control.agent.meeting import Lane, Meeting, Met, Where
+from patronus.control.agent.netlink import Netlink
 from patronus.control.agent.pairing import Pairing, pairing
 from patronus.control.agent.programs import obtain
 from patronus.control.agent.rows import Rows
@@ -70,11 +70,14 @@ class Site:
             tunnels=self._tunnels, schedule=self._schedule, seats=seats,
         )  # fmt: skip
         self.seats = seats
-        self.ip = IPRoute()
-        self.filters = Filters(self.ip, self.pins.programs)
+        self._netlink = Netlink()
+        self.filters = Filters(self._netlink.ip, self.pins.programs)
         self.tables = Tables(self.pins, wanted.prefixes(self.layout), self.rules)
         self.pacer = Pacer(
-            self.ip, self.pins.array("pacing"), len(self._schedule), programs=self.pins.programs
+            self._netlink.ip,
+            self.pins.array("pacing"),
+            len(self._schedule),
+            programs=self.pins.programs,
         )
         self.meeting = self._meeting()
         self.drifts: Counter[str] = Counter()
@@ -136,7 +139,7 @@ class Site:
         self._ensure_entries(now_ns)
         self.tables.ensure()
         self._ensure_filters(renew=True)
-        self.pacer.start(time.monotonic_ns())
+        self._netlink.do(lambda: self.pacer.start(time.monotonic_ns()))
         return self.driver
 
     def _adopt(self) -> None:
@@ -198,7 +201,7 @@ class Site:
         yield "entries", lambda: self._ensure_entries(now_ns)
         yield "tables", self.tables.ensure
         yield "filters", lambda: self._ensure_filters(renew=False)
-        yield "pacer", lambda: int(not self.pacer.check(time.monotonic_ns()))
+        yield "pacer", self._ensure_pacer
 
     def _ensure_ground(self) -> int:
         drifted = self.ground.ensure()
@@ -216,7 +219,13 @@ class Site:
 
     def _ensure_filters(self, *, renew: bool) -> int:
         filters = wanted_filters(self.config, self.ground, self.devices)
-        return self.filters.ensure(filters, renew=renew)
+        return self._netlink.do(lambda: self.filters.ensure(filters, renew=renew))
+
+    def _ensure_pacer(self) -> int:
+        now_ns = time.monotonic_ns()
+        if self.pacer.turns(now_ns):
+            return 0
+        return self._netlink.do(lambda: int(not self.pacer.check(now_ns)))
 
     @property
     def troubles(self) -> list[str]:
@@ -226,7 +235,7 @@ class Site:
     def close(self) -> None:
         """Let go of everything; the kernel goes on."""
         self.devices.close()
-        self.ip.close()
+        self._netlink.close()
         self.pins.close()
 
 
