@@ -70,11 +70,3 @@ INLINE struct tunnel *tunnel_of(__u32 row)
 {
 	return tunnels.lookup(&row);
 }
-
-/* Segments of a large packet; the kernel does not always keep their number. */
-INLINE __u32 pieces_of(const struct __sk_buff *skb)
-{
-	__u32 segments = skb->gso_size ? skb->gso_segs : 1;
-
-	return segments ? segments : 1;
-}

@@ -49,7 +49,7 @@ INLINE int begin(struct work *work, struct __sk_buff *skb, enum origin origin)
 	work->now_ns = clock_ns(found);
 	work->base = bpf_get_smp_processor_id() * found->counter_stride;
 	work->length = skb->len;
-	work->pieces = pieces_of(skb);
+	work->pieces = 1;
 	work->origin = origin;
 	return 1;
 }

@@ -80,7 +80,9 @@ INLINE void *take(struct cursor *cursor, __u32 size)
 /* Make the first bytes readable in place where the driver left them in pages. */
 INLINE void reach(struct __sk_buff *skb, __u32 bytes)
 {
-	if ((void *)(long)skb->data + bytes > (void *)(long)skb->data_end)
+	__u32 here = skb->data_end - skb->data;
+
+	if (here < bytes && here < skb->len)
 		bpf_skb_pull_data(skb, bytes < skb->len ? bytes : skb->len);
 }
 
@@ -234,15 +236,30 @@ INLINE int is_link_local(const struct packet *packet)
 	return to[0] == 0xfe && (to[1] & 0xc0) == 0x80;
 }
 
+/* End of the headers that every piece of a large packet gets; offset in the frame. */
+INLINE __u32 headers_end(const struct packet *packet)
+{
+	return packet->transport +
+	       (packet->key.protocol == IPPROTO_TCP ? packet->tcp_words * 4 : 8);
+}
+
 /* Size of the IP packet, or of the largest piece that the kernel will cut of it. */
 INLINE __u32 size_of(const struct __sk_buff *skb, const struct packet *packet)
 {
-	__u32 headers = packet->transport - packet->ip;
-
 	if (!skb->gso_size)
 		return packet->size ? packet->size : skb->len - packet->ip;
-	headers += packet->key.protocol == IPPROTO_TCP ? packet->tcp_words * 4 : 8;
-	return headers + skb->gso_size;
+	return headers_end(packet) - packet->ip + skb->gso_size;
+}
+
+/* Packets that a large one will be cut into. The kernel's own count is gone where a virtual
+ * machine or an earlier change of headers has touched the packet. */
+INLINE __u32 pieces_of(const struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 payload = skb->len - headers_end(packet);
+
+	if (!skb->gso_size || headers_end(packet) >= skb->len)
+		return 1;
+	return (payload + skb->gso_size - 1) / skb->gso_size;
 }
 
 /* 1 if above, without a branch: each one doubles what the verifier walks. */

@@ -68,6 +68,7 @@ INLINE int steer_frame(struct __sk_buff *skb, enum origin origin)
 		return pass(&work, PASS_NOT_IP);
 	if (!parse_ip(skb, family, ETH_HLEN, packet))
 		return pass(&work, PASS_MALFORMED);
+	work.pieces = pieces_of(skb, packet);
 	if (is_multicast(packet))
 		return pass(&work, PASS_MULTICAST);
 	if (is_link_local(packet))

@@ -94,11 +94,11 @@ INLINE int deliver(const struct work *work, struct packet *packet)
 
 	if (!(work->settings->flags & SETTING_DELIVER) || packet->ttl <= 1 || is_multicast(packet))
 		return pass(work, DELIVER_STACK);
-	if (!make_ether(work, packet))
-		return drop(work, DROP_NO_ROOM);
 	action = route(work, packet->key.family, packet->key.source, packet->key.target, 0);
 	if (action == TC_ACT_SHOT)
 		return pass(work, DELIVER_STACK); /* an address of this host, or no route */
+	if (!make_ether(work, packet))
+		return drop(work, DROP_NO_ROOM);
 	count_hop(work->skb, packet);
 	return finish(work, DELIVER_LAN, action);
 }

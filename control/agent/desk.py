@@ -116,7 +116,11 @@ class Desk:
             "up_ns": now_ns - agent.started_ns,
             "way": agent.way,
             "tunnels": agent.answers.tunnels(now_ns),
-            "members": {n: str(roster.standing(n)) if roster else "unknown" for n in names},
+            "members": {
+                n: roster.standing(n).name.lower() if roster else "unknown" for n in names
+            },
+            "jobs": agent.jobs(),
+            "steps": agent.site.step_ns,
             "troubles": agent.site.troubles,
             "drifts": dict(agent.site.drifts),
             "recording": str(recorder.path) if recorder and recorder.running else None,

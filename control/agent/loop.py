@@ -68,6 +68,9 @@ class _Job:
     name: str
     do: Callable[[int], int]
     due_ns: int = field(default=0)
+    worst_ns: int = 0
+    """The longest that it has taken."""
+    spent_ns: int = 0
 
 
 class Agent:
@@ -107,6 +110,10 @@ class Agent:
         ]
         self._troubles: list[str] = []
         self.desk = desk(self)
+
+    def jobs(self) -> dict[str, dict[str, int]]:
+        """Return how long each job has taken: at worst, and in all."""
+        return {j.name: {"worst_ns": j.worst_ns, "spent_ns": j.spent_ns} for j in self._jobs}
 
     # ------------------------------------------------------------ parts
 
@@ -204,8 +211,13 @@ class Agent:
             return
         try:
             for job in self._jobs:
-                if time.monotonic_ns() >= job.due_ns:
-                    job.due_ns = job.do(time.monotonic_ns())
+                began_ns = time.monotonic_ns()
+                if began_ns >= job.due_ns:
+                    job.due_ns = job.do(began_ns)
+                    took_ns = time.monotonic_ns() - began_ns
+                    job.worst_ns, job.spent_ns = (
+                        max(job.worst_ns, took_ns), job.spent_ns + took_ns
+                    )  # fmt: skip
         except Exception as error:  # noqa: BLE001  # it is raised where the loop is waited for
             self._outcome.set_exception(error)
             return

@@ -23,7 +23,7 @@ from patronus.dataplane.linux.records import TunnelFlag
 from patronus.dataplane.stamp.session import phase_ns
 from patronus.dataplane.tunnels import headers, spec
 from patronus.engine.overlay import I64
-from patronus.engine.units import NEVER
+from patronus.engine.units import SECOND
 
 KINDS: Final = {
     Kind.PLAIN: records.Kind.PLAIN,
@@ -137,8 +137,8 @@ class Rows:
             tunnel[key] = fresh[key]
         slot = self._schedule[seat]
         stray = int(slot["interval_ns"]) != lane.transport.liveness.interval_ns
-        # A time far ahead was left by a clock of before, or by a hand: it would never come.
-        stray |= not 0 <= int(slot["due_ns"]) <= now_ns + 2 * lane.transport.liveness.interval_ns
+        # A time far ahead was left by a hand, or before the machine was started: it never comes.
+        stray |= int(slot["due_ns"]) > now_ns + lane.transport.liveness.interval_ns + SECOND
         if stray:
             self._probe(row, seat, lane, now_ns)
         return int(bool(differ) or stray)
@@ -151,5 +151,5 @@ class Rows:
             np.array([seat], dtype=np.int64),
             np.array([interval_ns], dtype=np.int64),
             np.array([phase], dtype=np.int64),
-            now_ns if now_ns < NEVER else 0,
+            now_ns,
         )

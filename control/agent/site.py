@@ -78,9 +78,11 @@ class Site:
             self.pins.array("pacing"),
             len(self._schedule),
             programs=self.pins.programs,
-        )
+        )  # fmt: skip
         self.meeting = self._meeting()
         self.drifts: Counter[str] = Counter()
+        self.step_ns: dict[str, int] = {}
+        """The longest that each step of a reconciliation has taken."""
         self.kernel: LinuxKernel | None = None
         self.driver: Driver | None = None
 
@@ -185,10 +187,13 @@ class Site:
         """Compare everything with what is wanted, repair what differs, and count it."""
         found: Counter[str] = Counter()
         for step, repair in self._repairs(now_ns):
+            began_ns = time.monotonic_ns()
             try:
                 found[step] += repair()
             except OSError as error:
                 self.ground.troubles.append(f"{step}: {error}")
+            took_ns = time.monotonic_ns() - began_ns
+            self.step_ns[step] = max(self.step_ns.get(step, 0), took_ns)
         found += Counter()
         self.drifts.update(found)
         return found

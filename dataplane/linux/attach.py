@@ -21,8 +21,8 @@ PREFERENCE: Final[Mapping[str, int]] = MappingProxyType(
         "steer_lan": 49_001, "steer_out": 49_001,
     }
 )  # fmt: skip
-"""Arrival before steering, where one device is both; and before what tc numbers by itself,
-which starts at 49152 and counts down only when several are added."""
+"""Arrival before steering, where one device is both. Filters that tc numbers by itself come
+before ours if they are added later, and are asked first."""
 
 OURS: Final = "patronus/"
 """Names of our filters begin so."""

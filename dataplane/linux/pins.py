@@ -58,6 +58,7 @@ class Sizes:
         """Check the bounds that the programs rely on."""
         assert 0 < self.rows < 0xFFFF, "rows are kept in 16 bits, with 0 for none"
         assert self.moves & (self.moves - 1) == 0, "a place is found by masking"
+        assert self.moves > 64, "that many places stay free"
 
     @property
     def counter_stride(self) -> int:
@@ -96,7 +97,8 @@ class Pins:
         self.maps = maps
         """Descriptors by name."""
         self.programs = programs
-        self._memory: list[mmap.mmap] = []
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+        """Mapped once: each mapping holds a descriptor of its own."""
 
     @classmethod
     def open(cls, name: str) -> Self:
@@ -149,16 +151,18 @@ class Pins:
             name: of the map.
             dtype: of its values, for maps that are not in :data:`ARRAYS`.
         """
+        if name in self._arrays:
+            return self._arrays[name]
         dtype = dtype or ARRAYS[name]
         entries = syscall.map_shape(self.maps[name]).entries
         length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         memory = mmap.mmap(self.maps[name], length)
-        self._memory.append(memory)
-        return np.frombuffer(memory, dtype=dtype, count=entries)
+        self._arrays[name] = np.frombuffer(memory, dtype=dtype, count=entries)
+        return self._arrays[name]
 
     def close(self) -> None:
         """Close the descriptors; arrays that are still in use keep their memory."""
         for descriptor in (*self.maps.values(), *self.programs.values()):
             os.close(descriptor)
         self.maps, self.programs = {}, {}
-        self._memory.clear()
+        self._arrays.clear()

@@ -11,14 +11,13 @@ stored. The epoch dates flow records, so that every flow is classified again.
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from patronus.dataplane.linux import records, syscall
 from patronus.dataplane.linux.pins import Pins
-from patronus.dataplane.linux.prefixes import Network, key_of, table_of
+from patronus.dataplane.linux.prefixes import Network, key_of, network_of, table_of
 from patronus.dataplane.linux.records import RULES_MAX, RULES_SEQUENCE, RulePlace
 from patronus.dataplane.linux.words import U64
 from patronus.engine.policy import Match, TrafficClass
@@ -33,7 +32,7 @@ class Compiled(NamedTuple):
     words: U64
     """One bank, by :class:`~patronus.dataplane.linux.records.RulePlace`."""
     prefixes: dict[Network, int]
-    """The rules that an address in each prefix satisfies, as bits."""
+    """The rules that name each prefix, as bits."""
 
 
 def compile_rules(classes: Sequence[TrafficClass]) -> Compiled:
@@ -49,7 +48,7 @@ def compile_rules(classes: Sequence[TrafficClass]) -> Compiled:
     words[RulePlace.DEFAULT] = RULES_MAX << 8 | (len(classes) - 1)
     for number, (traffic_class, match) in enumerate(rules):
         _write(words, number, traffic_class, match)
-    return Compiled(words, _closure([match for _, match in rules]))
+    return Compiled(words, _named([match for _, match in rules]))
 
 
 def _rules(classes: Sequence[TrafficClass]) -> Iterator[tuple[int, Match]]:
@@ -76,53 +75,49 @@ def _write(words: U64, number: int, traffic_class: int, match: Match) -> None:
         words[RulePlace.ANY_TARGET] |= mask
 
 
-def _closure(matches: Sequence[Match]) -> dict[Network, int]:
-    """Return the rules of each prefix, with those of the prefixes around it."""
-    own: dict[Network, int] = {}
+def _named(matches: Sequence[Match]) -> dict[Network, int]:
+    named: dict[Network, int] = {}
     for number, match in enumerate(matches):
         for text in match.prefixes:
             network = ipaddress.ip_network(text)
-            own[network] = own.get(network, 0) | 1 << number
-    return {network: _of_wider(network, own) for network in own}
+            named[network] = named.get(network, 0) | 1 << number
+    return named
 
 
-def _of_wider(network: Network, own: dict[Network, int]) -> int:
+def satisfied(network: Network, named: dict[Network, int]) -> int:
+    """Return the rules that an address in a prefix satisfies: those of wider ones too."""
     bits = 0
     for length in range(network.prefixlen + 1):
-        bits |= own.get(network.supernet(new_prefix=length), 0)
+        bits |= named.get(network.supernet(new_prefix=length), 0)
     return bits
 
 
 def install_rules(pins: Pins, compiled: Compiled) -> int:
     """Write rules into the idle bank and switch to it; return the new epoch.
 
-    The trie's nodes hold both banks' words: the running bank's stay as they are.
+    Nodes of the tries hold both banks' words. Those of the rules so far get the idle bank's
+    word too, as the longest prefix alone is found; they go when nobody needs them any more.
     """
     settings = pins.array("settings")
-    epoch = int(settings["epoch"][0])
-    idle = (epoch + 1) & 1
+    epoch = (int(settings["epoch"][0]) + 1) % 2**32
     banks = pins.array("rules").reshape(2, -1)
-    banks[idle] = compiled.words
-    _write_tries(pins, compiled.prefixes, idle)
-    settings["epoch"] = (epoch + 1) % 2**32
-    return (epoch + 1) % 2**32
+    banks[epoch & 1] = compiled.words
+    standing = [_write_nodes(pins, version, compiled.prefixes, epoch & 1) for version in (4, 6)]
+    settings["epoch"] = epoch
+    for network in set[Network]().union(*standing) - compiled.prefixes.keys():
+        syscall.delete(pins.maps[f"targets{network.version}"], key_of(network))
+    return epoch
 
 
-def _write_tries(pins: Pins, prefixes: dict[Network, int], idle: int) -> None:
-    for version in (4, 6):
-        table = pins.maps[f"targets{version}"]
-        wanted = {key_of(n): bits for n, bits in prefixes.items() if n.version == version}
-        standing = dict(table_of(table, version, records.RULE_BITS))
-        for key in standing.keys() | wanted.keys():
-            _write_node(table, key, standing.get(key), wanted.get(key, 0), idle)
-
-
-def _write_node(
-    table: int, key: bytes, standing: npt.NDArray[Any] | None, bits: int, idle: int
-) -> None:
-    node = records.zeros(records.RULE_BITS) if standing is None else standing.copy()
-    node["bank"][0, idle] = bits
-    if node["bank"].any():
+def _write_nodes(pins: Pins, version: int, named: dict[Network, int], bank: int) -> set[Network]:
+    """Write a bank's words into a trie; return the prefixes that were there before."""
+    table = pins.maps[f"targets{version}"]
+    standing = dict(table_of(table, version, records.RULE_BITS))
+    wanted = {key_of(network) for network in named if network.version == version}
+    for key in standing.keys() | wanted:
+        node = records.zeros(records.RULE_BITS)
+        if key in standing:
+            node["bank"] = standing[key]["bank"]
+        node["bank"][0, bank] = satisfied(network_of(key), named)
         syscall.update(table, key, node.tobytes())
-    else:
-        syscall.delete(table, key)
+    return {network_of(key) for key in standing}

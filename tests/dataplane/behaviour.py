@@ -60,7 +60,9 @@ class History(NamedTuple):
 class Rig(Protocol):
     """A dataplane and its world."""
 
-    plane: Dataplane
+    @property
+    def plane(self) -> Dataplane:
+        """The dataplane itself."""
 
     def begin(self, start: int, end: int) -> None:
         """A slot begins; its detect times are set."""

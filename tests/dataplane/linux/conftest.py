@@ -1,7 +1,9 @@
 """The programs, loaded once for all tests of this folder, with a clock that tests set."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ SIZES = Sizes(
 @pytest.fixture(scope="session")
 def compiled(request: pytest.FixtureRequest) -> Object:
     """Compile with a clock of the tests; the results are kept from one run to the next."""
-    cache: Path = request.config.cache.mkdir("bpf")  # type: ignore[union-attr]  # always there
+    cache: Path = request.config.cache.mkdir("bpf")
     return builder.build(cache, ["-DTEST_CLOCK"])
 
 
@@ -34,6 +36,27 @@ def pins(compiled: Object) -> Iterator[Pins]:
             yield loaded
     finally:
         unload(name)
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Iterator[Callable[[str, str, str, str], Kit]]:
+    """Return how to load one source with a piece of text in one of its files replaced."""
+    name = f"patronus-bpf-test-broken-{os.getpid()}"
+    opened = contextlib.ExitStack()
+
+    def build(source: str, file: str, old: str, new: str) -> Kit:
+        copy = tmp_path / "bpf"
+        shutil.copytree(builder.source_path(source).parent, copy)
+        text = (copy / file).read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+        (copy / file).write_text(text.replace(old, new))
+        made = builder.build(tmp_path / "cache", ["-DTEST_CLOCK"], [str(copy / source)])
+        unload(name)
+        opened.callback(unload, name)
+        return Kit(opened.enter_context(load(name, made, SIZES)), SIZES)
+
+    with opened:
+        yield build
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from pyroute2 import NetNS
@@ -29,7 +30,8 @@ from patronus.dataplane.linux.objects import Object
 from patronus.dataplane.linux.pins import Pins, Sizes
 from patronus.dataplane.linux.prefixes import Target, install_prefixes
 from patronus.dataplane.linux.records import Kind
-from patronus.engine.units import MS, SECOND
+from patronus.dataplane.linux.views import Counters
+from patronus.engine.units import MS, NEVER, SECOND
 
 PORT = 4790
 SIZES = Sizes(
@@ -123,9 +125,10 @@ class Site:
         """Return a socket of the host."""
         return udp(self.host, f"{self.lan6}:2" if six else f"{self.lan4}.2", port)
 
-    def counted(self, outcome: records.Outcome) -> int:
-        from patronus.dataplane.linux.views import Counters
+    def is_heard(self, rows: range) -> bool:
+        return bool((self.plane.since_ns[rows] != NEVER).all())
 
+    def counted(self, outcome: records.Outcome) -> int:
         return Counters(self.pins).outcomes()[outcome].packets
 
 
@@ -162,7 +165,7 @@ class Lab:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._talk, daemon=True)
 
-    def __enter__(self) -> "Lab":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -233,7 +236,7 @@ class Lab:
         self._thread.start()
         for site in self.sites.values():
             rows = range(site.rows)
-            until(lambda rows=rows, site=site: bool((site.plane.since_ns[rows] < 2**62).all()))
+            until(partial(site.is_heard, rows))
             site.plane.heartbeat(time.monotonic_ns())
             site.plane.clear_latch(rows, time.monotonic_ns())
 
@@ -283,17 +286,3 @@ def received(at: socket.socket, seconds: float = 2) -> bytes | None:
 def unique() -> str:
     """Return a prefix for names that no other test run uses."""
     return f"bp-{os.getpid() % 100_000}-"
-
-
-__all__ = [
-    "LAN_MTU",
-    "PORT",
-    "SECOND",
-    "Lab",
-    "Site",
-    "inside",
-    "received",
-    "run",
-    "unique",
-    "until",
-]

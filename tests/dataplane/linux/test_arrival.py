@@ -80,7 +80,7 @@ def test_forged_packets_stamp_nothing(hub: Kit, change: dict[str, Any], outcome:
     endpoint = hub.tunnel(1, up=False)
     hub.tunnel(3, six=True, up=False)
     hub.tunnel(4, up=False)
-    given = {"row": 1, "inner": HERE} | change
+    given: dict[str, Any] = {"row": 1, "inner": HERE} | change
     seen = hub.run("tunnel_ether", wrapped(endpoint, given.pop("row"), given.pop("inner"), **given))
     assert (seen.action, seen.outcome) == (SHOT, outcome)
     if outcome is not Outcome.DROP_BAD_INNER:

@@ -1,5 +1,9 @@
 """The Linux dataplane: it behaves as the fake does, and a switch of its table is atomic."""
 
+import sys
+from types import FrameType
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +12,7 @@ from scapy.layers.inet import IP, UDP
 from patronus.dataplane.linux.dataplane import GRACE_NS, LinuxDataplane
 from patronus.dataplane.linux.prefixes import Target
 from patronus.dataplane.linux.records import Outcome
+from patronus.dataplane.linux.words import unpack
 from patronus.dataplane.protocol import Dataplane
 from patronus.engine.fastpath import Counter, Verdict
 from patronus.engine.forwarding import NO_ROW, EntrySpace, ForwardingDelta
@@ -110,21 +115,25 @@ def test_it_is_a_dataplane(plane: LinuxDataplane) -> None:
 
 
 def test_a_table_switches_as_a_whole(kit: Kit, plane: LinuxDataplane) -> None:
-    """Until the last store every packet sees the old table, from then on the new one."""
+    """Stopped before any line of the switch, every packet sees the old table or the new one."""
     plane.apply(both(0), kit.now_ns)
     seen = []
 
-    class Watched(np.ndarray):  # type: ignore[type-arg]  # only its stores matter
-        """Settings that look at the traffic before they take the word."""
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is LinuxDataplane._switch.__code__:
+            seen.append((where(kit), where(kit, 1)))
+            return trace
+        return None
 
-        def __setitem__(self, key: object, value: object) -> None:
-            if key == "bank_word":
-                seen.append((where(kit), where(kit, 1)))
-            super().__setitem__(key, value)
-
-    plane.settings = plane.settings.view(Watched)
-    plane.apply(both(1), kit.now_ns + 1)
-    assert seen == [(0, 0)]
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        plane.apply(both(1), kit.now_ns + 1)
+    finally:
+        sys.settrace(before)
+    assert len(seen) > 8
+    switched = seen.index((1, 1))
+    assert seen == [(0, 0)] * switched + [(1, 1)] * (len(seen) - switched)
     assert (where(kit), where(kit, 1)) == (1, 1)
     assert len(plane.events(0)) == 0
 
@@ -216,8 +225,6 @@ def test_transit_bits_follow_the_homes_of_destinations(kit: Kit) -> None:
         shared_fate=np.zeros(2, dtype=np.bool_),
     )
     plane.apply(change, kit.now_ns)
-    from patronus.dataplane.linux.words import unpack
-
     assert unpack(plane.words[:2]).direct.tolist() == [[False, True, False], [True, False, False]]
 
 
@@ -226,8 +233,6 @@ def test_shares_survive_a_change_of_rows(kit: Kit, plane: LinuxDataplane) -> Non
     plane.apply(both(0), kit.now_ns)
     plane.set_shares(np.array([1]), np.array([[3, 4]]), kit.now_ns)
     plane.apply(both(1), kit.now_ns)
-    from patronus.dataplane.linux.words import unpack
-
     assert unpack(plane.words[:2]).shares.tolist() == [[0, 0], [3, 4]]
 
 

@@ -1,5 +1,7 @@
 """The kernel against the reference: ``engine/fastpath.py`` decides what is right."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,6 +26,7 @@ from patronus.engine.fastpath import (
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.units import LONG_AGO, NEVER
 from tests.dataplane.linux.kit import Kit, lan, outer, wrapped
+from tests.mutants.harness import caught
 
 pytestmark = pytest.mark.root
 
@@ -102,43 +105,52 @@ def prepare(kit: Kit, world: World) -> None:
     kit.used["row"][1] = world.entry.last + 1
 
 
-@pytest.fixture
-def site(kit: Kit) -> Kit:
+def ready(kit: Kit) -> Kit:
+    """Return a site with tunnels to one destination."""
+    kit.clear()
     kit.route({"10.1.0.0/16": Target(1), "10.0.0.0/16": Target(0, True)})
     for row in range(ROWS):
         kit.tunnel(row)
     return kit
 
 
+@pytest.fixture
+def site(kit: Kit) -> Kit:
+    return ready(kit)
+
+
+def steers(site: Kit, world: World) -> None:
+    prepare(site, world)
+    after = [released(tunnel, world) for tunnel in world.tunnels]
+    expected = steer(world.entry, dict(enumerate(after)), world.now)
+    seen = site.run("steer_lan", FRAME)
+    assert seen.outcome is OUTCOMES[expected.counter]
+    if expected.row != NO_ROW:
+        overlay = outer(seen)[1]
+        assert overlay.tunnel == expected.row + 100
+        assert overlay.hears == hears(after[expected.row], world.now)
+    for row, tunnel in enumerate(world.tunnels):
+        # The kernel looks at candidates, and at those only until one will do.
+        assert read(site, row) in (tunnel, after[row])
+    for row in looked_at(world.entry.rows, after, world.now):
+        assert read(site, row) == after[row]
+    moves = MoveReader(site.pins).take()
+    moved = [(world.now, 1, world.entry.last, expected.row)]
+    columns = moves.at_ns, moves.entries, moves.from_rows, moves.to_rows
+    found = list(zip(*(column.tolist() for column in columns), strict=True))
+    assert found == (moved if expected.row != world.entry.last else [])
+    assert site.used["row"][1] == expected.row + 1
+
+
 def test_every_packet_goes_where_the_reference_sends_it(site: Kit) -> None:
     """Row, counter, H bit, latches, moves: the same for any stamps, latches, entry and time."""
-    reader = MoveReader(site.pins)
 
     @settings(max_examples=600)
     @given(worlds())
-    def holds(world: World) -> None:
-        prepare(site, world)
-        after = [released(tunnel, world) for tunnel in world.tunnels]
-        expected = steer(world.entry, dict(enumerate(after)), world.now)
-        seen = site.run("steer_lan", FRAME)
-        assert seen.outcome is OUTCOMES[expected.counter]
-        if expected.row != NO_ROW:
-            overlay = outer(seen)[1]
-            assert overlay.tunnel == expected.row + 100
-            assert overlay.hears == hears(after[expected.row], world.now)
-        for row, tunnel in enumerate(world.tunnels):
-            # The kernel looks at candidates, and at those only until one will do.
-            assert read(site, row) in (tunnel, after[row])
-        for row in looked_at(world.entry.rows, after, world.now):
-            assert read(site, row) == after[row]
-        moves = reader.take()
-        moved = [(world.now, 1, world.entry.last, expected.row)]
-        columns = moves.at_ns, moves.entries, moves.from_rows, moves.to_rows
-        found = list(zip(*(column.tolist() for column in columns), strict=True))
-        assert found == (moved if expected.row != world.entry.last else [])
-        assert site.used["row"][1] == expected.row + 1
+    def alike(world: World) -> None:
+        steers(site, world)
 
-    holds()
+    alike()
 
 
 def released(tunnel: Tunnel, world: World) -> Tunnel:
@@ -168,23 +180,69 @@ def arrivals(draw: st.DrawFn) -> tuple[int, Tunnel, list[tuple[int, Packet]]]:
     return now, tunnel, draw(steps)
 
 
+def stamps(site: Kit, life: tuple[int, Tunnel, list[tuple[int, Packet]]]) -> None:
+    now, tunnel, steps = life
+    endpoint = site.tunnel(1)
+    write(site, 1, tunnel)
+    for pause, packet in steps:
+        now = site.at(now + pause)
+        frame = wrapped(endpoint, 1, INNER, sequence=packet.sequence, hears=packet.hears)
+        tunnel = arrive(tunnel, packet, now)
+        assert site.run("tunnel_ether", frame).outcome is Outcome.DELIVER_STACK
+        assert read(site, 1) == tunnel
+
+
 def test_arrivals_are_stamped_as_the_reference_does(site: Kit) -> None:
     """Stamps, latch and newest number follow ``arrive`` through any run of packets."""
 
     @settings(max_examples=400)
     @given(arrivals())
-    def holds(life: tuple[int, Tunnel, list[tuple[int, Packet]]]) -> None:
-        now, tunnel, steps = life
-        endpoint = site.tunnel(1)
-        write(site, 1, tunnel)
-        for pause, packet in steps:
-            now = site.at(now + pause)
-            frame = wrapped(endpoint, 1, INNER, sequence=packet.sequence, hears=packet.hears)
-            tunnel = arrive(tunnel, packet, now)
-            assert site.run("tunnel_ether", frame).outcome is Outcome.DELIVER_STACK
-            assert read(site, 1) == tunnel
+    def alike(life: tuple[int, Tunnel, list[tuple[int, Packet]]]) -> None:
+        stamps(site, life)
 
-    holds()
+    alike()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("liveness.h", "now_ns - stamp_ns <= detect_ns", "now_ns - stamp_ns < detect_ns"),
+        ("liveness.h", "	tunnel->latched = 0;\n", ""),
+        ("liveness.h", "tunnel->since_ns < work->settings", "tunnel->since_ns <= work->settings"),
+        ("liveness.h", "> work->settings->stale_after_ns", ">= work->settings->stale_after_ns"),
+        ("entry.h", "is_candidate(word, last) ? last", "0 ? last"),
+        ("entry.h", "if (word >> 48 & ENTRY_DROP)", "if (0)"),
+        ("entry.h", "position < CANDIDATES; position++) {", "position < 2; position++) {"),
+        ("wrap.h", "hears(work, tunnel) ? OVERLAY_HEARS : 0", "OVERLAY_HEARS"),
+    ],
+)  # fmt: skip
+def test_the_property_catches_broken_steering(
+    file: str, old: str, new: str, broken: Callable[[str, str, str, str], Kit]
+) -> None:
+    """Boundaries, latches, the hold and each step of the choice are noticed when broken."""
+    site = ready(broken("steer.bpf.c", file, old, new))
+    assert caught(worlds(), partial(steers, site), examples=3000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("liveness.h", "step != 0 && step < 1U << 31", "step != 0"),
+        ("liveness.h", "newest = restarted || newer", "newest = newer"),
+        ("liveness.h", "now_ns - tunnel->detect_ns - 1;", "now_ns - tunnel->detect_ns;"),
+        ("liveness.h", "(newest && hear_us)", "hear_us"),
+        ("liveness.h", "	expire(work, tunnel);\n	restarted", "	restarted"),
+        ("liveness.h", "tunnel->since_ns > work->now_ns", "1"),
+    ],
+)  # fmt: skip
+def test_the_property_catches_broken_stamping(
+    file: str, old: str, new: str, broken: Callable[[str, str, str, str], Kit]
+) -> None:
+    """Order of numbers, restarts, disproof and unbroken confirmation are noticed when broken."""
+    site = ready(broken("tunnel.bpf.c", file, old, new))
+    assert caught(arrivals(), partial(stamps, site), examples=3000)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet as Frame
 
 from patronus.dataplane.linux.prefixes import Target
 from patronus.dataplane.linux.records import Note, Outcome
@@ -29,7 +30,7 @@ def pinned(kit: Kit) -> Kit:
     return kit
 
 
-def send(kit: Kit, *, after_ns: int = 0, packet: object = FLOW) -> tuple[int, Seen]:
+def send(kit: Kit, *, after_ns: int = 0, packet: Frame = FLOW) -> tuple[int, Seen]:
     """Send a packet; return the tunnel that it took."""
     kit.at(kit.now_ns + after_ns)
     seen = kit.run("steer_lan", lan(packet))

@@ -39,7 +39,7 @@ TUNSETIFF, IFF_TUN_NO_PI = 0x400454CA, 0x1001
 @pytest.fixture(scope="module")
 def programs(request: pytest.FixtureRequest) -> Object:
     """Compile with the kernel's own clock."""
-    cache: Path = request.config.cache.mkdir("bpf")  # type: ignore[union-attr]  # always there
+    cache: Path = request.config.cache.mkdir("bpf")
     return builder.build(cache)
 
 

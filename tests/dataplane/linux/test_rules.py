@@ -96,6 +96,19 @@ def test_more_rules_than_bits_are_refused() -> None:
 
 
 @pytest.mark.root
+def test_a_prefix_of_the_old_rules_hides_no_wider_one(kit: Kit) -> None:
+    """While both rules stand in the trie, the longest prefix found may be the old one's."""
+    kit.tunnel(0)
+    kit.route({"0.0.0.0/0": Target(0)})
+    for prefix in ("10.1.2.0/24", "10.0.0.0/8"):
+        kit.policy(TrafficClass("a", (Match(prefixes=(prefix,)),)), TrafficClass("b"))
+        kit.entry(0, 0)
+        kit.entry(1, 0)
+        seen = kit.run("steer_lan", lan(IP(dst="10.1.2.3") / UDP()))
+        assert outer(seen)[1].traffic_class == 0
+
+
+@pytest.mark.root
 def test_old_rules_leave_no_prefixes_behind(kit: Kit) -> None:
     """After two changes of policy the tries hold the prefixes of the last one alone."""
     kit.policy(TrafficClass("a", (Match(prefixes=("10.0.0.0/8", "fd00::/8")),)))

@@ -17,6 +17,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet as Frame
 
+from patronus.dataplane.linux import syscall
 from patronus.dataplane.linux.prefixes import Target
 from patronus.dataplane.linux.records import Note, Outcome, Setting
 from patronus.engine.policy import Match, TrafficClass
@@ -163,8 +164,6 @@ def test_without_settings_nothing_happens(steering: Kit) -> None:
     """Programs that run before anybody has set the maps up leave packets alone."""
     steering.settings["layout"] = 0
     before = steering.counters.totals().copy()
-    from patronus.dataplane.linux import syscall
-
     for name in "steer_lan steer_out tunnel_ether tunnel_ip".split():
         done = syscall.run_program(steering.pins.programs[name], bytes(lan(FOUR)), ifindex=1)
         assert (done.action, done.packet) == (NEXT, bytes(lan(FOUR)))
@@ -277,7 +276,7 @@ def test_fragments_follow_the_first(steering: Kit) -> None:
     steering.entry(2, 3)
     steering.entry(3, 4)
     packet = IP(src="10.0.0.7", dst="10.1.0.9", id=77) / UDP(sport=1, dport=2000) / bytes(900)
-    first, *later = fragment(packet, fragsize=400)
+    first, *later = fragment(packet, fragsize=400)  # type: ignore[no-untyped-call]  # scapy's
     seen = [steering.run("steer_lan", lan(each)) for each in (first, *later)]
     assert [outer(each)[1].tunnel for each in seen] == [103] * 3
     assert [each.notes.get(Note.FRAGMENT_FOLLOWED, 0) for each in seen] == [0, 1, 1]
