@@ -20,6 +20,7 @@
 #define TOKEN_MAGIC 0x70617472 /* "patr" */
 #define TOKENS 4
 #define SETTLE (4 * TOKENS) /* turns until all tokens have seen the last change of their number */
+#define QUICK_NS 50000 /* no tick is as short */
 #define BURST 192 /* probes of one turn; the queue holds 256 */
 #define LATENESS 64
 #define LATENESS_NS 100000
@@ -35,7 +36,7 @@ struct pacing {
 	__u32 cursor;       /* the row to look at next */
 	__u32 sent;         /* probes of this turn */
 	__u32 tokens;       /* as the last one to pass counted them */
-	__u32 zero;
+	__u32 quick;        /* turns in a row without a tick between them */
 	__u64 turns;
 	__s64 turn_ns;      /* the last one */
 	__u64 gap_ns_max;   /* between two turns; set it to 0 to begin anew */
@@ -159,14 +160,17 @@ INLINE int regulate(struct work *work, struct pacing *state, struct token *token
 	return 1;
 }
 
-INLINE void note_turn(const struct work *work, struct pacing *state)
+/* Take note of a turn; 0 where tokens run free because somebody took the TBF away. */
+INLINE int note_turn(const struct work *work, struct pacing *state)
 {
 	__u64 gap_ns = work->now_ns - state->turn_ns;
 
+	state->quick = gap_ns < QUICK_NS ? state->quick + 1 : 0;
 	if (state->turns && gap_ns > state->gap_ns_max)
 		state->gap_ns_max = gap_ns;
 	state->turns++;
 	state->turn_ns = work->now_ns;
+	return state->quick < 4 * TOKENS;
 }
 
 INLINE void put_probe(const struct work *work, struct tunnel *tunnel, __u32 row,
@@ -270,8 +274,7 @@ int turn(struct __sk_buff *skb)
 		state->strays++;
 		return TC_ACT_SHOT;
 	}
-	note_turn(&work, state);
-	if (!regulate(&work, state, token))
+	if (!note_turn(&work, state) || !regulate(&work, state, token))
 		return TC_ACT_SHOT;
 	send_due(&work, state);
 	return bpf_redirect(skb->ifindex, 0);

@@ -24,6 +24,8 @@ from patronus.dataplane.linux.probing import Records
 from patronus.engine.units import MS, SECOND
 
 TICK_NS: Final = MS
+TICK_NS_MIN: Final = 100_000
+"""Turns that follow quicker, one after the other, mean that nothing holds the tokens back."""
 PATIENCE_TICKS: Final = 50
 """Tokens may wait for a busy processor."""
 
@@ -60,6 +62,7 @@ class Pacer:
             tick_ns: of one turn.
         """
         assert len(name) <= 14
+        assert tick_ns >= TICK_NS_MIN
         assert len(pacing) == 1
         self._ip, self._pacing, self._rows = ip, pacing, rows
         self._programs = programs

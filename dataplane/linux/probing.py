@@ -46,7 +46,7 @@ _SAMPLE = np.dtype(
 _PACING = np.dtype(
     [
         ("generation", "u4"), ("rows", "u4"), ("cursor", "u4"), ("sent", "u4"),
-        ("tokens", "u4"), ("zero", "u4"), ("turns", "u8"), ("turn_ns", "i8"),
+        ("tokens", "u4"), ("quick", "u4"), ("turns", "u8"), ("turn_ns", "i8"),
         ("gap_ns_max", "u8"), ("changed", "u8"), ("cloned", "u8"), ("strays", "u8"),
         ("refused", "u8"), ("deferred", "u8"), ("no_way", "u8"),
         ("lateness", "u8", LATENESS),

@@ -20,10 +20,16 @@ SIZES = Sizes(
 
 
 @pytest.fixture(scope="session")
-def compiled(request: pytest.FixtureRequest) -> Object:
-    """Compile with a clock of the tests; the results are kept from one run to the next."""
-    cache: Path = request.config.cache.mkdir("bpf")
-    return builder.build(cache, ["-DTEST_CLOCK"])
+def program_cache(pytestconfig: pytest.Config) -> Path:
+    """Return where compiled programs are kept from one run of the tests to the next."""
+    assert pytestconfig.cache is not None
+    return pytestconfig.cache.mkdir("bpf")
+
+
+@pytest.fixture(scope="session")
+def compiled(program_cache: Path) -> Object:
+    """Compile with a clock of the tests."""
+    return builder.build(program_cache, ["-DTEST_CLOCK"])
 
 
 @pytest.fixture(scope="session")

@@ -14,19 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from pyroute2 import IPRoute, netns
 
-from patronus.dataplane.linux import builder, loader, probing, syscall
+from patronus.dataplane.linux import builder, loader, probing, records, syscall
 from patronus.dataplane.linux.attach import Filter, Hook, attach
 from patronus.dataplane.linux.endpoints import Endpoint, write_endpoint
 from patronus.dataplane.linux.objects import Program
 from patronus.dataplane.linux.pacer import Pacer
 from patronus.dataplane.linux.pins import Sizes
 from patronus.dataplane.linux.probing import Records
-from patronus.dataplane.linux.records import CounterPlace, Kind, Outcome
+from patronus.dataplane.linux.records import CounterPlace, Kind, Note, Outcome
 from patronus.engine.units import MS
 
 T = TypeVar("T")
@@ -36,8 +36,17 @@ PORT = 5789
 SOURCES = ("tunnel.bpf.c", "pacer.bpf.c")
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
-CUT = bytes.fromhex("b7000000020000009500000000000000")
-"""r0 = TC_ACT_SHOT; exit"""
+CUT_PLACE = int(probing.fields_of(records.SETTINGS)["spare"][1])
+CUT = bytes.fromhex(
+    "1821000000000000"
+    "0000000000000000"  # r1 = the settings' first spare word
+    "7911000000000000"  # r1 = *r1
+    "b700000002000000"  # r0 = TC_ACT_SHOT
+    "5501010000000000"  # if r1: exit
+    "b7000000ffffffff"  # r0 = TC_ACT_UNSPEC
+    "9500000000000000"  # exit
+)
+"""Loses packets while a word is set: one store cuts, at a known time."""
 
 
 def wait_for(what: Callable[[], T], seconds: float = 10.0) -> T:
@@ -95,7 +104,9 @@ class End:
         names = ("settings", "tunnels", "counters", "samples", "schedule", "pacing")
         self.memory: dict[str, Records] = {name: self._pins.array(name) for name in names}
         self.memory["settings"]["port"] = PORT
-        self._cut = syscall.load_program("cut", Program(CUT, ()), {})
+        code = bytearray(CUT)
+        struct.pack_into("<i4xi", code, 4, self._pins.maps["settings"], CUT_PLACE)
+        self._cut = syscall.load_program("cut", Program(bytes(code), ()), {})
 
     def run(self, job: Callable[[], T]) -> T:
         """Run a job inside the namespace and return its result."""
@@ -111,9 +122,15 @@ class End:
 
     def outcome(self, which: Outcome) -> int:
         """Return how many packets ended so."""
+        return self._counted(CounterPlace.OUTCOME + which)
+
+    def note(self, which: Note) -> int:
+        """Return how often something happened to packets."""
+        return self._counted(CounterPlace.NOTE + which)
+
+    def _counted(self, place: int) -> int:
         stride = int(self.memory["settings"]["counter_stride"][0])
-        counted = self.memory["counters"]["packets"].reshape(-1, stride)
-        return int(counted[:, CounterPlace.OUTCOME + which].sum())
+        return int(self.memory["counters"]["packets"].reshape(-1, stride)[:, place].sum())
 
     def point(self, local: str, remote: str, sessions: tuple[int, int], detect_ns: int) -> None:
         """Let all rows lead to the other end."""
@@ -142,13 +159,14 @@ class End:
         self.netlink.link("set", index=self.wan, state="up")
         where = Filter(self.wan, Hook.INGRESS, program)
         attach(self.netlink, where, self._pins.programs[program])
+        self.netlink.tc(
+            "add-filter", "bpf", self.wan, 1, parent=int(Hook.EGRESS), prio=1, protocol=3,
+            fd=self._cut, name="cut", direct_action=True,
+        )  # fmt: skip
 
     def cut(self, *, on: bool) -> None:
         """Lose all that we send over the cable, or no longer."""
-        words: dict[str, Any] = {"parent": int(Hook.EGRESS), "prio": 1, "protocol": 3}
-        if on:
-            words |= {"fd": self._cut, "name": "cut", "direct_action": True}
-        self.netlink.tc("add-filter" if on else "del-filter", "bpf", self.wan, 1, **words)
+        self.memory["settings"]["spare"][0, 0] = on
 
     def pace(self, interval_ns: int, tick_ns: int = MS) -> None:
         """Begin to probe all rows."""

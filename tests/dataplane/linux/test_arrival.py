@@ -13,6 +13,7 @@ from patronus.dataplane.linux.prefixes import Target
 from patronus.dataplane.linux.records import Inner, Note, Outcome
 from patronus.engine.units import LONG_AGO
 from tests.dataplane.linux.kit import NEXT, PORT, REDIRECT, SHOT, Kit, outer, wrapped
+from tests.dataplane.linux.testpacket import probe_of
 
 pytestmark = pytest.mark.root
 
@@ -177,12 +178,14 @@ def test_transit_tells_what_fits(hub: Kit) -> None:
     assert seen.frame[ICMP].nexthopmtu == 600
 
 
-def test_probes_are_stamped_and_left_to_their_reader(hub: Kit) -> None:
-    """A test packet counts as heard and confirmed like any other, and is not unwrapped."""
+def test_probes_are_stamped_and_reflected(hub: Kit) -> None:
+    """A probe counts as heard and confirmed like any packet; what only says so does not."""
     endpoint = hub.tunnel(1, up=False)
-    frame = wrapped(endpoint, 1, bytes(44), kind=Inner.STAMP)
-    seen = hub.run("tunnel_ether", frame)
-    assert (seen.action, seen.outcome, seen.data) == (NEXT, Outcome.PROBE_PASSED, frame)
+    seen = hub.run("tunnel_ether", wrapped(endpoint, 1, bytes(92), kind=Inner.STAMP))
+    assert seen.outcome is Outcome.DROP_BAD_PROBE
+    assert hub.tunnels["confirmed_ns"][1] != hub.now_ns
+    seen = hub.run("tunnel_ether", wrapped(endpoint, 1, probe_of(1), kind=Inner.STAMP))
+    assert seen.outcome is Outcome.PROBE_REFLECTED
     assert hub.tunnels["confirmed_ns"][1] == hub.now_ns
 
 

@@ -24,9 +24,15 @@ TOKENS = 4
 
 
 @pytest.fixture(scope="module")
+<<<<<<< HEAD
 def cabled(programs: Path) -> Iterator[Pair]:
     """Two ends."""
     with pair("st-pace", programs) as found:
+=======
+def cabled(program_cache: Path) -> Iterator[Pair]:
+    """Two ends."""
+    with pair("st-pace", program_cache) as found:
+>>>>>>> stamp
         yield found
 
 
@@ -88,7 +94,7 @@ def test_strangers_do_not_turn(paced: Pair) -> None:
     assert has_tokens(near)
 
 
-@pytest.mark.parametrize("how", ["down", "generation", "filter"])
+@pytest.mark.parametrize("how", ["down", "generation", "filter", "bucket"])
 def test_lost_tokens_are_noticed_and_replaced(paced: Pair, how: str) -> None:
     """When all are gone, the next check builds the pacer anew and probes go on."""
     near = paced.near
@@ -98,6 +104,9 @@ def test_lost_tokens_are_noticed_and_replaced(paced: Pair, how: str) -> None:
         near.netlink.link("set", index=index, state="down")
     elif how == "filter":
         near.netlink.tc("del", "clsact", index)
+    elif how == "bucket":  # nothing holds them back: they must not fill the processor
+        words = ["tc", "-n", near.name, "qdisc", "del", "dev", "st-tick0", "root"]
+        subprocess.run(words, check=True)
     else:
         near.memory["pacing"]["generation"] += 1
     wait_for(lambda: not near.pacer.turns(time.monotonic_ns()))

@@ -37,9 +37,9 @@ SLACK = 10 * MS
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["ipv4", "ipv6"])
-def running(request: pytest.FixtureRequest, programs: Path) -> Iterator[Pair]:
+def running(request: pytest.FixtureRequest, program_cache: Path) -> Iterator[Pair]:
     """Both ends probe each other."""
-    with pair("st-run", programs, six=request.param, detect_ns=DETECT) as found:
+    with pair("st-run", program_cache, six=request.param, detect_ns=DETECT) as found:
         for end in (found.near, found.far):
             end.pace(INTERVAL)
         settle(found)
@@ -47,9 +47,9 @@ def running(request: pytest.FixtureRequest, programs: Path) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["ipv4", "ipv6"])
-def silent(request: pytest.FixtureRequest, programs: Path) -> Iterator[Pair]:
+def silent(request: pytest.FixtureRequest, program_cache: Path) -> Iterator[Pair]:
     """Nobody probes: packets are made by hand."""
-    with pair("st-man", programs, six=request.param, detect_ns=3600 * 1000 * MS) as found:
+    with pair("st-man", program_cache, six=request.param, detect_ns=3600 * 1000 * MS) as found:
         yield found
 
 
@@ -184,9 +184,9 @@ def test_probes_are_as_the_standard_says(running: Pair) -> None:
 
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
-def test_devices_without_ethernet_carry_probes(programs: Path, six: bool) -> None:
+def test_devices_without_ethernet_carry_probes(program_cache: Path, six: bool) -> None:
     """Probes and reflections pass devices like those of WireGuard, whose frames are bare IP."""
-    with pair("st-tun", programs, six=six, ether=False, detect_ns=1000 * MS) as found:
+    with pair("st-tun", program_cache, six=six, ether=False, detect_ns=1000 * MS) as found:
         for end in found.ends:
             end.pace(50 * MS)
         settle(found)
