@@ -58,7 +58,9 @@ def shown(answer: Any, lines: Callable[[Any], list[str]], *, as_json: bool) -> N
 
 def milliseconds(time_ns: int | None) -> str:
     """Return a time as it stands in a table."""
-    return GAP if time_ns is None else f"{time_ns / MS:.1f} ms"
+    if time_ns is None:
+        return GAP
+    return f"{time_ns / MS:.1f} ms" if time_ns >= MS else f"{time_ns / MS:.3f} ms"
 
 
 def percent(share_ppm: int | None) -> str:

@@ -68,6 +68,13 @@ class Links:
         """Return the names of the devices of ours of one kind."""
         return sorted(found.name for found in links() if self._is_ours(found, kind))
 
+    def underlay_addresses(self) -> frozenset[Address]:
+        """Return the addresses of this machine but for those of our own devices."""
+        ours = {
+            found.index for found in links() if any(self._is_ours(found, kind) for kind in Kind)
+        }
+        return frozenset(owned.address for owned in addresses() if owned.index not in ours)
+
     def find_ours(self, name: str, kind: Kind) -> Link | None:
         """Return the device of ours of this name, None if there is nothing of the name.
 

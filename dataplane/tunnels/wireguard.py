@@ -12,7 +12,6 @@ from ipaddress import IPv6Address
 from typing import Final, Protocol
 
 from patronus.dataplane.linkdump import link
-from patronus.dataplane.routedump import local_addresses
 from patronus.dataplane.tunnels.driver import (
     DeviceState,
     Drift,
@@ -74,7 +73,7 @@ class WireGuardDriver:
 
     def ensure(self, wanted: Sequence[DeviceSpec]) -> Outcome:
         """Make the kernel hold exactly these devices of ours."""
-        before, self._addresses = self._addresses, local_addresses()
+        before, self._addresses = self._addresses, self._links.underlay_addresses()
         names = {spec.name for spec in wanted}
         gone = self.remove([name for name in self._names() if name not in names])
         outcome = Outcome([Drift(name, "device", "none", "present") for name in gone])

@@ -30,13 +30,9 @@ from patronus.dataplane.linux.objects import Object
 from patronus.dataplane.linux.pins import Pins, Sizes
 from patronus.dataplane.linux.prefixes import Target, install_prefixes
 from patronus.dataplane.linux.records import Kind
-<<<<<<< HEAD
 from patronus.dataplane.linux.views import Counters
 from patronus.engine.units import MS, NEVER, SECOND
-=======
-from patronus.engine.units import MS, SECOND
 from tests.dataplane.linux.testpacket import probe_of
->>>>>>> stamp
 
 PORT = 4790
 SIZES = Sizes(

@@ -24,15 +24,9 @@ TOKENS = 4
 
 
 @pytest.fixture(scope="module")
-<<<<<<< HEAD
-def cabled(programs: Path) -> Iterator[Pair]:
-    """Two ends."""
-    with pair("st-pace", programs) as found:
-=======
 def cabled(program_cache: Path) -> Iterator[Pair]:
     """Two ends."""
     with pair("st-pace", program_cache) as found:
->>>>>>> stamp
         yield found
 
 

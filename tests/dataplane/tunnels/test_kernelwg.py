@@ -21,7 +21,7 @@ from patronus.dataplane.tunnels.wgdevice import WgChange, WgDevice, change_to
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
 from tests.dataplane.tunnels.specs import peer, wireguard
 from tests.dataplane.tunnels.wgkernel import WireGuardKernel
-from tests.dataplane.tunnels.yard import OURS, Namespace, namespaces
+from tests.dataplane.tunnels.yard import OURS, Namespace, endpoint, namespaces
 
 pytestmark = pytest.mark.root
 
@@ -41,6 +41,16 @@ class LinksOfKernel(Links):
     def delete(self, link: Link) -> None:
         self.kernel.devices.pop(link.name)
         super().delete(link)
+
+
+class Counting(KernelWireGuard):
+    """Counts how often sources are to be forgotten."""
+
+    forgotten = 0
+
+    def forget_sources(self, name: str) -> None:
+        self.forgotten += 1
+        super().forget_sources(name)
 
 
 @dataclass
@@ -63,7 +73,7 @@ def site() -> Iterator[Site]:
     with namespaces("tn-k") as (space,):
         kernel = WireGuardKernel()
         links = space.run(lambda: LinksOfKernel(kernel))
-        driver = WireGuardDriver(links, KernelWireGuard(links, kernel.open))
+        driver = WireGuardDriver(links, Counting(links, kernel.open))
         try:
             yield Site(space, kernel, driver)
         finally:
@@ -137,6 +147,31 @@ def test_a_half_made_device_is_ours(site: Site) -> None:
     assert "alias" not in site.space.ip("link show tn-kw")
     assert site.ensure(SPEC) != ["device"]
     assert "alias patronus-test:wireguard" in site.space.ip("link show tn-kw")
+
+
+def test_sources_are_forgotten_when_an_underlay_address_is_gone(site: Site) -> None:
+    """A lost lease counts, once; addresses of our own devices that go, as in a rotation, do not."""
+    backend = site.driver._backend
+    assert isinstance(backend, Counting)
+    site.space.ip("link add wan type veth peer wanp")
+    site.space.ip("addr add 10.5.0.2/24 dev wan")
+    second = replace(
+        SPEC,
+        name="tn-kx",
+        local=endpoint("::", 7009),
+        addresses=(ip_address("172.31.0.9"),),
+        metric=101,
+    )
+    for wanted in ((SPEC, second), (SPEC, second), (second,), (second,)):
+        site.ensure(*wanted)
+    assert backend.forgotten == 0
+    site.space.ip("addr add 10.5.0.3/24 dev wan")
+    site.ensure(second)
+    site.space.ip("addr del 10.5.0.2/24 dev wan")
+    site.ensure(second)
+    assert backend.forgotten == 1
+    site.ensure(second)
+    assert backend.forgotten == 1
 
 
 def test_a_refusal_is_one_clear_message(site: Site) -> None:

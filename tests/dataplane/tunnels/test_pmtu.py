@@ -158,6 +158,14 @@ def test_random_loss_of_single_probes_changes_nothing() -> None:
     assert search.pmtu == 1500
 
 
+@pytest.mark.parametrize("interface", [1500, 9000])
+def test_a_path_like_its_interface_takes_two_probes(interface: int) -> None:
+    """The likeliest size is asked right after the base."""
+    p = path(interface, interface)
+    p.settle()
+    assert p.probes == [BASE_PLPMTU, interface]
+
+
 def test_a_late_or_foreign_answer_means_nothing() -> None:
     """Only the number of the probe under way proves anything."""
     search = PathMtu(version=4, interface_mtu=1500)

@@ -193,6 +193,8 @@ def test_rotation_loses_no_packet(site: Site, sockets: dict[str, socket.socket])
         site.take(step(site.state, Event.MOVED, now()))
         until(site.old_is_idle)
         site.take(step(site.state, Event.DRAINED, now()))
+        site.near.ensure()
+        site.far.ensure()
         count = there.sent
         until(lambda: there.sent > count + 300)
     assert site.state.generation == 1

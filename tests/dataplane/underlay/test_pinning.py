@@ -68,7 +68,8 @@ def applied(present: Present, pins: tuple[Pin, ...]) -> Present:
     for step in plan(pins, present):
         pool: set[Rule] | set[Route] = rules if isinstance(step.what, Rule) else routes
         assert step.add != (step.what in pool), "a step that changes nothing"
-        (pool.add if step.add else pool.discard)(step.what)  # type: ignore[arg-type]  # its own kind
+        change = pool.add if step.add else pool.discard
+        change(step.what)  # type: ignore[arg-type]  # a rule into rules, a route into routes
         for rule in rules:
             assert ends(routes, rule.family, rule.table), "a rule whose table has no end"
     return replace(present, rules=frozenset(rules), routes=frozenset(routes))
@@ -117,6 +118,24 @@ def test_the_status_says_what_the_table_can_do(world: Present) -> None:
         }
         assert status.versions == ways
         assert status.state is not State.PINNED or ways
+
+
+@given(worlds)
+def test_a_gateway_is_one_that_its_own_interface_offers(world: Present) -> None:
+    """No table takes over what the main table says of another interface."""
+    offered = {(r.oif, r.family, r.gateway) for r in world.defaults}
+    made = [r for r in applied(world, PINS).routes if r.gateway is not None]
+    assert {(r.oif, r.family, r.gateway) for r in made} <= offered
+
+
+@given(worlds)
+def test_flushed_tables_get_their_end_first(world: Present) -> None:
+    """While rules lead to an empty table, nothing is repaired before what holds packets back."""
+    pinned = applied(world, PINS)
+    steps = plan(PINS, replace(pinned, routes=frozenset()))
+    kinds = [isinstance(s.what, Route) and s.what.type == RTN_UNREACHABLE for s in steps]
+    assert kinds == sorted(kinds, reverse=True)
+    assert sum(kinds) == len(PINS) * len(FAMILIES)
 
 
 def world(**links: tuple[int, bool]) -> Present:
