@@ -80,8 +80,7 @@ class Gossip:
 
     def resend(self, peer: Peer, now_ns: int) -> None:
         """Repeat what has not been acknowledged in time."""
-        if peer.transfer is None:
-            return
+        assert peer.transfer is not None, "the timer goes with the transfer"
         if peer.transfer.given_up:
             self.given_up += 1
             self._finish(peer, now_ns)

@@ -25,7 +25,7 @@ from patronus.engine.units import MS, SECOND
 from tests.control.members.fleet import long
 
 QUICK = Timing(
-    keepalive_ns=200 * MS, stale_ns=SECOND, retry_ns=100 * MS, retry_max_ns=SECOND,
+    keepalive_ns=200 * MS, stale_ns=3 * SECOND, retry_ns=100 * MS, retry_max_ns=SECOND,
     refresh_ns=2 * SECOND,
 )  # fmt: skip
 PERIOD_S = 0.2

@@ -22,6 +22,7 @@ from patronus.control.members.standing import Standing
 from patronus.control.members.store import load
 from patronus.engine.announcement import Announcement
 from patronus.engine.engine import Received
+from patronus.engine.units import NEVER
 from tests.control.members.fleet import WALL_NS, announcement
 from tests.control.members.program import QUICK
 
@@ -161,6 +162,27 @@ def test_changes_are_written_while_it_runs(tmp_path: Path, monkeypatch: pytest.M
             await until(lambda: b.driver.roster.live() == ["a"])
             kept = {"a": a.where}
             await until(lambda: load(b.folder / MEMORY_FILE, b.told.append).addresses == kept)
+
+    in_time(scene())
+
+
+def test_a_disk_that_fills_while_it_runs_costs_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that fails later is reported, and tried again only after a while."""
+    monkeypatch.setattr(module, "SAVE_NS", 0)
+
+    async def scene() -> None:
+        a = Site("a", tmp_path, host="127.0.0.1", seed=None)
+        b = Site("b", tmp_path, host="127.0.0.1", seed=a.where)
+        async with running(b):
+            await until(lambda: b.driver.roster.next_deadline() < NEVER)
+            (b.folder / MEMORY_FILE).unlink()
+            (b.folder / MEMORY_FILE).mkdir()
+            async with running(a):
+                await until(lambda: len(b.told) >= 1)
+                await until(lambda: b.driver.roster.live() == ["a"])
+        assert "the next start will know less" in b.told[0]
 
     in_time(scene())
 

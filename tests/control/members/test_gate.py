@@ -64,6 +64,15 @@ def test_who_speaks_is_told_apart(datagram: bytes, reason: Reason | None) -> Non
     assert not site.changes
 
 
+def test_a_farewell_says_nothing_else() -> None:
+    """Bytes behind a farewell are no farewell of ours."""
+    world = World()
+    site = world.add("a", pinned=["b"])
+    b = identity("b")
+    made = Envelope(Kind.LEAVE, "b", b.public.id, LATER, 5, echo=0, body=b"x")
+    assert world.deliver(site, seal(made, b), SOURCE) is Reason.TRAILING
+
+
 def test_our_own_datagram_comes_back() -> None:
     """A reflected datagram is told apart from a twin."""
     world = World()

@@ -1,12 +1,19 @@
 """Gossip and a real engine: what one site's engine says, another one's believes."""
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from patronus.control.members.envelope import Envelope, Kind, seal
+from patronus.control.members.messages import pieces
+from patronus.control.members.reason import Reason
+from patronus.engine.announcement import AnnouncementError, encode
 from patronus.engine.engine import Engine
 from patronus.engine.overlay import build_overlay
 from patronus.engine.policy import Policy
 from patronus.engine.units import SECOND
-from tests.control.members.fleet import World, trio
+from tests.control.members.fleet import World, announcement, identity, long, trio
 
 OVERLAY = build_overlay(
     sites=["a", "b", "c"],
@@ -15,6 +22,55 @@ OVERLAY = build_overlay(
     destinations=[("default", ["b", "c"])],
 )
 A, B, DEFAULT = np.array([0]), np.array([1]), np.array([3])
+
+
+def say_whole(world: World, data: bytes) -> list[Reason | None]:
+    """Let b, with its key and in its session, announce any bytes to a."""
+    b, a = world.sites["b"], world.sites["a"]
+    session = int.from_bytes(b.sent[0][1][12:20], "little")
+    number = b.counter.next(world.at.wall_ns)
+    signer = identity("b")
+    reasons = []
+    for piece in pieces(data):
+        made = Envelope(
+            Kind.ANNOUNCE, "b", signer.public.id, number, session, echo=0, body=piece.encode()
+        )
+        reasons.append(world.deliver(a, seal(made, signer), b.where))
+    return reasons
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"rubbish" * 300, Reason.ANNOUNCEMENT),
+        (encode(long("b", 1, 100))[:-1], Reason.ANNOUNCEMENT),
+        (encode(announcement("c", 9)), Reason.FOREIGN),
+        (encode(announcement("a", 9)), Reason.FOREIGN),
+    ],
+)
+def test_what_a_peer_must_not_announce_is_refused_once(data: bytes, reason: Reason) -> None:
+    """Rubbish, and words for another site, teach nothing; they are not asked for again."""
+    world = World()
+    trio(world)
+    world.run(SECOND)
+    a = world.sites["a"]
+    reasons = say_whole(world, data)
+    assert reasons[-1] is reason
+    assert reasons[:-1] == [None] * (len(reasons) - 1)
+    assert not a.learned
+    assert a.roster.pending_bytes == 0
+    assert a.sent[-1][1][3] == Kind.ACK
+    world.announce("b", announcement("b", 2))
+    world.run(SECOND)
+    assert [told.sent_ns for told in a.learned] == [2]
+
+
+def test_what_is_no_announcement_is_not_sent() -> None:
+    """A mistake of our own engine is an error here, and not a datagram."""
+    world = World()
+    world.add("b")
+    with pytest.raises(AnnouncementError):
+        world.announce("b", replace(announcement("b", 1), destinations=("z", "a")))
 
 
 class Pair:

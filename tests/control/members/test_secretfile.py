@@ -114,6 +114,15 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
         keep(tmp_path / "keys" / "secret", b"x", replace=False)
 
 
+@pytest.mark.root
+def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
+    """What another user has put there is not our key."""
+    keep(tmp_path / "secret", b"x")
+    os.chown(tmp_path / "secret", 12345, -1)
+    with pytest.raises(SecretError, match="belongs to user 12345, not to us"):
+        reveal(tmp_path / "secret", bytes_max=1)
+
+
 FULL = """
 import sys
 from pathlib import Path
