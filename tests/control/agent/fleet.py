@@ -122,7 +122,9 @@ class Site:
     def answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()
-        return (self.folder / "run" / "agent.sock").exists() and self.ask("show", "health") is not None
+        return (self.folder / "run" / "agent.sock").exists() and self.ask(
+            "show", "health"
+        ) is not None
 
     def words(self, *command: str) -> list[str]:
         # `ip netns exec` would mount another /sys, without the BPF file system.
@@ -231,20 +233,17 @@ class Fleet:
     def wait(self) -> None:
         """Wait until every tunnel is up and every destination has a path."""
         for site in self.sites.values():
-            until(lambda site=site: all(t["state"] == "up" for t in site.ask("show", "health")["tunnels"]))
+            until(
+                lambda site=site: all(
+                    t["state"] == "up" for t in site.ask("show", "health")["tunnels"]
+                )
+            )
             until(lambda site=site: all(p["path"] for p in site.ask("show", "paths")))
 
     def cut(self, site: str, wan: str, *, on: bool = True) -> None:
         """Let nothing pass between a site and a wan, with its interface up."""
-        rate = ("add" if on else "del", "dev", f"to-{site}", "root", "netem")
-        where = self.bridges[wan]
-        if on:
-            run("tc", "-n", where, "qdisc", *rate, "loss", "100%")
-            run("tc", "-n", self[site].router, "qdisc", "add", "dev", wan, "root", "netem",
-                "loss", "100%")  # fmt: skip
-        else:
-            run("tc", "-n", where, "qdisc", "del", "dev", f"to-{site}", "root")
-            run("tc", "-n", self[site].router, "qdisc", "del", "dev", wan, "root")
+        words = ("nomaster",) if on else ("master", "bridge")
+        run("ip", "-n", self.bridges[wan], "link", "set", f"to-{site}", *words)
 
     def close(self) -> None:
         """Leave nothing behind."""

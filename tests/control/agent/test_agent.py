@@ -250,7 +250,9 @@ def left(site: Site) -> list[str]:
     found = [name for name in found if name == site.pins]
     rules = run("ip", "-n", site.router, "rule").splitlines()
     found += [line for line in rules if "lookup 74" in line]
-    found += [w for w in run("ip", "-n", site.router, "link").split() if w.startswith(("pt-", "patronus"))]
+    found += [
+        w for w in run("ip", "-n", site.router, "link").split() if w.startswith(("pt-", "patronus"))
+    ]
     found += [w for w in run("ip", "-n", site.router, "route", "show", "table", "all").splitlines()
               if "table 74" in w]  # fmt: skip
     for device in ("lan", "blue", "red"):
