@@ -103,19 +103,19 @@ class Answers:
     def forwarding(self, now_ns: int) -> Answer:
         """Return what the kernel's maps hold."""
         del now_ns
-        names = [d.name for d in self._overlay.destinations]
+        names = self._names()
         return {
             "generation": self._kernel.plane.generation,
             "programmed": self._engine.programmed_generation,
             "prefixes": [
-                {"prefix": str(p), "destination": names[t.destination], "local": t.local}
+                {"prefix": str(p), "destination": names.get(t.destination), "local": t.local}
                 for p, t in sorted(self._site.tables.prefixes.items(), key=lambda i: str(i[0]))
             ],
         }
 
     def flows(self, most: int) -> list[Answer]:
         """Return the flows with the most bytes."""
-        names = [d.name for d in self._overlay.destinations]
+        names = self._names()
         return [
             {
                 "source": str(f.source),
@@ -123,7 +123,7 @@ class Answers:
                 "protocol": f.protocol,
                 "source_port": f.source_port,
                 "target_port": f.target_port,
-                "destination": names[f.destination] if f.destination < len(names) else None,
+                "destination": names.get(f.destination),
                 "class": (
                     self._classes[f.traffic_class] if f.traffic_class < len(self._classes) else None
                 ),
@@ -195,6 +195,11 @@ class Answers:
         if not found:
             raise LookupError(f"no tunnel, transport or peer is called {name}")
         return np.array(found, dtype=np.int64)
+
+    def _names(self) -> dict[int, str]:
+        """Return the destinations by their places in the kernel."""
+        found = zip(self._site.places.tolist(), self._overlay.destinations, strict=True)
+        return {place: destination.name for place, destination in found}
 
     def _label(self, seat: int) -> str | None:
         row = int(self._kernel.row_of[seat]) if seat < len(self._kernel.row_of) else NO_ROW

@@ -116,9 +116,7 @@ class Desk:
             "up_ns": now_ns - agent.started_ns,
             "way": agent.way,
             "tunnels": agent.answers.tunnels(now_ns),
-            "members": {
-                n: roster.standing(n).name.lower() if roster else "unknown" for n in names
-            },
+            "members": {n: roster.standing(n).name.lower() if roster else "unknown" for n in names},
             "jobs": agent.jobs(),
             "steps": agent.site.step_ns,
             "troubles": agent.site.troubles,

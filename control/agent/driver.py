@@ -24,7 +24,7 @@ from patronus.dataplane.stamp.losses import Losses
 from patronus.engine.announcement import Announcement
 from patronus.engine.engine import Engine, Received
 from patronus.engine.fingerprint import name_key
-from patronus.engine.forwarding import ForwardingDelta, ForwardingTable
+from patronus.engine.forwarding import ForwardingDelta, diff
 from patronus.engine.meters import Alarmed
 from patronus.engine.overlay import I64
 from patronus.engine.policy import Policy
@@ -36,6 +36,9 @@ SAMPLE_NS: Final = 100 * MS
 """The kernel keeps 32 samples a tunnel: 320 ms at 10 ms."""
 DRAIN_NS: Final = 60 * SECOND
 """Flows without a gap are moved by force then."""
+SETTLE_NS: Final = 10 * SECOND
+"""Who has just started knows of no way beyond others until they have spoken. What stood in the
+table before stays for so long, where nothing is known that would do."""
 OWN: Final = 0
 """Our site, in its own engine."""
 
@@ -64,8 +67,8 @@ class Driver:
             now_ns: the time.
         """
         self.engine, self.kernel, self._listeners = engine, kernel, listeners
-        self.table = ForwardingTable(engine.space.entries)
-        """What the kernel was told to do."""
+        self.table = kernel.table()
+        """What the kernel was told to do, by us or by whoever ran before."""
         self._told_ns = now_ns
         rows = engine.overlay.rows
         self._out = Losses(rows)
@@ -74,6 +77,7 @@ class Driver:
         self._phase_ns = name_key("site", engine.overlay.sites[OWN]) % interval_ns
         self._due = dict.fromkeys((self._look, self._sample), now_ns)
         self._due[self._evaluate] = now_ns
+        self._due[self._settle] = now_ns + SETTLE_NS
         self.kernel_moves = self.kernel_moves_lost = 0
         fresh = now_ns - kernel.confirmed_ns <= kernel.detect_ns
         since_ns = np.where(fresh, kernel.since_ns, NEVER)
@@ -178,6 +182,20 @@ class Driver:
         interval_ns = self.engine.policy.evaluation_ns
         return now_ns + interval_ns - (now_ns - self._phase_ns) % interval_ns
 
+    def _settle(self, now_ns: int) -> int:
+        """Give up what was left of before, where the engine wants nothing by now."""
+        delta = diff(self.engine.steering.wanted, self.table, generation=0)
+        if len(delta):
+            self._install(delta, now_ns)
+        return NEVER
+
+    def repair(self, now_ns: int) -> int:
+        """Bring the kernel's table back to what it was told; return how many entries differed."""
+        delta = diff(self.table, self.kernel.table(), generation=0)
+        if len(delta):
+            self.kernel.apply(delta, now_ns)
+        return len(delta)
+
     # ------------------------------------------------------------ what others tell
 
     def learn(self, received: Iterable[Received], now_ns: int) -> None:
@@ -223,11 +241,14 @@ class Driver:
             kernel.clear_latch(out.unlatch, now_ns)
         if out.deltas:
             delta = merged(out.deltas)
-            kernel.apply(delta, now_ns)
-            self.table.apply(delta)
+            self._install(delta, now_ns)
             self.engine.programmed(delta)
         for announcement in out.announcements:
             self._listeners.announce(announcement)
+
+    def _install(self, delta: ForwardingDelta, now_ns: int) -> None:
+        self.kernel.apply(delta, now_ns)
+        self.table.apply(delta)
 
 
 def _by_instant(

@@ -3,7 +3,7 @@
 The engine numbers its rows by the configuration, so they shift when a peer is added. In the
 kernel a tunnel keeps its *seat* for as long as it exists: the peer has been told of it, and
 stamps, accounts and flows belong to it. A seat is found again by the session that its peer
-shows, so nothing has to be kept anywhere else.
+shows, so nothing has to be kept anywhere else. Destinations keep theirs too (``places.py``).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from patronus.dataplane.linux import probing
+from patronus.dataplane.linux import probing, words
 from patronus.dataplane.linux.dataplane import LinuxDataplane
 from patronus.dataplane.linux.pins import Pins
 from patronus.dataplane.linux.records import TunnelFlag
 from patronus.dataplane.protocol import KernelMoves
 from patronus.dataplane.stamp.columns import Columns
 from patronus.engine.fastpath import Verdict
-from patronus.engine.forwarding import NO_ROW, Bool, ForwardingDelta
+from patronus.engine.forwarding import NO_ROW, Bool, ForwardingDelta, ForwardingTable
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import NEVER
 
@@ -56,6 +56,9 @@ class Kernel(Protocol):
     def events(self, site: int) -> KernelMoves:
         """Take the moves of one site out of its ring."""
 
+    def table(self) -> ForwardingTable:
+        """Return the table in force."""
+
     def heartbeat(self, now_ns: int) -> None:
         """Say that the agent is alive."""
 
@@ -75,8 +78,23 @@ class Kernel(Protocol):
 class LinuxKernel:
     """Implements :class:`Kernel`: rows of the engine on seats of the kernel."""
 
-    def __init__(self, pins: Pins, plane: LinuxDataplane, seats: I64) -> None:
+    def __init__(
+        self, pins: Pins, plane: LinuxDataplane, *, seats: I64, places: I64, classes: int
+    ) -> None:
+        """Stand on a dataplane of all seats.
+
+        Args:
+            pins: opened.
+            plane: with all rows.
+            seats: by row.
+            places: by destination.
+            classes: of traffic.
+        """
         self.plane = plane
+        self._entries: I64 = (places[:, None] * classes + np.arange(classes)).ravel()
+        """Of the kernel, by entry of the engine."""
+        self._entry_of: I64 = np.full(len(plane.used), -1, dtype=np.int64)
+        self._entry_of[self._entries] = np.arange(len(self._entries))
         self.seats = seats
         """By row."""
         self.row_of: I32 = np.full(len(plane.tunnels), NO_ROW, dtype=np.int32)
@@ -116,11 +134,12 @@ class LinuxKernel:
 
     def apply(self, delta: ForwardingDelta, now_ns: int) -> int:
         """Install new entries; return the generation that is in force."""
-        return self.plane.apply(replace(delta, rows=self._seat_of[delta.rows]), now_ns)
+        at, rows = self._entries[delta.entries], self._seat_of[delta.rows]
+        return self.plane.apply(replace(delta, entries=at, rows=rows), now_ns)
 
     def where(self, entry: int, now_ns: int) -> Verdict:
         """Tell where a packet of this entry would go."""
-        found = self.plane.where(entry, now_ns)
+        found = self.plane.where(int(self._entries[entry]), now_ns)
         return Verdict(self._row(found.row), found.counter)
 
     def clear_latch(self, rows: Sequence[int], now_ns: int) -> None:
@@ -132,10 +151,21 @@ class LinuxKernel:
         self.plane.set_detect(self.seats[rows], detect_ns, now_ns)
 
     def events(self, site: int) -> KernelMoves:
-        """Take the moves out of the ring; what concerns a tunnel that is no more is ``NO_ROW``."""
+        """Take the moves out of the ring.
+
+        A tunnel that is no more is ``NO_ROW``; moves of a destination that is no more are left
+        out.
+        """
         moves = self.plane.events(site)
-        return replace(
-            moves, from_rows=self._rows(moves.from_rows), to_rows=self._rows(moves.to_rows)
+        entries = self._entry_of[np.clip(moves.entries, 0, len(self._entry_of) - 1)]
+        known = np.flatnonzero(entries >= 0)
+        return KernelMoves(
+            numbers=moves.numbers[known],
+            at_ns=moves.at_ns[known],
+            entries=entries[known],
+            from_rows=self._rows(moves.from_rows[known]),
+            to_rows=self._rows(moves.to_rows[known]),
+            lost=moves.lost,
         )
 
     def heartbeat(self, now_ns: int) -> None:
@@ -167,11 +197,13 @@ class LinuxKernel:
         self.plane.latched[at] = True
         self.plane.since_ns[at] = NEVER
 
-    def rows_of_entries(self) -> I32:
-        """Return the candidates of the table in force, as rows of the engine."""
-        from patronus.dataplane.linux import words
-
-        return self._rows(words.unpack(self.plane.words).rows)
+    def table(self) -> ForwardingTable:
+        """Return the table in force, in the engine's numbers."""
+        found = words.unpack(self.plane.words[self._entries])
+        table = ForwardingTable(len(self._entries))
+        table.rows[:] = self._rows(found.rows)
+        table.drop[:], table.shared_fate[:] = found.drop, found.shared_fate
+        return table
 
     def _row(self, seat: int) -> int:
         return int(self._rows(np.array([seat], dtype=np.int32))[0])

@@ -24,9 +24,10 @@ from patronus.control.agent.kernel import LinuxKernel, seat
 from patronus.control.agent.meeting import Lane, Meeting, Met, Where
 from patronus.control.agent.netlink import Netlink
 from patronus.control.agent.pairing import Pairing, pairing
+from patronus.control.agent.places import places
 from patronus.control.agent.programs import obtain
 from patronus.control.agent.rows import Rows
-from patronus.control.agent.tables import Tables, drifted_entries, repin
+from patronus.control.agent.tables import Tables, repin
 from patronus.control.agent.wanted import MEETING_PORT, Unsupported
 from patronus.control.config.layout import layout
 from patronus.control.config.model import AgentConfig, Kind, Mode
@@ -35,6 +36,7 @@ from patronus.dataplane.linux.dataplane import LinuxDataplane
 from patronus.dataplane.linux.pacer import Pacer
 from patronus.dataplane.linux.rules import compile_rules
 from patronus.engine.engine import Engine
+from patronus.engine.overlay import I64
 
 
 class Site:
@@ -72,7 +74,13 @@ class Site:
         self.seats = seats
         self._netlink = Netlink()
         self.filters = Filters(self._netlink.ip, self.pins.programs)
-        self.tables = Tables(self.pins, wanted.prefixes(self.layout), self.rules)
+        names = [d.name for d in self.layout.overlay.destinations]
+        self.places = places(
+            Path(config.state), names, [c.name for c in config.policy.classes],
+            sizes.entries // classes,
+        )  # fmt: skip
+        prefixes = wanted.prefixes(self.layout, self.places)
+        self.tables = Tables(self.pins, prefixes, self.rules)
         self.pacer = Pacer(
             self._netlink.ip,
             self.pins.array("pacing"),
@@ -126,23 +134,30 @@ class Site:
         self._write_settings()
         self.rows.clear_others()
         self.rows.ensure(self.ground, self.devices, now_ns)
-        carries = self.config.role.carries
+        classes = len(self.config.policy.classes)
         plane = LinuxDataplane(
-            self.pins,
-            rows=len(self._tunnels),
-            classes=len(self.config.policy.classes),
-            homes=self.layout.overlay.home if carries else None,
+            self.pins, rows=len(self._tunnels), classes=classes, homes=self._homes()
         )
-        self.kernel = LinuxKernel(self.pins, plane, self.seats)
+        self.kernel = LinuxKernel(
+            self.pins, plane, seats=self.seats, places=self.places, classes=classes
+        )
         every = np.arange(len(self.seats), dtype=np.int64)
         self.kernel.set_detect(every, engine.tunnels.detect_ns.copy(), now_ns)
         self.driver = Driver(engine, self.kernel, listeners, now_ns=now_ns)
         self.driver.tick(now_ns)
-        self._ensure_entries(now_ns)
         self.tables.ensure()
         self._ensure_filters(renew=True)
         self._netlink.do(lambda: self.pacer.start(time.monotonic_ns()))
         return self.driver
+
+    def _homes(self) -> I64 | None:
+        """Return which sites announce what, by place; None where we carry nobody's transit."""
+        if not self.config.role.carries:
+            return None
+        home = self.layout.overlay.home
+        homes = np.full((int(self.places.max()) + 1, home.shape[1]), -1, dtype=np.int64)
+        homes[self.places] = home
+        return homes
 
     def _adopt(self) -> None:
         """Take over what kernel and devices know of the other ends."""
@@ -214,13 +229,8 @@ class Site:
         return drifted
 
     def _ensure_entries(self, now_ns: int) -> int:
-        assert self.kernel is not None
         assert self.driver is not None
-        delta = drifted_entries(self.kernel, self.driver.table)
-        if delta is None:
-            return 0
-        self.kernel.apply(delta, now_ns)
-        return len(delta)
+        return self.driver.repair(now_ns)
 
     def _ensure_filters(self, *, renew: bool) -> int:
         filters = wanted_filters(self.config, self.ground, self.devices)

@@ -1,8 +1,7 @@
-"""Prefixes, rules and entries in the kernel's maps: compared with what is wanted, and repaired."""
+"""Prefixes, rules and names of the kernel's maps: compared with what is wanted, and repaired."""
 
 import numpy as np
 
-from patronus.control.agent.kernel import LinuxKernel
 from patronus.dataplane.linux import records, syscall
 from patronus.dataplane.linux.pins import Pins
 from patronus.dataplane.linux.prefixes import (
@@ -14,7 +13,6 @@ from patronus.dataplane.linux.prefixes import (
     table_of,
 )
 from patronus.dataplane.linux.rules import Compiled, install_rules
-from patronus.engine.forwarding import ForwardingDelta, ForwardingTable
 
 
 class Tables:
@@ -50,15 +48,6 @@ class Tables:
                 if bits := int(value["bank"][0, bank]):
                     found[network_of(key)] = bits
         return found
-
-
-def drifted_entries(kernel: LinuxKernel, table: ForwardingTable) -> ForwardingDelta | None:
-    """Return what brings the kernel's entries back to what it was told, None if they are so."""
-    have = kernel.rows_of_entries()
-    at = np.flatnonzero((have[: len(table)] != table.rows).any(axis=1)).astype(np.int64)
-    if not len(at):
-        return None
-    return ForwardingDelta(0, at, table.rows[at], table.drop[at], table.shared_fate[at])
 
 
 def repin(pins: Pins) -> int:

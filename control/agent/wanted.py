@@ -17,6 +17,7 @@ from patronus.dataplane.linux.pins import Sizes
 from patronus.dataplane.linux.prefixes import Network, Target
 from patronus.dataplane.linux.records import Setting
 from patronus.dataplane.underlay.pinning import Pin
+from patronus.engine.overlay import I64
 
 MARK_SHIFT: Final = 24
 """Marks of transports are in the bits of ``pinning.MARK_MASK``."""
@@ -94,10 +95,10 @@ def underlay(config: AgentConfig) -> list[Pin]:
     ]
 
 
-def prefixes(layout: Layout) -> dict[Network, Target]:
-    """Return which prefix leads where."""
+def prefixes(layout: Layout, places: I64) -> dict[Network, Target]:
+    """Return which prefix leads to which place; places by destination."""
     return {
-        ipaddress.ip_network(prefix): Target(destination, local=destination == OWN)
+        ipaddress.ip_network(prefix): Target(int(places[destination]), local=destination == OWN)
         for prefix, destination in layout.prefixes
     }
 

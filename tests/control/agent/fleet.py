@@ -145,10 +145,14 @@ class Site:
         except NotRunning:
             return None
 
+    def show(self, what: str) -> Any:
+        """Return what is shown, waiting for an agent that begins anew."""
+        return until(lambda: self.ask("show", what))
+
     def tunnel(self, name: str) -> dict[str, Any]:
         """Return how one tunnel is: ``transport>peer``, peers by their short names."""
         transport, peer = name.split(">")
-        health = self.ask("show", "health")
+        health = self.show("health")
         (found,) = [
             t
             for t in health["tunnels"]
@@ -233,12 +237,8 @@ class Fleet:
     def wait(self) -> None:
         """Wait until every tunnel is up and every destination has a path."""
         for site in self.sites.values():
-            until(
-                lambda site=site: all(
-                    t["state"] == "up" for t in site.ask("show", "health")["tunnels"]
-                )
-            )
-            until(lambda site=site: all(p["path"] for p in site.ask("show", "paths")))
+            until(lambda site=site: all(t["state"] == "up" for t in site.show("health")["tunnels"]))
+            until(lambda site=site: all(p["path"] for p in site.show("paths")))
 
     def cut(self, site: str, wan: str, *, on: bool = True) -> None:
         """Let nothing pass between a site and a wan, with its interface up."""
