@@ -67,7 +67,7 @@ class Driver:
             now_ns: the time.
         """
         self.engine, self.kernel, self._listeners = engine, kernel, listeners
-        self.table = kernel.table()
+        self.table = kernel.standing()
         """What the kernel was told to do, by us or by whoever ran before."""
         self._told_ns = now_ns
         rows = engine.overlay.rows
@@ -191,7 +191,7 @@ class Driver:
 
     def repair(self, now_ns: int) -> int:
         """Bring the kernel's table back to what it was told; return how many entries differed."""
-        delta = diff(self.table, self.kernel.table(), generation=0)
+        delta = diff(self.table, self.kernel.standing(), generation=0)
         if len(delta):
             self.kernel.apply(delta, now_ns)
         return len(delta)

@@ -56,7 +56,7 @@ class Kernel(Protocol):
     def events(self, site: int) -> KernelMoves:
         """Take the moves of one site out of its ring."""
 
-    def table(self) -> ForwardingTable:
+    def standing(self) -> ForwardingTable:
         """Return the table in force."""
 
     def heartbeat(self, now_ns: int) -> None:
@@ -197,7 +197,7 @@ class LinuxKernel:
         self.plane.latched[at] = True
         self.plane.since_ns[at] = NEVER
 
-    def table(self) -> ForwardingTable:
+    def standing(self) -> ForwardingTable:
         """Return the table in force, in the engine's numbers."""
         found = words.unpack(self.plane.words[self._entries])
         table = ForwardingTable(len(self._entries))
