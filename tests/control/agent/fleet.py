@@ -128,8 +128,8 @@ class Site:
 
     def words(self, *command: str) -> list[str]:
         # `ip netns exec` would mount another /sys, without the BPF file system.
-        return ["nsenter", f"--net=/run/netns/{self.router}", sys.executable, "-m", "patronus", "agent",
-                *command, "--config", str(self.config)]  # fmt: skip
+        there = ["nsenter", f"--net=/run/netns/{self.router}", sys.executable, "-m", "patronus"]
+        return [*there, "agent", *command, "--config", str(self.config)]
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command about this agent."""
@@ -153,6 +153,7 @@ class Site:
         """Return how one tunnel is: ``transport>peer``, peers by their short names."""
         transport, peer = name.split(">")
         health = self.show("health")
+        found: dict[str, Any]
         (found,) = [
             t
             for t in health["tunnels"]

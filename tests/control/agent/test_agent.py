@@ -16,6 +16,11 @@ from tests.control.agent.fleet import PREFIX, Fleet, Site, run, stream, unique, 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
+def report(line: str) -> None:
+    """Print a figure, to be seen with ``-s``."""
+    print(line)  # noqa: T201  # measured figures are for whoever reads the run
+
+
 @pytest.fixture(scope="module")
 def cache(pytestconfig: pytest.Config) -> Path:
     """Return where compiled programs are kept from one run of the tests to the next."""
@@ -66,7 +71,7 @@ def test_a_blackout_costs_a_short_gap(fleet: Fleet, state: str) -> None:
         site.process.send_signal(signal.SIGCONT)
     flow.for_s(0.5)
     flow.end()
-    print(f"blackout, agents {state}: gap {flow.gap_ms:.1f} ms, {flow.lost} lost")
+    report(f"blackout, agents {state}: gap {flow.gap_ms:.1f} ms, {flow.lost} lost")
     # The bar is 35 ms at p99, measured by `make bench-dataplane`; this machine may be busy.
     assert 15 < flow.gap_ms < 300
     assert oslo.show("counters")["kernel_moves"] > 0
@@ -87,7 +92,7 @@ def test_a_killed_agent_leaves_failover_to_the_kernel(fleet: Fleet) -> None:
     oslo.start()
     flow.for_s(0.5)
     flow.end()
-    print(f"blackout, agent killed: gap {flow.gap_ms:.1f} ms, {flow.lost} lost")
+    report(f"blackout, agent killed: gap {flow.gap_ms:.1f} ms, {flow.lost} lost")
     assert 15 < flow.gap_ms < 300
     assert "decisions" in oslo.show("counters")
     fleet.wait()
@@ -103,7 +108,7 @@ def test_a_restart_loses_no_packet(fleet: Fleet) -> None:
         assert site.stop() == 0
         flow.for_s(0.3)
         site.start()
-        print(f"{site.name}: started in {site.starts_s:.2f} s")
+        report(f"{site.name}: started in {site.starts_s:.2f} s")
         flow.for_s(1)
     flow.end()
     assert flow.lost == 0
@@ -183,7 +188,7 @@ def test_what_is_deleted_comes_back(fleet: Fleet) -> None:
     wanted = {"filters", "underlay", "pins", "pacer"}
     until(lambda: all(oslo.show("health")["drifts"].get(k, 0) > before.get(k, 0)
                       for k in wanted))  # fmt: skip
-    print(f"repaired in {time.monotonic() - began:.2f} s")
+    report(f"repaired in {time.monotonic() - began:.2f} s")
     fleet.wait()
     flow = stream(oslo, fleet["hub"])
     flow.for_s(0.3)
