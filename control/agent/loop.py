@@ -38,10 +38,12 @@ from patronus.control.recording.recorder import Recorder
 from patronus.dataplane.underlay.watcher import Watcher
 from patronus.engine.announcement import Announcement
 from patronus.engine.engine import Engine
-from patronus.engine.units import MS, SECOND
+from patronus.engine.units import MS, NEVER, SECOND
 
 RECONCILE_NS: Final = 500 * MS
 FLUSH_NS: Final = SECOND
+GATHER_NS: Final = 10 * MS
+"""Other ends that are met within this are followed together."""
 REST_NS: Final = 20 * MS
 """Between two looks at the ground, however much netlink has to tell."""
 
@@ -104,12 +106,16 @@ class Agent:
         self._jobs = [
             _Job("tick", self._tick),
             _Job("meeting", self._meet),
+            _Job("follow", self._follow, NEVER),
             _Job("reconcile", self._reconcile, self.started_ns + RECONCILE_NS),
             _Job("flush", self._flush),
             _Job("watchdog", self._watchdog),
         ]
         self._troubles: list[str] = []
         self.desk = desk(self)
+
+    def _job(self, name: str) -> _Job:
+        return next(j for j in self._jobs if j.name == name)
 
     def jobs(self) -> dict[str, dict[str, int]]:
         """Return how long each job has taken: at worst, and in all."""
@@ -285,6 +291,10 @@ class Agent:
         self._sockets.wake(now_ns)
         return self.site.meeting.next_deadline()
 
+    def _follow(self, now_ns: int) -> int:
+        self.site.follow(now_ns)
+        return NEVER
+
     def _reconcile(self, now_ns: int) -> int:
         found = self.site.reconcile(now_ns)
         for what, count in found.items():
@@ -319,7 +329,7 @@ class Agent:
             return
         now_ns = time.monotonic_ns()
         due_ns = max(now_ns, self._looked_ns + REST_NS)
-        job = next(j for j in self._jobs if j.name == "reconcile")
+        job = self._job("reconcile")
         if due_ns < job.due_ns:
             job.due_ns, self._looked_ns = due_ns, due_ns
             self._arm()
@@ -336,7 +346,11 @@ class Agent:
     # ------------------------------------------------------------ news
 
     def _take_met(self, met: Met) -> None:
-        row = self.site.meet(met, time.monotonic_ns())
+        row = self.site.meet(met)
+        job, soon_ns = self._job("follow"), time.monotonic_ns() + GATHER_NS
+        if soon_ns < job.due_ns:
+            job.due_ns = soon_ns
+            self._arm()
         log.info("met tunnel=%s host=%s", self._label(row), met.host)
 
     def _detected(self, row: int, at_ns: int, layer: str) -> None:

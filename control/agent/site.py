@@ -189,14 +189,17 @@ class Site:
 
     # ------------------------------------------------------------ again and again
 
-    def meet(self, met: Met, now_ns: int) -> int:
+    def meet(self, met: Met) -> int:
         """Take news of the other end of a tunnel; return its row."""
         row = int(np.flatnonzero(self.seats == met.row)[0])
         self.rows.mets[row] = met._replace(row=row)
+        return row
+
+    def follow(self, now_ns: int) -> None:
+        """Do what news of other ends ask for."""
         self.devices.ensure(self.rows.mets)
         self.rows.ensure(self.ground, self.devices, now_ns)
         self._ensure_filters(renew=False)
-        return row
 
     def reconcile(self, now_ns: int) -> Counter[str]:
         """Compare everything with what is wanted, repair what differs, and count it."""

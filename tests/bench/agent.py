@@ -36,7 +36,7 @@ from tests.rules.tree import ROOT
 
 NEAR, FAR, SITE = "ag-near", "ag-far", "ag-scale"
 WANS: Final = ("one", "two")
-SECONDS: Final = 30
+SECONDS: Final = 10
 
 
 def address(peer: int, wan: int) -> str:
@@ -145,6 +145,9 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+running: list["subprocess.Popen[bytes]"] = []
+
+
 def measure(folder: Path, peers: int) -> None:
     identities, near = [make() for _ in range(peers)], load_or_make(folder / "identity.pem")
     cache = folder / "cache"
@@ -152,9 +155,10 @@ def measure(folder: Path, peers: int) -> None:
     (folder / "agent.yml").write_text(json.dumps(text(identities)))
     command = ["nsenter", f"--net=/run/netns/{NEAR}", sys.executable, "-m", "patronus", "agent",
                "run", "--config", str(folder / "agent.yml"), "--cache", str(cache)]  # fmt: skip
-    for attempt in ("programs loaded", "programs found"):
+    for attempt in ("programs compiled", "programs found"):
         with (folder / "log").open("ab") as log:
             agent = subprocess.Popen(command, cwd=ROOT, stderr=log)
+            running.append(agent)
         began = time.monotonic()
         while True:
             far.serve(0.1)
@@ -164,21 +168,28 @@ def measure(folder: Path, peers: int) -> None:
             except NotRunning:
                 assert agent.poll() is None, (folder / "log").read_text()
         print(f"start, {attempt}: {time.monotonic() - began:.1f} s")
-        far.serve(15)
+        far.serve(12)
         before, at = cpu_s(agent.pid), time.monotonic()
         far.serve(SECONDS)
         share = (cpu_s(agent.pid) - before) / (time.monotonic() - at)
         status = Path(f"/proc/{agent.pid}/status").read_text().splitlines()
-        memory = {w.split(":")[0]: int(w.split()[1]) // 1024 for w in status if w.startswith(("VmRSS", "VmHWM"))}
+        memory = {
+            w.split(":")[0]: int(w.split()[1]) // 1024
+            for w in status
+            if w.startswith(("VmRSS", "VmHWM"))
+        }
         health = ask(folder / "run", {"do": "show", "what": "health"})
         states = np.unique([t["state"] for t in health["tunnels"]], return_counts=True)
         print(f"tunnels: {dict(zip(*map(np.ndarray.tolist, states), strict=True))}")
         print(f"agent: {share:.1%} of a core, MB {memory}, drifts {health['drifts']}")
         for name, job in health["jobs"].items():
-            print(f"  {name}: {job['spent_ns'] / health['up_ns']:.1%}, worst {job['worst_ns'] / 1e6:.0f} ms")
+            print(
+                f"  {name}: {job['spent_ns'] / health['up_ns']:.1%}, worst {job['worst_ns'] / 1e6:.0f} ms"
+            )
         print("  steps, worst ms:", {k: round(v / 1e6) for k, v in health["steps"].items()})
         agent.terminate()
         agent.wait()
+        running.clear()
 
 
 def main() -> None:
@@ -188,7 +199,9 @@ def main() -> None:
         network(peers)
         measure(folder, peers)
     finally:
-        print((folder / "log").read_text()[-2000:] if (folder / "log").exists() else "")
+        for agent in running:
+            agent.kill()
+            agent.wait()
         for name in (NEAR, FAR):
             run("ip", "netns", "del", name, check=False)
         for pins in ("patronus-ag-far", f"patronus-{SITE}"):
