@@ -1,7 +1,7 @@
 """Drives the engine of one site over its kernel: one tick at a time, with the time given.
 
-    stamps    edges of silence, also those that healed between two ticks     every 20 ms
-    moves     what the kernel did by itself: inputs of the journal           every 20 ms
+    stamps    edges of silence, also those that healed between two ticks     every 20 ms or more
+    moves     what the kernel did by itself: inputs of the journal           with them
     samples   probes that came back; then what peers say where none did      every 100 ms
     evaluate  at the site's own phase of the interval
 
@@ -32,6 +32,8 @@ from patronus.engine.silence import Edges
 from patronus.engine.units import MS, NEVER, SECOND
 
 LOOK_NS: Final = 20 * MS
+"""Between two looks at the stamps, or a quarter of the shortest detect time where that is longer:
+the kernel has moved packets by then, what is late is the next backup."""
 SAMPLE_NS: Final = 100 * MS
 """The kernel keeps 32 samples a tunnel: 320 ms at 10 ms."""
 DRAIN_NS: Final = 60 * SECOND
@@ -119,7 +121,8 @@ class Driver:
         )
         for at_ns, rows, kinds in _by_instant(edges, self._told_ns):
             self.engine.edges(rows, kinds, self._time(at_ns))
-        return now_ns + LOOK_NS
+        shortest_ns = int(kernel.detect_ns.min(initial=LOOK_NS))
+        return now_ns + min(max(LOOK_NS, shortest_ns // 4), SAMPLE_NS)
 
     def _moves(self, now_ns: int) -> None:
         moves = self.kernel.events(OWN)

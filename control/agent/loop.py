@@ -5,6 +5,8 @@ called again.
 """
 
 import asyncio
+import ctypes
+import gc
 import logging
 import signal
 import time
@@ -40,7 +42,7 @@ from patronus.engine.announcement import Announcement
 from patronus.engine.engine import Engine
 from patronus.engine.units import MS, NEVER, SECOND
 
-RECONCILE_NS: Final = 500 * MS
+RECONCILE_NS: Final = 700 * MS
 FLUSH_NS: Final = SECOND
 GATHER_NS: Final = 10 * MS
 """Other ends that are met within this are followed together."""
@@ -195,6 +197,7 @@ class Agent:
         members = loop.create_task(self._take_part())
         await self.desk.start()
         self._notifier.tell("READY=1", f"STATUS={self.site.config.site} forwards")
+        give_back()
         log.info("started site=%s tunnels=%d", self.config.site, self.site.layout.overlay.rows)
         try:
             self._work()
@@ -289,7 +292,8 @@ class Agent:
     def _meet(self, now_ns: int) -> int:
         assert self._sockets is not None
         self._sockets.wake(now_ns)
-        return self.site.meeting.next_deadline()
+        # Those that are due within a little while are asked together.
+        return max(self.site.meeting.next_deadline(), now_ns + GATHER_NS)
 
     def _follow(self, now_ns: int) -> int:
         self.site.follow(now_ns)
@@ -371,3 +375,11 @@ class Agent:
         if self._unsaid is not None:
             self._announce(self._unsaid)
             self._unsaid = None
+
+
+def give_back() -> None:
+    """Return memory that only the start needed; the C library would keep it for later."""
+    gc.collect()
+    gc.freeze()
+    with suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
