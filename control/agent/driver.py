@@ -121,7 +121,7 @@ class Driver:
         )
         for at_ns, rows, kinds in _by_instant(edges, self._told_ns):
             self.engine.edges(rows, kinds, self._time(at_ns))
-        shortest_ns = int(kernel.detect_ns.min(initial=LOOK_NS))
+        shortest_ns = int(kernel.detect_ns.min(initial=NEVER))
         return now_ns + min(max(LOOK_NS, shortest_ns // 4), SAMPLE_NS)
 
     def _moves(self, now_ns: int) -> None:

@@ -183,10 +183,10 @@ def measure(folder: Path, peers: int) -> None:
         print(f"tunnels: {dict(zip(*map(np.ndarray.tolist, states), strict=True))}")
         print(f"agent: {share:.1%} of a core, MB {memory}, drifts {health['drifts']}")
         for name, job in health["jobs"].items():
-            print(
-                f"  {name}: {job['spent_ns'] / health['up_ns']:.1%}, worst {job['worst_ns'] / 1e6:.0f} ms"
-            )
-        print("  steps, worst ms:", {k: round(v / 1e6) for k, v in health["steps"].items()})
+            spent = job["spent_ns"] / health["up_ns"]
+            print(f"  {name}: {spent:.1%}, worst {job['worst_ns'] / 1e6:.0f} ms")
+        steps_ms = {k: round(v / 1e6) for k, v in health["steps"].items()}
+        print("  steps, worst ms:", steps_ms)
         agent.terminate()
         agent.wait()
         running.clear()

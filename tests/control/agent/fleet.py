@@ -237,9 +237,12 @@ class Fleet:
 
     def wait(self) -> None:
         """Wait until every tunnel is up and every destination has a path."""
-        for site in self.sites.values():
-            until(lambda site=site: all(t["state"] == "up" for t in site.show("health")["tunnels"]))
-            until(lambda site=site: all(p["path"] for p in site.show("paths")))
+        until(lambda: all(t["state"] == "up" for t in self._of_all("health", "tunnels")))
+        until(lambda: all(path["path"] for path in self._of_all("paths")))
+
+    def _of_all(self, what: str, key: str = "") -> list[dict[str, Any]]:
+        shown = (site.show(what) for site in self.sites.values())
+        return [each for answer in shown for each in (answer[key] if key else answer)]
 
     def cut(self, site: str, wan: str, *, on: bool = True) -> None:
         """Let nothing pass between a site and a wan, with its interface up."""
