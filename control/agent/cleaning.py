@@ -18,11 +18,13 @@ from patronus.control.agent.programs import PROGRAMS_FILE, pin_name
 from patronus.control.config.model import AgentConfig
 from patronus.dataplane.linkdump import links
 from patronus.dataplane.linux.loader import unload
+from patronus.dataplane.routedump import Route
 from patronus.dataplane.tunnels.choice import choose
 from patronus.dataplane.tunnels.driver import TunnelTrouble
 from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
 from patronus.dataplane.underlay import kernel
+from patronus.dataplane.underlay.pinning import Rule
 
 PACER: Final = "patronus-tick0"
 
@@ -36,7 +38,7 @@ def clean(config: AgentConfig) -> list[str]:
     """
     with Lock(Path(config.state)):
         gone = [*_filters(), *_devices(config.site)]
-        gone += [f"{step.what}" for step in kernel.remove()]
+        gone += [_shown(step.what) for step in kernel.remove()]
         if unload(pin_name(config.site)):
             gone.append(f"pins {pin_name(config.site)}")
     (Path(config.run) / SOCKET).unlink(missing_ok=True)
@@ -65,3 +67,9 @@ def _devices(site: str) -> list[str]:
     gone = [f"device {name}" for name in driver.remove()]
     driver.close()
     return gone
+
+
+def _shown(what: Rule | Route) -> str:
+    if isinstance(what, Rule):
+        return f"rule to table {what.table}"
+    return f"route {what.dst or 'default'}/{what.dst_len} of table {what.table}"

@@ -266,7 +266,7 @@ class Agent:
         self.membership = self._membership()
         listeners = MembersListeners(
             self.driver.learn, lambda change: log.info(
-                "member site=%s was=%s is=%s", change.name, change.before, change.after
+                "member site=%s was=%s is=%s", change.name, change.before.name, change.after.name
             )
         )  # fmt: skip
         self.members = MembersDriver(self.membership, sockets, listeners)

@@ -62,8 +62,17 @@ def run(config: AgentConfig, cache: Path) -> None:
         except OSError as error:
             raise _of_the_machine(error, config.state) from None
         change: Change | None = Change(config, None)
+        before: AgentConfig | None = None
         while change is not None:
-            change = asyncio.run(_one(change, cache, notifier))
+            try:
+                following = asyncio.run(_one(change, cache, notifier))
+            except CannotStart as error:
+                if before is None:
+                    raise
+                log.error("%s; the configuration of before comes back", error)
+                following, change = Change(before, None), Change(before, None)
+            before = change.config
+            change = following
     notifier.tell("STOPPING=1")
     log.info("stopped; the kernel goes on forwarding, `patronus agent clean` ends that")
 
