@@ -120,12 +120,19 @@ def load(path: Path) -> Identity:
     """
     data = reveal(path, bytes_max=_FILE_BYTES_MAX)
     try:
-        key = serialization.load_pem_private_key(data, password=None)
+        key = _private(data)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise SecretError(f"{path} holds no Ed25519 key; restore it, or remove it and enrol anew")
     return Identity(key)
+
+
+def _private(data: bytes) -> object:
+    """Return the key in a file: PEM as we write it, or its 32 bytes in base64."""
+    if data.lstrip().startswith(b"-----BEGIN"):
+        return serialization.load_pem_private_key(data, password=None)
+    return Ed25519PrivateKey.from_private_bytes(base64.b64decode(data.strip(), validate=True))
 
 
 def load_or_make(path: Path) -> Identity:

@@ -34,6 +34,8 @@ class Settings:
     """Ours alone: the identity and the memory are kept there."""
     here: I64
     """This site's number in its engine, as an array of one."""
+    identity: Path | None = None
+    """File of the identity; None: the usual one in the folder."""
     pinned: Mapping[str, PublicKey] = field(default_factory=dict)
     operator: PublicKey | None = None
     """Whose certificates enrol sites; None: pinned ones alone take part."""
@@ -59,7 +61,7 @@ class Membership:
             EnrolmentError: the configuration enrols sites in a way that cannot be meant.
             ValueError: our own certificate is of another site or key.
         """
-        self.identity: Identity = load_or_make(settings.folder / IDENTITY_FILE)
+        self.identity: Identity = load_or_make(settings.identity or settings.folder / IDENTITY_FILE)
         _check_own(settings, self.identity)
         self._path, self._report = settings.folder / MEMORY_FILE, report
         memory = load(self._path, report)

@@ -19,6 +19,11 @@ from patronus.engine.overlay import I64
 SAMPLES: Final = 32
 """Probes of one tunnel that came back and wait: a third of a second at 10 ms."""
 
+AFTER_OVERRUN: Final = 11
+"""Who comes so late that samples were overwritten leaves as many more unread: to the engine the
+gap is then an outage of its own, and not the way that the path usually loses probes
+(``health.OUTAGE_PROBES``)."""
+
 LATENESS: Final = 64
 LATENESS_NS: Final = 100_000
 """Width of a class of how late probes leave."""
@@ -159,8 +164,9 @@ class Samples:
         """Yield all that is new, at most one of each row at a time, in order for each row."""
         returned = self._probing["returned"].astype(np.int64)
         late = returned - SAMPLES - self._taken
-        self.missed += np.maximum(late, 0)
-        np.maximum(self._taken, returned - SAMPLES, out=self._taken)
+        left = np.where(late > 0, late + AFTER_OVERRUN, 0)
+        self.missed += left
+        self._taken += left
         while True:
             rows = np.flatnonzero(self._taken < returned)
             if not len(rows):

@@ -1,6 +1,7 @@
 """What the kernel counted: by outcome, class, rule and tunnel, and the busiest flows."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -120,3 +121,8 @@ def _flow(key: npt.NDArray[Any], value: npt.NDArray[Any]) -> Flow:
         packets=int(value["packets"]),
         bytes=int(value["bytes"]),
     )
+
+
+def named(counts: Mapping[Outcome, Count] | Mapping[Note, Count]) -> dict[str, int]:
+    """Return packets by lower-case names, as commands and metrics show them."""
+    return {key.name.lower(): count.packets for key, count in counts.items()}

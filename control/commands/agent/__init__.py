@@ -6,7 +6,9 @@ import click
 
 from patronus.control.groups import LazyGroup
 
-COMMANDS: Final = ("check-config",)
+COMMANDS: Final = (
+    "check-config", "run", "show", "why", "drain", "undrain", "reload", "apply", "record", "clean",
+)  # fmt: skip
 """In the order in which one needs them."""
 
 

@@ -69,3 +69,10 @@ def broken(tmp_path: Path) -> Iterator[Callable[[str, str, str, str], Kit]]:
 def kit(pins: Pins) -> Kit:
     """Return the programs with empty maps."""
     return Kit(pins, SIZES)
+
+
+@pytest.fixture(scope="session")
+def programs(pytestconfig: pytest.Config) -> Path:
+    """Return where compiled programs are kept from one run of the tests to the next."""
+    assert pytestconfig.cache is not None
+    return pytestconfig.cache.mkdir("patronus-programs")

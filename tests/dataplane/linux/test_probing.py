@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patronus.dataplane.linux import probing, records
-from patronus.dataplane.linux.probing import SAMPLES, Records, Samples
+from patronus.dataplane.linux.probing import AFTER_OVERRUN, SAMPLES, Records, Samples
 from patronus.engine.units import MS, SECOND
 
 ROWS = 3
@@ -72,14 +72,14 @@ def test_time_in_the_reflector_is_taken_out() -> None:
 
 
 def test_what_was_overwritten_is_counted() -> None:
-    """A reader that sleeps gets the newest samples and the number of the others."""
+    """A reader that sleeps gets the newest samples, less as many as make the gap an outage."""
     kernel = Kernel()
     reader = Samples(kernel.tunnels, kernel.samples)
     for _ in range(SAMPLES + 5):
         kernel.back(2)
     found = [int(columns.sequence[0]) for columns in reader.drain()]
-    assert found == list(range(5, SAMPLES + 5))
-    assert reader.missed.tolist() == [0, 0, 5]
+    assert found == list(range(5 + AFTER_OVERRUN, SAMPLES + 5))
+    assert reader.missed.tolist() == [0, 0, 5 + AFTER_OVERRUN]
 
 
 def test_what_is_being_written_is_left_out() -> None:

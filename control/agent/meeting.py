@@ -1,0 +1,243 @@
+"""How the two ends of each tunnel tell each other under which number they keep it.
+
+A packet names the row of its tunnel at the receiver, which only the receiver knows. So each end
+says its own in a datagram beside the tunnel, under a key of the pair:
+
+    magic, version   sender, transport (length, text)   row u16   port u16   outer port u16
+    key 32 bytes     session u64   echo u64   counter u64   HMAC-SHA256, 16 bytes
+
+``session`` is drawn at each start, and only what echoes ours is believed: a recording is of a
+session that has passed. What does not echo it is answered, and changes nothing. Within a session
+counters grow. Where an address is to be learned, it is that of the first believed datagram, and
+follows later ones.
+
+Events and the time go in, datagrams come out: no sockets, no clock.
+"""
+
+import hmac
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from patronus.engine.units import MS, NEVER, SECOND
+
+MAGIC: Final = b"PAM1"
+TAG_BYTES: Final = 16
+DATAGRAM_BYTES_MAX: Final = 512
+_TAIL: Final = struct.Struct("!HHH32sQQQ")
+
+FIRST_NS: Final = 50 * MS
+"""Between the first two attempts; doubled with each ..."""
+LAST_NS: Final = 5 * SECOND
+"""... up to this, for as long as there is no answer."""
+KEEP_NS: Final = 15 * SECOND
+"""Between datagrams to those who have answered: mappings of NATs live for 30 s and longer."""
+
+
+class Refusal(StrEnum):
+    """Why a datagram is not believed."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    """No such peer, or no such tunnel to it."""
+    FORGED = "forged"
+    OLD = "old"
+    UNPROVEN = "unproven"
+    """It does not echo our session: answered, not believed."""
+
+
+class Where(NamedTuple):
+    """An address of the underlay."""
+
+    host: str
+    port: int
+
+
+class Met(NamedTuple):
+    """The other end of a tunnel is known, or is known otherwise than before."""
+
+    row: int
+    peer_row: int
+    port: int
+    """Where the peer's kernel takes packets of tunnels."""
+    outer: int
+    """Where its WireGuard device listens, 0 for a plain tunnel."""
+    public: bytes
+    """Key of that device, zeroes for a plain tunnel."""
+    host: str
+
+
+class _Told(NamedTuple):
+    row: int
+    port: int
+    outer: int
+    public: bytes
+    session: int
+    echo: int
+    counter: int
+
+
+@dataclass(slots=True)
+class Lane:
+    """One tunnel that looks for its other end."""
+
+    row: int
+    peer: str
+    transport: str
+    key: bytes = field(repr=False)
+    where: Where | None
+    """None: to be learned."""
+    fixed: bool
+    """The address is configured."""
+    outer: int = 0
+    """Our own WireGuard port and public key, for its tunnels."""
+    public: bytes = bytes(32)
+    met: Met | None = None
+    session: int = 0
+    """Of the peer, 0 while it is not known."""
+    proven: int = 0
+    """The session of the peer that has echoed ours."""
+    counter: int = 0
+    waits_ns: int = FIRST_NS
+    due_ns: int = 0
+
+
+class Meeting:
+    """The tunnels of one site."""
+
+    def __init__(self, site: str, lanes: Sequence[Lane], *, session: int, port: int) -> None:
+        """Begin with nobody met; everybody with an address is asked at the first wake.
+
+        Args:
+            site: our name.
+            lanes: all tunnels.
+            session: drawn at random.
+            port: where our kernel takes packets of tunnels.
+        """
+        self._site, self._session, self._port = site, session, port
+        self._lanes: Mapping[tuple[str, str], Lane] = {(w.peer, w.transport): w for w in lanes}
+        self._counter = 0
+        self.refused: Counter[Refusal] = Counter()
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """All tunnels, met or not."""
+        return list(self._lanes.values())
+
+    def adopt(self, met: Met) -> None:
+        """Take for granted what the kernel has been using; it is asked for all the same."""
+        lane = next(w for w in self._lanes.values() if w.row == met.row)
+        lane.met = met
+
+    def next_deadline(self) -> int:
+        """Return when to call :meth:`wake`."""
+        due = (w.due_ns for w in self._lanes.values() if w.where is not None)
+        return min(due, default=NEVER)
+
+    def wake(self, now_ns: int) -> list[tuple[str, Where, bytes]]:
+        """Return what is to be sent now: transport, address, datagram."""
+        return [self._ask(w, now_ns) for w in self._lanes.values() if self._due(w, now_ns)]
+
+    def _due(self, lane: Lane, now_ns: int) -> bool:
+        return lane.where is not None and lane.due_ns <= now_ns
+
+    def _ask(self, lane: Lane, now_ns: int) -> tuple[str, Where, bytes]:
+        lane.due_ns = now_ns + (KEEP_NS if lane.proven else lane.waits_ns)
+        lane.waits_ns = min(2 * lane.waits_ns, LAST_NS)
+        return self._say(lane)
+
+    def _say(self, lane: Lane) -> tuple[str, Where, bytes]:
+        assert lane.where is not None
+        self._counter += 1
+        body = MAGIC + _text(self._site) + _text(lane.transport)
+        body += _TAIL.pack(
+            lane.row, self._port, lane.outer, lane.public, self._session, lane.session,
+            self._counter,
+        )  # fmt: skip
+        return lane.transport, lane.where, body + _tag(lane.key, body)
+
+    def receive(
+        self, transport: str, data: bytes, source: Where, now_ns: int
+    ) -> tuple[list[tuple[str, Where, bytes]], Met | None]:
+        """Take a datagram; return what is to be sent at once, and news of a tunnel."""
+        try:
+            lane, told = self._read(transport, data)
+        except _Refused as refused:
+            self.refused[refused.why] += 1
+            return [], None
+        if told.echo != self._session:
+            # Told to whoever asks; what it says of itself is believed when it echoes us.
+            self.refused[Refusal.UNPROVEN] += 1
+            return [self._answer(lane, told.session, source)], None
+        return self._believe(lane, told, source, now_ns)
+
+    def _answer(self, lane: Lane, session: int, source: Where) -> tuple[str, Where, bytes]:
+        before, where = lane.session, lane.where
+        lane.session = session
+        lane.where = where if lane.fixed and where is not None else source
+        said = self._say(lane)
+        if lane.proven and lane.proven != session:
+            # Perhaps it has started again, perhaps this is a recording: it is asked where it was.
+            lane.session, lane.where = before, where
+            lane.due_ns, lane.waits_ns = 0, FIRST_NS
+        return said
+
+    def _believe(
+        self, lane: Lane, told: _Told, source: Where, now_ns: int
+    ) -> tuple[list[tuple[str, Where, bytes]], Met | None]:
+        fresh = told.session != lane.proven
+        if not fresh and told.counter <= lane.counter:
+            self.refused[Refusal.OLD] += 1
+            return [], None
+        lane.session = lane.proven = told.session
+        lane.counter = told.counter
+        if not lane.fixed:
+            lane.where = source
+        before, lane.met = (
+            lane.met,
+            Met(lane.row, told.row, told.port, told.outer, told.public, source.host),
+        )
+        lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
+        said = [self._say(lane)] if fresh else []
+        return said, lane.met if lane.met != before else None
+
+    def _read(self, transport: str, data: bytes) -> tuple[Lane, _Told]:
+        if not data.startswith(MAGIC) or len(data) > DATAGRAM_BYTES_MAX:
+            raise _Refused(Refusal.MALFORMED)
+        body, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
+        site, rest = _take_text(body[len(MAGIC) :])
+        named, rest = _take_text(rest)
+        if len(rest) != _TAIL.size:
+            raise _Refused(Refusal.MALFORMED)
+        lane = self._lanes.get((site, named))
+        if lane is None or named != transport:
+            raise _Refused(Refusal.UNKNOWN)
+        if not hmac.compare_digest(tag, _tag(lane.key, body)):
+            raise _Refused(Refusal.FORGED)
+        return lane, _Told(*_TAIL.unpack(rest))
+
+
+class _Refused(Exception):
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def _tag(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, "sha256")[:TAG_BYTES]
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode()
+    return bytes([len(raw)]) + raw
+
+
+def _take_text(data: bytes) -> tuple[str, bytes]:
+    size = data[0] if data else 0
+    raw = data[1 : 1 + size]
+    if not size or len(raw) != size:
+        raise _Refused(Refusal.MALFORMED)
+    return raw.decode(errors="replace"), data[1 + size :]

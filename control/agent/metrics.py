@@ -1,0 +1,73 @@
+"""Prometheus metrics of an agent: read when they are asked for, kept nowhere.
+
+The scrape runs in a thread of its own and only reads, so it never delays a tick.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from patronus.control.agent.answers import Answers
+from patronus.engine.units import PPM, SECOND
+
+
+class Collector:
+    """Turns answers into samples."""
+
+    def __init__(self, answers: Callable[[], Answers], clock: Callable[[], int]) -> None:
+        self._answers, self._clock = answers, clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield everything."""
+        answers, now_ns = self._answers(), self._clock()
+        yield from _tunnels(answers.tunnels(now_ns))
+        counters = answers.counters(now_ns)
+        for name, label in (("outcomes", "outcome"), ("notes", "note"), ("classes", "class"),
+                            ("drifts", "what")):  # fmt: skip
+            family = CounterMetricFamily(
+                f"patronus_{name}", f"Packets or events by {label}", labels=[label]
+            )
+            for key, value in counters[name].items():
+                family.add_metric([key], value)
+            yield family
+        for name in ("kernel_moves", "kernel_moves_lost", "decisions", "pacer_rebuilt"):
+            yield CounterMetricFamily(f"patronus_{name}", name, value=counters[name])
+
+
+def _tunnels(tunnels: list[dict[str, Any]]) -> Iterator[Metric]:
+    scales = {
+        "rtt_seconds": ("rtt_ns", SECOND), "jitter_seconds": ("jitter_ns", SECOND),
+        "loss_ratio": ("loss_ppm", PPM), "detect_seconds": ("detect_ns", SECOND),
+    }  # fmt: skip
+    up = GaugeMetricFamily("patronus_tunnel_up", "1 for up", labels=["peer", "transport"])
+    for each in tunnels:
+        up.add_metric([each["peer"], each["transport"]], float(each["state"] == "up"))
+    yield up
+    for name, (key, unit) in scales.items():
+        family = GaugeMetricFamily(f"patronus_tunnel_{name}", key, labels=["peer", "transport"])
+        for each in tunnels:
+            if each[key] is not None:  # what is unknown has no sample
+                family.add_metric([each["peer"], each["transport"]], each[key] / unit)
+        yield family
+
+
+def serve(
+    address: str, port: int, answers: Callable[[], Answers], clock: Callable[[], int]
+) -> Callable[[], None]:
+    """Serve metrics; return what ends it.
+
+    Raises:
+        OSError: the address is not ours, or the port is taken.
+    """
+    registry = CollectorRegistry()
+    registry.register(Collector(answers, clock))
+    server, thread = start_http_server(port, address, registry=registry)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop

@@ -1,0 +1,272 @@
+"""One site on one machine: what is wanted, brought about step by step, again and again.
+
+Each step looks, changes what differs and says how much that was. So a first start, a restart
+while packets flow, and the repair of what somebody deleted are one and the same. The order
+matters where packets flow: rows before entries, entries before the prefixes that lead to them,
+and the filters last.
+"""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from patronus.control.agent import firewall, wanted
+from patronus.control.agent.devices import Devices
+from patronus.control.agent.driver import Driver, Listeners
+from patronus.control.agent.filters import Filters
+from patronus.control.agent.filters import wanted as wanted_filters
+from patronus.control.agent.ground import Ground
+from patronus.control.agent.kernel import LinuxKernel, seat
+from patronus.control.agent.meeting import Lane, Meeting, Met, Where
+from patronus.control.agent.netlink import Netlink
+from patronus.control.agent.pairing import Pairing, pairing
+from patronus.control.agent.places import places
+from patronus.control.agent.programs import obtain
+from patronus.control.agent.rows import Rows
+from patronus.control.agent.tables import Tables, repin
+from patronus.control.agent.wanted import MEETING_PORT, Unsupported
+from patronus.control.config.layout import layout
+from patronus.control.config.model import AgentConfig, Kind, Mode
+from patronus.control.members.identity import Identity, public_key
+from patronus.dataplane.linux.dataplane import LinuxDataplane
+from patronus.dataplane.linux.pacer import Pacer
+from patronus.dataplane.linux.rules import compile_rules
+from patronus.engine.engine import Engine
+from patronus.engine.overlay import I64
+
+
+class Site:
+    """Everything of a site but its sockets."""
+
+    def __init__(self, config: AgentConfig, identity: Identity, cache: Path) -> None:
+        """Look at the configuration and at what is pinned; nothing is changed but the pins.
+
+        Raises:
+            Unsupported: the configuration asks for what is not there yet.
+            NoPrograms: the kernel's part cannot be had.
+            BadPins, KeyTrouble, TunnelTrouble: transports, keys or WireGuard.
+        """
+        wanted.check(config)
+        self.config, self.identity = config, identity
+        self.layout = layout(config)
+        self._check_firewall()
+        self.pairings = _pairings(config, identity)
+        self.ground = Ground(config)
+        self.devices = Devices(config, self.layout, self.ground, Path(config.state) / "keys")
+        classes = len(config.policy.classes)
+        self.rules = compile_rules(config.policy.classes)
+        sizes = wanted.sizes(self.layout, classes)
+        self.pins, self.kept = obtain(config.site, Path(config.state), cache, sizes)
+        self._settings = self.pins.array("settings")
+        self._tunnels = self.pins.array("tunnels")
+        self._schedule = self.pins.array("schedule")
+        lanes = self.layout.lanes
+        sessions = [self.pairings[w.peer.name].session_in(w.transport.name) for w in lanes]
+        seats = seat(self._tunnels, sessions)
+        self.rows = Rows(
+            config, self.layout, self.pairings,
+            tunnels=self._tunnels, schedule=self._schedule, seats=seats,
+        )  # fmt: skip
+        self.seats = seats
+        self._netlink = Netlink()
+        self.filters = Filters(self._netlink.ip, self.pins.programs)
+        names = [d.name for d in self.layout.overlay.destinations]
+        self.places = places(
+            Path(config.state), names, [c.name for c in config.policy.classes],
+            sizes.entries // classes,
+        )  # fmt: skip
+        prefixes = wanted.prefixes(self.layout, self.places)
+        self.tables = Tables(self.pins, prefixes, self.rules)
+        self.pacer = Pacer(
+            self._netlink.ip,
+            self.pins.array("pacing"),
+            len(self._schedule),
+            programs=self.pins.programs,
+        )  # fmt: skip
+        self.meeting = self._meeting()
+        self.drifts: Counter[str] = Counter()
+        self.step_ns: dict[str, int] = {}
+        """The longest that each step of a reconciliation has taken."""
+        self.kernel: LinuxKernel | None = None
+        self.driver: Driver | None = None
+
+    def _check_firewall(self) -> None:
+        dataplane = self.config.dataplane
+        careful = dataplane.mode is Mode.REDIRECT and not dataplane.firewall_bypass
+        if careful and (chains := firewall.bypassed()):
+            raise Unsupported(
+                f"redirected packets would pass by the firewall's {', '.join(chains)}: write "
+                "`dataplane: {accept_firewall_bypass: on}` if that is meant"
+            )
+
+    def _meeting(self) -> Meeting:
+        lanes = []
+        for row, lane in enumerate(self.layout.lanes):
+            address = lane.endpoint.address
+            over = lane.transport.kind is Kind.WIREGUARD
+            lanes.append(
+                Lane(
+                    row=int(self.seats[row]),
+                    peer=lane.peer.name,
+                    transport=lane.transport.name,
+                    key=self.pairings[lane.peer.name].key("meeting"),
+                    where=Where(address, MEETING_PORT) if address else None,
+                    fixed=address is not None,
+                    outer=lane.transport.port if over else 0,
+                    public=self.devices.public(lane.transport),
+                )
+            )
+        session = secrets.randbits(64) or 1
+        return Meeting(self.config.site, lanes, session=session, port=wanted.port(self.config))
+
+    # ------------------------------------------------------------ bring-up
+
+    def start(self, engine: Engine, listeners: Listeners) -> Driver:
+        """Bring everything about, take over what there is, and return who drives it."""
+        self.ground.ensure()
+        self._adopt()
+        self.devices.ensure(self.rows.mets)
+        now_ns = time.monotonic_ns()
+        self._write_settings()
+        self.rows.clear_others()
+        self.rows.ensure(self.ground, self.devices, now_ns)
+        classes = len(self.config.policy.classes)
+        plane = LinuxDataplane(
+            self.pins, rows=len(self._tunnels), classes=classes, homes=self._homes()
+        )
+        self.kernel = LinuxKernel(
+            self.pins, plane, seats=self.seats, places=self.places, classes=classes
+        )
+        every = np.arange(len(self.seats), dtype=np.int64)
+        self.kernel.set_detect(every, engine.tunnels.detect_ns.copy(), now_ns)
+        self.driver = Driver(engine, self.kernel, listeners, now_ns=now_ns)
+        self.driver.tick(now_ns)
+        self.tables.ensure()
+        self._ensure_filters(renew=True)
+        self._netlink.do(lambda: self.pacer.start(time.monotonic_ns()))
+        return self.driver
+
+    def _homes(self) -> I64 | None:
+        """Return which sites announce what, by place; None where we carry nobody's transit."""
+        if not self.config.role.carries:
+            return None
+        home = self.layout.overlay.home
+        homes = np.full((int(self.places.max()) + 1, home.shape[1]), -1, dtype=np.int64)
+        homes[self.places] = home
+        return homes
+
+    def _adopt(self) -> None:
+        """Take over what kernel and devices know of the other ends."""
+        for row, standing in enumerate(self.rows.mets):
+            met = self._whole(row, standing) if standing is not None else None
+            self.rows.mets[row] = met
+            if met is not None:
+                self.meeting.adopt(met._replace(row=int(self.seats[row])))
+
+    def _whole(self, row: int, met: Met) -> Met | None:
+        """Add what WireGuard knows of a peer; None where it knows nothing, and all begins anew."""
+        if self.layout.lanes[row].transport.kind is not Kind.WIREGUARD:
+            return met
+        known = self.devices.adopt(row)
+        return met._replace(public=known[0], outer=known[1]) if known else None
+
+    def _write_settings(self) -> None:
+        settings = self._settings
+        settings["port"] = wanted.port(self.config)
+        settings["flags"] = int(wanted.settings_flags(self.config))
+        settings["hold_ns"] = self.config.policy.kernel_hold_ns
+        for address in self.ground.lan_addresses:
+            name, width = ("router_v4", 4) if address.version == 4 else ("router_v6", 16)
+            if address.is_link_local:
+                continue
+            settings[name][0] = np.frombuffer(address.packed, dtype=np.uint8)[:width]
+        lan = [i.name for i in self.config.lan.interfaces if i.name in self.ground.links]
+        settings["lan_ifindex"] = self.ground.links[lan[0]].index if lan else 0
+
+    # ------------------------------------------------------------ again and again
+
+    def meet(self, met: Met) -> int:
+        """Take news of the other end of a tunnel; return its row."""
+        row = int(np.flatnonzero(self.seats == met.row)[0])
+        self.rows.mets[row] = met._replace(row=row)
+        return row
+
+    def follow(self, now_ns: int) -> None:
+        """Do what news of other ends ask for."""
+        self.devices.ensure(self.rows.mets)
+        self.rows.ensure(self.ground, self.devices, now_ns)
+        self._ensure_filters(renew=False)
+
+    def reconcile(self, now_ns: int) -> Counter[str]:
+        """Compare everything with what is wanted, repair what differs, and count it."""
+        found: Counter[str] = Counter()
+        for step, repair in self._repairs(now_ns):
+            began_ns = time.monotonic_ns()
+            try:
+                found[step] += repair()
+            except OSError as error:
+                self.ground.troubles.append(f"{step}: {error}")
+            took_ns = time.monotonic_ns() - began_ns
+            self.step_ns[step] = max(self.step_ns.get(step, 0), took_ns)
+        found += Counter()
+        self.drifts.update(found)
+        return found
+
+    def _repairs(self, now_ns: int) -> Iterator[tuple[str, Callable[[], int]]]:
+        yield "pins", lambda: repin(self.pins)
+        yield "underlay", self._ensure_ground
+        yield "tunnels", lambda: self.devices.ensure(self.rows.mets)
+        yield "rows", lambda: self.rows.ensure(self.ground, self.devices, now_ns)
+        yield "entries", lambda: self._ensure_entries(now_ns)
+        yield "tables", self.tables.ensure
+        yield "filters", lambda: self._ensure_filters(renew=False)
+        yield "pacer", self._ensure_pacer
+
+    def _ensure_ground(self) -> int:
+        drifted = self.ground.ensure()
+        self._write_settings()
+        return drifted
+
+    def _ensure_entries(self, now_ns: int) -> int:
+        assert self.driver is not None
+        return self.driver.repair(now_ns)
+
+    def _ensure_filters(self, *, renew: bool) -> int:
+        filters = wanted_filters(self.config, self.ground, self.devices)
+        return self._netlink.do(lambda: self.filters.ensure(filters, renew=renew))
+
+    def _ensure_pacer(self) -> int:
+        now_ns = time.monotonic_ns()
+        if self.pacer.turns(now_ns):
+            return 0
+        return self._netlink.do(lambda: int(not self.pacer.check(now_ns)))
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is not as wanted, in sentences."""
+        return [*self.ground.troubles, *self.devices.troubles, *self.filters.troubles]
+
+    def close(self) -> None:
+        """Let go of everything; the kernel goes on."""
+        self.devices.close()
+        self._netlink.close()
+        self.pins.close()
+
+
+def _pairings(config: AgentConfig, identity: Identity) -> dict[str, Pairing]:
+    """Return what we share with each peer.
+
+    Raises:
+        Unsupported: a peer has a key that shares nothing secret.
+    """
+    found = {}
+    for peer in config.peers:
+        try:
+            found[peer.name] = pairing(config.site, identity, peer.name, public_key(peer.key))
+        except ValueError as error:
+            raise Unsupported(f"peer {peer.name}: {error}") from None
+    return found

@@ -1,0 +1,64 @@
+"""A kernel in memory for the driver: stamps that tests move, samples that they add."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from patronus.dataplane.linux.probing import Told
+from patronus.dataplane.memory import MemoryDataplane
+from patronus.dataplane.stamp.columns import Columns
+from patronus.engine.engine import Engine
+from patronus.engine.forwarding import ForwardingTable
+from patronus.engine.overlay import I64
+from patronus.engine.units import LONG_AGO, NEVER
+
+
+class MemoryKernel(MemoryDataplane):
+    """Implements :class:`patronus.control.agent.kernel.Kernel`."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(
+            engine.overlay.src, engine.space, detect_ns=engine.tunnels.detect_ns.copy()
+        )
+        self.beats: list[int] = []
+        self.waiting: list[Columns] = []
+        zeros = np.zeros(engine.overlay.rows, dtype=np.int64)
+        self.say = Told(*(zeros.copy() for _ in Told._fields))
+        self.drained: dict[int, int] = {}
+
+    def standing(self) -> ForwardingTable:
+        copy = ForwardingTable(len(self.table))
+        copy.rows[:], copy.drop[:] = self.table.rows, self.table.drop
+        copy.shared_fate[:] = self.table.shared_fate
+        return copy
+
+    def heartbeat(self, now_ns: int) -> None:
+        self.beats.append(now_ns)
+
+    def samples(self) -> Iterator[Columns]:
+        waiting, self.waiting = self.waiting, []
+        yield from waiting
+
+    def told(self) -> Told:
+        return self.say
+
+    def drain(self, rows: I64, until_ns: int) -> None:
+        self.drained.update(dict.fromkeys(rows.tolist(), until_ns))
+
+    def cut(self, rows: I64, now_ns: int) -> None:
+        self.confirmed_ns[rows] = now_ns - self.detect_ns[rows] - 1
+        self.silence(rows.tolist(), now_ns)
+
+    # What tests do
+
+    def hear(self, rows: I64, now_ns: int) -> None:
+        """Proof comes on some rows: those that were silent begin anew."""
+        stale = rows[now_ns - self.confirmed_ns[rows] > self.detect_ns[rows]]
+        if len(stale):
+            self.silence(stale.tolist(), now_ns)
+        self.confirmed_ns[rows] = self.heard_ns[rows] = now_ns
+        self.confirm(rows.tolist(), now_ns)
+
+    @property
+    def untouched(self) -> bool:
+        return bool((self.confirmed_ns == LONG_AGO).all() and (self.since_ns == NEVER).all())

@@ -1,0 +1,156 @@
+"""Two ends of tunnels that look for each other over a wire that loses, repeats and forges."""
+
+from collections import deque
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patronus.control.agent.meeting import (
+    FIRST_NS,
+    KEEP_NS,
+    Lane,
+    Meeting,
+    Met,
+    Refusal,
+    Where,
+)
+from patronus.engine.units import NEVER, SECOND
+
+HERE, THERE = Where("192.0.2.1", 4511), Where("192.0.2.2", 4511)
+KEY = bytes(range(32))
+
+
+def meeting(name: str, session: int = 0, *, where: Where | None = None, row: int = 5,
+            key: bytes = KEY) -> Meeting:  # fmt: skip
+    peer = "b" if name == "a" else "a"
+    lane = Lane(row=row, peer=peer, transport="lte", key=key, where=where, fixed=where is not None)
+    return Meeting(name, [lane], session=session or ord(name), port=4789)
+
+
+class Wire:
+    """Carries datagrams between two ends, each at its place."""
+
+    def __init__(self, a: Meeting, b: Meeting) -> None:
+        self.ends = {HERE: a, THERE: b}
+        self.under_way: deque[tuple[Where, Where, bytes]] = deque()
+        self.met: list[tuple[Where, Met]] = []
+        self.carried: list[tuple[Where, Where, bytes]] = []
+
+    def wake(self, now_ns: int) -> None:
+        for place, end in self.ends.items():
+            self.under_way.extend((place, to, data) for _, to, data in end.wake(now_ns))
+
+    def deliver(self, now_ns: int) -> None:
+        while self.under_way:
+            source, to, data = self.under_way.popleft()
+            self.carried.append((source, to, data))
+            assert len(self.carried) < 100, "they go on for ever"
+            self.hand(source, to, data, now_ns)
+
+    def hand(self, source: Where, to: Where, data: bytes, now_ns: int) -> None:
+        said, met = self.ends[to].receive("lte", data, source, now_ns)
+        self.under_way.extend((to, where, answer) for _, where, answer in said)
+        if met is not None:
+            self.met.append((to, met))
+
+
+def joined() -> Wire:
+    """Return two ends that have met; b learned where a is."""
+    wire = Wire(meeting("a", where=THERE, row=7), meeting("b", row=9))
+    wire.wake(0)
+    wire.deliver(0)
+    return wire
+
+
+def test_both_ends_learn_each_others_row() -> None:
+    """One of them knows the other's address; after three datagrams each knows the row."""
+    wire = joined()
+    assert {(to, met.peer_row, met.host) for to, met in wire.met} == {
+        (HERE, 9, THERE.host), (THERE, 7, HERE.host),
+    }  # fmt: skip
+    assert len(wire.carried) <= 5
+
+
+def test_who_is_not_answered_asks_less_and_less_often() -> None:
+    """Attempts are doubled up to five seconds; without an address nobody is asked."""
+    asking, now_ns, times = meeting("a", where=THERE), 0, []
+    for _ in range(10):
+        times.append(now_ns)
+        assert len(asking.wake(now_ns)) == 1
+        now_ns = asking.next_deadline()
+    steps = [b - a for a, b in pairwise(times)]
+    assert steps[0] == FIRST_NS
+    assert steps[-1] == 5 * SECOND
+    assert meeting("a").next_deadline() == NEVER
+
+
+def test_a_recording_changes_nothing() -> None:
+    """Every datagram of a session that is over is answered at most, and never believed."""
+    wire = joined()
+    old = list(wire.carried)
+    wire.ends[THERE] = fresh = meeting("b", session=77, where=HERE, row=11)
+    for source, to, data in old:
+        if to == THERE:
+            _, met = fresh.receive("lte", data, source, SECOND)
+            assert met is None
+    wire.wake(SECOND)
+    wire.deliver(SECOND)
+    assert len(wire.met) >= 4
+    assert {met.peer_row for to, met in wire.met[-2:]} == {7, 11}
+
+
+def test_a_peer_that_starts_again_is_followed() -> None:
+    """It has other rows and another session: it asks, and is believed once it has echoed ours."""
+    wire = joined()
+    wire.ends[THERE] = meeting("b", session=77, where=HERE, row=11)
+    wire.wake(SECOND)
+    wire.deliver(SECOND)
+    assert (HERE, 11) in {(to, met.peer_row) for to, met in wire.met}
+
+
+def test_order_within_a_session_is_kept() -> None:
+    """A datagram that was overtaken or comes twice is refused."""
+    wire = joined()
+    before = wire.ends[THERE].refused[Refusal.OLD]
+    wire.wake(KEEP_NS + 1)
+    source, to, data = next(each for each in wire.under_way if each[1] == THERE)
+    wire.deliver(KEEP_NS + 1)
+    wire.hand(source, to, data, KEEP_NS + 2)
+    assert wire.ends[THERE].refused[Refusal.OLD] == before + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), Refusal.FORGED),
+        (lambda data: data[:4] + b"\1x" + data[6:], Refusal.UNKNOWN),
+        (lambda data: data[:20], Refusal.MALFORMED),
+        (lambda data: b"", Refusal.MALFORMED),
+        (lambda data: data + bytes(600), Refusal.MALFORMED),
+    ],
+)
+def test_what_is_wrong_is_counted(change: object, why: Refusal) -> None:
+    """Each kind of bad datagram has its counter, and is not answered."""
+    ((_, _, data),) = meeting("a", where=THERE).wake(0)
+    end = meeting("b")
+    assert callable(change)
+    assert end.receive("lte", change(data), HERE, 0) == ([], None)
+    assert end.refused[why] == 1
+
+
+@given(st.binary(max_size=600))
+def test_rubbish_never_crashes(data: bytes) -> None:
+    """Whatever the bytes are, nothing is met and nothing raised."""
+    end = meeting("b", where=HERE)
+    assert end.receive("lte", data, HERE, 0)[1] is None
+    assert end.receive("lte", b"PAM1" + data, HERE, 0)[1] is None
+
+
+def test_our_own_datagrams_are_nobody_elses() -> None:
+    """Sent back to us, they are of no peer of ours."""
+    end = meeting("a", where=THERE)
+    ((_, _, data),) = end.wake(0)
+    assert end.receive("lte", data, THERE, 0) == ([], None)
+    assert end.refused[Refusal.UNKNOWN] == 1

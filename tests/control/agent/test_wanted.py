@@ -1,0 +1,52 @@
+"""What a configuration wants of a machine, and what is refused rather than pretended."""
+
+import pytest
+
+from patronus.control.agent import wanted
+from patronus.control.agent.firewall import concerned
+from patronus.control.agent.wanted import Unsupported
+from tests.control.config.files import config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("{interface: eth1}", "{interface: eth1, kind: vxlan}"), "vxlan"),
+        (("{interface: eth1}", "{interface: eth1, kind: plain, port: 99}"), "share one port"),
+        (("state: nowhere", "state: nowhere\ndataplane: {mode: mark}"), "mode mark"),
+        (("state: nowhere", "state: nowhere\ndataplane: {probes: sender}"), "sender"),
+    ],
+)
+def test_what_is_not_there_yet_is_refused(change: tuple[str, str], message: str) -> None:
+    """Each with a message that names it."""
+    with pytest.raises(Unsupported, match=message):
+        wanted.check(config(change))
+    wanted.check(config())
+
+
+def test_each_transport_has_its_own_mark_and_table() -> None:
+    """No two transports share one, and the marks lie within the mask."""
+    pins = wanted.underlay(config())
+    assert len({pin.mark for pin in pins}) == len({pin.table for pin in pins}) == len(pins) == 2
+    assert all(not pin.mark & ~pin.mask for pin in pins)
+
+
+CHAIN = {"family": "inet", "table": "t", "name": "c"}
+RULE = {"rule": {"family": "inet", "table": "t", "chain": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("chain", "rules", "found"),
+    [
+        ({"type": "filter", "hook": "forward", "policy": "accept"}, [RULE], ["inet t c"]),
+        ({"type": "filter", "hook": "forward", "policy": "drop"}, [], ["inet t c"]),
+        ({"type": "filter", "hook": "forward", "policy": "accept"}, [], []),
+        ({"type": "filter", "hook": "input", "policy": "drop"}, [RULE], []),
+        ({"type": "nat", "hook": "postrouting", "policy": "accept"}, [RULE], ["inet t c"]),
+    ],
+)
+def test_rules_that_would_be_bypassed_are_found(
+    chain: dict[str, str], rules: list[dict[str, dict[str, str]]], found: list[str]
+) -> None:
+    """Forward and NAT rules count, and a forward chain that drops; others do not."""
+    assert list(concerned([{"chain": {**CHAIN, **chain}}, *rules])) == found
