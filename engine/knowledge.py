@@ -75,7 +75,8 @@ class Knowledge:
         self._free: list[int] = []
         self._last = (-1, -1)
         """What was compared last: see :meth:`_news`."""
-        self._compared: tuple[Bools, Bools, Bools]
+        nowhere = np.zeros((3, destinations), dtype=np.bool_)
+        self._compared = (np.zeros((destinations, classes), dtype=np.bool_), *nowhere[1:])
         self._announces: Bools = np.zeros((0, destinations), dtype=np.bool_)
         self._usable: Bools = np.zeros((0, destinations, classes), dtype=np.bool_)
         self._figures: I64 = np.zeros((0, destinations, classes, 3), dtype=np.int64)
