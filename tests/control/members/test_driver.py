@@ -79,6 +79,14 @@ async def running(*sites: Site) -> AsyncIterator[asyncio.Event]:
         stop.set()
 
 
+def obstruct(file: Path) -> None:
+    """Put a folder in place of a file that somebody else may be writing just now."""
+    while not file.is_dir():
+        file.unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            file.mkdir()
+
+
 def in_time(what: Coroutine[Any, Any, None]) -> None:
     asyncio.run(what)
 
@@ -177,8 +185,7 @@ def test_a_disk_that_fills_while_it_runs_costs_messages(
         b = Site("b", tmp_path, host="127.0.0.1", seed=a.where)
         async with running(b):
             await until(lambda: b.driver.roster.next_deadline() < NEVER)
-            (b.folder / MEMORY_FILE).unlink()
-            (b.folder / MEMORY_FILE).mkdir()
+            obstruct(b.folder / MEMORY_FILE)
             async with running(a):
                 await until(lambda: len(b.told) >= 1)
                 await until(lambda: b.driver.roster.live() == ["a"])
