@@ -25,8 +25,15 @@ left_out = pytest.StashKey[int]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs root where we are not root; the end of the run says how much."""
+    """Keep what needs root in one process; leave it out where we are not root.
+
+    The end of the run says how much was left out.
+    """
     config.stash[left_out] = 0
+    for item in items:
+        if item.get_closest_marker("root"):
+            # There is one kernel: names of devices and namespaces are taken once at a time.
+            item.add_marker(pytest.mark.xdist_group("kernel"))
     if IS_ROOT:
         return
     needs = [item for item in items if item.get_closest_marker("root")]
