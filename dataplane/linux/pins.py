@@ -97,7 +97,8 @@ class Pins:
         self.maps = maps
         """Descriptors by name."""
         self.programs = programs
-        self._memory: dict[str, mmap.mmap] = {}
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+        """Mapped once: each mapping holds a descriptor of its own."""
 
     @classmethod
     def open(cls, name: str) -> Self:
@@ -150,16 +151,18 @@ class Pins:
             name: of the map.
             dtype: of its values, for maps that are not in :data:`ARRAYS`.
         """
+        if name in self._arrays:
+            return self._arrays[name]
         dtype = dtype or ARRAYS[name]
         entries = syscall.map_shape(self.maps[name]).entries
-        if name not in self._memory:  # each mapping holds a descriptor of its own
-            length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-            self._memory[name] = mmap.mmap(self.maps[name], length)
-        return np.frombuffer(self._memory[name], dtype=dtype, count=entries)
+        length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+        memory = mmap.mmap(self.maps[name], length)
+        self._arrays[name] = np.frombuffer(memory, dtype=dtype, count=entries)
+        return self._arrays[name]
 
     def close(self) -> None:
         """Close the descriptors; arrays that are still in use keep their memory."""
         for descriptor in (*self.maps.values(), *self.programs.values()):
             os.close(descriptor)
         self.maps, self.programs = {}, {}
-        self._memory.clear()
+        self._arrays.clear()
