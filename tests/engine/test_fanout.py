@@ -67,7 +67,7 @@ def test_fans_hold_what_is_argued_for(case: Case, fewest: int) -> None:
         ("odd[site] |= whole > tier[column, site][:, None]", "pass"),
         ("odd[~known.all(axis=0)] = True", "pass"),
         ("(badness < METRIC_MAX).all(axis=0)", "(badness >= 0).all(axis=0)"),
-        ("self._suits[self._through[:, 0]] = False", "pass"),
+        ("self._suits[self._through[self._through < sites]] = False", "pass"),
         ("self._suits |= ~(candidates.direct != NO_ROW).any(axis=0)", "self._suits |= True"),
     ],
 )

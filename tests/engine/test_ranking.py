@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from patronus.engine import ranking as kernel
 from patronus.engine.configured import Configured
 from patronus.engine.policy import Features, Policy, SlaClass, TrafficClass
-from patronus.engine.ranking import Ranking, join_figures
+from patronus.engine.ranking import Ranking, join_figures, terms
 from patronus.engine.units import MS, PPM, SECOND
 from patronus.engine.verdict import (
     COMPLIANT,
@@ -276,3 +276,18 @@ def test_two_tunnels_in_a_row_are_never_better_than_one(four: list[Row]) -> None
         whole.loss_ppm, kept, first.loss_ppm, second.loss_ppm, strict=True
     ):
         assert min(a, b) < 0 or 0 <= int(loss) - (PPM - int(share) / PPM) <= 1
+
+
+def test_terms_say_what_a_policy_asks() -> None:
+    """Limits that are not asked for are -1, and a policy without SLAs or brownouts has no terms."""
+    sla = SlaClass(latency_ns=150 * MS, mos_milli=4_000)
+    policy = Policy(classes=(TrafficClass("voice", sla=sla), TrafficClass("bulk")), liveness={})
+    found = terms(policy)
+    assert found is not None
+    assert found.limits[:, :4].tolist() == [[150 * MS, -1, -1, 4_000], [-1, -1, -1, -1]]
+    assert (found.margin_ns, found.margin_ppm) == (policy.margin_ns, policy.margin_ppm)
+    free = terms(replace(policy, features=Features(hysteresis=False)))
+    assert free is not None
+    assert (free.margin_ns, free.margin_ppm) == (-1, -1)
+    assert terms(replace(policy, features=Features(sla=False))) is None
+    assert terms(replace(policy, features=Features(brownout=False))) is None

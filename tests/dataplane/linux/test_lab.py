@@ -122,7 +122,8 @@ def test_a_connection_carries_megabytes(lab: Lab) -> None:
     sent, came = lab.sites[1].tunnels[0], lab.sites[2].tunnels[0]
     assert sent["tx_packets"].sum() > 8_000_000 // 1452
     assert came["rx_packets"].tolist() == sent["tx_packets"].tolist()
-    assert (came["rx_gap"], came["rx_duplicate"], came["rx_late"]) == (0, 0, 0)
+    # Two processors may swap packets: what was missed for a moment came late, and nothing twice.
+    assert (came["rx_gap"] - came["rx_late"], came["rx_duplicate"]) == (0, 0)
 
 
 def test_a_blackout_is_survived_without_an_agent(lab: Lab) -> None:
