@@ -156,13 +156,13 @@ class Fanout:
         told = (badness < METRIC_MAX).all(axis=0)
         kinds, kind = np.unique(np.where(ready, tier, -1)[:, told], axis=1, return_inverse=True)
         to, kind = to[told], kind.ravel()
-        for number, offered in enumerate(kinds.T):
-            some = to[kind == number]
-            if len(some) >= self.fewest:
-                yield _Beyond(
-                    content, some, offered >= 0,
-                    np.maximum(offered, 0).astype(np.int8), badness[:, some],
-                )  # fmt: skip
+        many = hits(np.bincount(kind, minlength=kinds.shape[1]) >= self.fewest)
+        for number in many.tolist():
+            some, offered = to[kind == number], kinds[:, number]
+            yield _Beyond(
+                content, some, offered >= 0,
+                np.maximum(offered, 0).astype(np.int8), badness[:, some],
+            )  # fmt: skip
 
     def _spread(self, place: I64, sites: I64, beyond: _Beyond, columns: ClassColumns) -> Spread:
         rows = self._rows[:, sites]

@@ -85,3 +85,9 @@ def test_few_entries_are_left_to_others() -> None:
     every = np.arange(found.scene.space.entries, dtype=np.int64)
     batch, rest = found.scene.parts.steering.fanout.batch(every, found.scene.space)
     assert (len(batch.sites), rest.tolist()) == (0, every.tolist())
+    fanout, space = found.scene.parts.steering.fanout, found.scene.space
+    fanout.fewest = 2
+    own = every[space.of_site(1)]
+    assert len(own) >= 4
+    batch, rest = fanout.batch(own, space)
+    assert (len(batch.sites), rest.tolist()) == (0, own.tolist())
