@@ -20,6 +20,7 @@ settings.register_profile("explore", max_examples=5000, parent=settings.get_prof
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 IS_ROOT = os.geteuid() == 0
+KERNEL = "kernel"
 left_out = pytest.StashKey[int]()
 
 
@@ -33,13 +34,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("root"):
             # There is one kernel: names of devices and namespaces are taken once at a time.
-            item.add_marker(pytest.mark.xdist_group("kernel"))
+            item.add_marker(pytest.mark.xdist_group(KERNEL))
     if IS_ROOT:
         return
     needs = [item for item in items if item.get_closest_marker("root")]
     config.hook.pytest_deselected(items=needs)
     items[:] = [item for item in items if not item.get_closest_marker("root")]
     config.stash[left_out] = len(needs)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run tests of one kernel side by side: pytest-xdist knows groups by their ids."""
+    if not getattr(session.config.option, "loadgroup", False):
+        return
+    for item in session.items:
+        if item.get_closest_marker("root") and not item.nodeid.endswith(f"@{KERNEL}"):
+            raise pytest.UsageError(f"{item.nodeid} is in no group: it would not run alone")
 
 
 def pytest_terminal_summary(
