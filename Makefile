@@ -41,7 +41,7 @@ imports: $(FOR_TEST)
 
 # Coverage is a step of its own, so that a failed test is not buried under its table.
 suite: $(FOR_TEST)
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report= --cov-fail-under=0 \
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report= --cov-fail-under=0 \
 		--durations=10 --durations-min=1
 	@echo "Branch coverage of the engine:"
 	$(BIN)/coverage report

@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kernel import step_aside
+
 # No clock decides a verdict: neither a deadline for one example nor how fast they are drawn.
 settings.register_profile(
     "suite",
@@ -20,36 +22,24 @@ settings.register_profile("explore", max_examples=5000, parent=settings.get_prof
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 IS_ROOT = os.geteuid() == 0
-KERNEL = "kernel"
 left_out = pytest.StashKey[int]()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what needs root in one process; leave it out where we are not root.
+def pytest_configure(config: pytest.Config) -> None:
+    """Step aside, unless this process only hands out the work: its helpers do."""
+    if IS_ROOT and not config.getoption("numprocesses", None):
+        step_aside()
 
-    The end of the run says how much was left out.
-    """
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs root where we are not root; the end of the run says how much."""
     config.stash[left_out] = 0
-    for item in items:
-        if item.get_closest_marker("root"):
-            # There is one kernel: names of devices and namespaces are taken once at a time.
-            item.add_marker(pytest.mark.xdist_group(KERNEL))
     if IS_ROOT:
         return
     needs = [item for item in items if item.get_closest_marker("root")]
     config.hook.pytest_deselected(items=needs)
     items[:] = [item for item in items if not item.get_closest_marker("root")]
     config.stash[left_out] = len(needs)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to run tests of one kernel side by side: pytest-xdist knows groups by their ids."""
-    if not getattr(session.config.option, "loadgroup", False):
-        return
-    for item in session.items:
-        if item.get_closest_marker("root") and not item.nodeid.endswith(f"@{KERNEL}"):
-            raise pytest.UsageError(f"{item.nodeid} is in no group: it would not run alone")
 
 
 def pytest_terminal_summary(
