@@ -60,9 +60,13 @@ bench-scale: $(FOR_TEST)
 bench-scenarios: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.scenarios
 
-# The Linux dataplane, with real packets between namespaces; needs root and some quiet minutes.
+# The Linux dataplane, with real packets between namespaces; needs root and some quiet hours, or
+# fewer trials.
+TRIALS ?= 200
 bench-dataplane: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.blackout
+	$(BIN)/python -m tests.bench.gaps --trials $(TRIALS)
+	$(BIN)/python -m tests.bench.gaps --trials $(TRIALS) --kind plain --cuts both --interval-ms 4
 	$(BIN)/python -m tests.bench.pacing
 	$(BIN)/python -m tests.bench.steering
 	$(BIN)/pytest -m bench -s tests/bench/test_tunnels.py
