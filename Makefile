@@ -67,6 +67,9 @@ bench-dataplane: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.blackout
 	$(BIN)/python -m tests.bench.gaps --trials $(TRIALS)
 	$(BIN)/python -m tests.bench.gaps --trials $(TRIALS) --kind plain --cuts both --interval-ms 4
+	$(BIN)/python -m tests.bench.grey brownout --trials $(TRIALS)
+	$(BIN)/python -m tests.bench.grey flapping
+	$(BIN)/python -m tests.bench.grey blip --trials 5
 	$(BIN)/python -m tests.bench.pacing
 	$(BIN)/python -m tests.bench.steering
 	$(BIN)/pytest -m bench -s tests/bench/test_tunnels.py

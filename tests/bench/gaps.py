@@ -14,11 +14,9 @@ killed before the cut, and go on or start anew after it.
 
 import argparse
 import itertools
-import os
 import select
 import signal
 import socket
-import struct
 import tempfile
 import threading
 import time
@@ -29,12 +27,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from pyroute2 import NetNS
 
-from patronus.dataplane.linux import syscall
-from patronus.dataplane.linux.attach import Hook
-from patronus.dataplane.linux.objects import MapShape, Program
 from patronus.engine.units import MS
+from tests.bench.scissors import Scissors
 from tests.control.agent.fleet import Fleet, Site, unique, until
 from tests.kernel import step_aside
 
@@ -45,47 +40,6 @@ STATES: Final = ("running", "A-stopped", "B-stopped", "both-stopped", "A-killed"
 BAR_MS: Final = {10: {"A→B": 50, "B→A": 50, "both": 35}, 4: {"both": 15}}
 """p99 by interval; for cuts that only the peer hears, and those that the sender hears."""
 WORST_MS: Final = 80
-
-_HOOKS: Final = {"out": Hook.INGRESS, "in": Hook.EGRESS}
-"""Of a wan's port, as its spoke sees the ways."""
-_ARRAY: Final = 2  # BPF_MAP_TYPE_ARRAY
-_DROP: Final = bytes.fromhex(
-    "1821000000000000"
-    "0000000000000000"  # r1 = address of our word
-    "7911000000000000"  # r1 = *r1
-    "b700000002000000"  # r0 = TC_ACT_SHOT
-    "5501010000000000"  # if r1: exit
-    "b7000000ffffffff"  # r0 = TC_ACT_UNSPEC
-    "9500000000000000"  # exit
-)
-
-
-class Scissors:
-    """Loses what passes a port of a wan, each way by itself: one store cuts, at a known time."""
-
-    def __init__(self, bridge: str, device: str) -> None:
-        self._map = syscall.create_map("cut", MapShape(_ARRAY, 4, 8 * len(_HOOKS), 1, 0))
-        self._programs: list[int] = []
-        self._words = dict.fromkeys(_HOOKS, 0)
-        with NetNS(bridge) as ip:
-            index = ip.link_lookup(ifname=device)[0]
-            ip.tc("add", "clsact", index)
-            for place, hook in enumerate(_HOOKS.values()):
-                code = bytearray(_DROP)
-                # The second half of the wide load is an offset into the map's one value.
-                struct.pack_into("<i4xi", code, 4, self._map, 8 * place)
-                program = syscall.load_program("cut", Program(bytes(code), ()), {})
-                ip.tc("add-filter", "bpf", index, 1, parent=int(hook), prio=1, protocol=3,
-                      fd=program, name="cut", direct_action=True)  # fmt: skip
-                self._programs.append(program)
-
-    def set(self, ways: tuple[str, ...], *, cut: bool) -> None:
-        self._words.update(dict.fromkeys(ways, int(cut)))
-        syscall.update(self._map, bytes(4), struct.pack("=2Q", *self._words.values()))
-
-    def close(self) -> None:
-        for descriptor in (self._map, *self._programs):
-            os.close(descriptor)
 
 
 @dataclass
@@ -178,29 +132,37 @@ class Bench:
     def trial(self, ways: tuple[str, ...], state: str) -> dict[str, list[int]]:
         """Cut some ways; return the gaps of the streams each way, in ns."""
         self.settle()
+        with self.asleep(state):
+            return self._cut(ways)
+
+    @contextmanager
+    def asleep(self, state: str) -> Iterator[None]:
+        """Stop or kill some agents for a while."""
         for site in self.sleepers(state):
             assert site.process is not None
             site.process.send_signal(signal.SIGSTOP)
-        if state == "A-killed":
-            for name in SPOKES:
-                self.fleet[name].stop(signal.SIGKILL)
+        killed = SPOKES if state == "A-killed" else ()
+        for name in killed:
+            self.fleet[name].stop(signal.SIGKILL)
+        yield
+        for site in self.sleepers(state):
+            assert site.process is not None
+            site.process.send_signal(signal.SIGCONT)
+        for name in killed:
+            self.fleet[name].start()
+
+    def _cut(self, ways: tuple[str, ...]) -> dict[str, list[int]]:
         starts = {way: [len(flow.sent_ns) for flow in flows] for way, flows in self.flows.items()}
         for scissors in self.scissors:
             pause(0.05 + self.draw.random() * 0.05)
-            scissors.set(ways, cut=True)
+            scissors.lose(ways)
         pause(0.4)
         gaps = {
             way: [flow.gap_ns(start) for flow, start in zip(flows, starts[way], strict=True)]
             for way, flows in self.flows.items()
         }
         for scissors in self.scissors:
-            scissors.set(ways, cut=False)
-        for site in self.sleepers(state):
-            assert site.process is not None
-            site.process.send_signal(signal.SIGCONT)
-        if state == "A-killed":
-            for name in SPOKES:
-                self.fleet[name].start()
+            scissors.mend()
         return gaps
 
 
@@ -210,14 +172,20 @@ def pause(seconds: float) -> None:
 
 
 @contextmanager
-def bench(kind: str, cache: Path, *, interval_ms: int = 10, seed: int = 1) -> Iterator[Bench]:
-    """Yield a fleet under traffic."""
+def bench(
+    kind: str, cache: Path, *, interval_ms: int = 10, seed: int = 1, hold_max: str = "500ms"
+) -> Iterator[Bench]:
+    """Yield a fleet under traffic.
+
+    Unless more is asked for, a wan is used again soon however often it was cut: trials are quick
+    then, and how it is left does not change.
+    """
 
     def eager(text: dict[str, Any]) -> None:
         for transport in text["transports"].values():
             transport["liveness"] = {"interval": f"{interval_ms}ms", "multiplier": 3}
-        # A wan is used again soon however often it was cut; how it is left does not change.
-        text["policy"]["damping"] = {"hold": "500ms", "max": "500ms"}
+        text["policy"]["damping"] = {"hold": "500ms", "max": hold_max}
+        text["classes"] = {"default": {"sla": {"loss": "2%"}}}
 
     with tempfile.TemporaryDirectory(prefix="ag-gaps-") as folder:
         fleet = Fleet(Path(folder), cache, unique(), kind)

@@ -6,6 +6,7 @@ import pytest
 
 from patronus.engine.units import MS
 from tests.bench.gaps import Bench, bench
+from tests.bench.grey import PATIENCE_S, brownout
 
 pytestmark = pytest.mark.root
 
@@ -32,3 +33,8 @@ def test_a_cut_costs_a_short_gap(found: Bench, ways: tuple[str, ...], state: str
 def test_no_cut_is_no_gap(found: Bench) -> None:
     """What is measured is loss: without any the gap is nothing."""
     assert found.trial((), "running") == {"out": [0, 0], "in": [0, 0]}
+
+
+def test_a_fifth_lost_is_left(found: Bench) -> None:
+    """A class that forbids loss leaves the wan, and the time is of the user's packets."""
+    assert 0 < brownout(found, "out", "lost") < PATIENCE_S
