@@ -190,8 +190,9 @@ class Kit:
 def outer(seen: Seen) -> tuple[Frame, Overlay, Frame]:
     """Return outer IP header, overlay header and inner packet of what left on a tunnel."""
     frame = seen.frame
-    ip = frame.getlayer(IP) or frame.getlayer(IPv6)
-    assert ip is not None, "it left in an outer packet"
+    # The outermost one: scapy, if it knows the port, may find others in what we carry.
+    ip = frame.getlayer(1)
+    assert isinstance(ip, IP | IPv6), "it left in an outer packet"
     header = bytes(ip[UDP].payload)
     at = np.frombuffer(header[: records.OVERLAY.itemsize], dtype=records.OVERLAY)[0]
     high, low = (int(half) for half in at["session"])

@@ -79,7 +79,10 @@ class Site:
         for namespace in (self.name, self.host):
             run("ip", "netns", "add", namespace)
             lab.undo.callback(run, "ip", "netns", "del", namespace)
-            for sysctl in ("ipv4.ip_forward=1", "ipv6.conf.all.forwarding=1"):
+            # Until a router's link-local address has proved to be nobody else's it asks for no
+            # neighbour in the name of others: the first packets would wait for seconds.
+            for sysctl in ("ipv4.ip_forward=1", "ipv6.conf.all.forwarding=1",
+                           "ipv6.conf.default.accept_dad=0"):  # fmt: skip
                 run("ip", "netns", "exec", namespace, "sysctl", "-qw", f"net.{sysctl}")
             for sysctl in ("all", "default"):
                 with contextlib.suppress(AssertionError):

@@ -46,9 +46,12 @@ class Route:
 def route() -> Iterator[Route]:
     """Yield a route through a router that drops all ICMP errors of its own."""
     with namespaces("tn-pa", "tn-pm", "tn-pb") as (near, middle, far):
+        middle.sh(
+            "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
+            " net.ipv6.conf.default.accept_dad=0"
+        )
         wire(near, middle, number=1)
         wire(middle, far, number=2)
-        middle.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
         middle.sh("nft add table inet t")
         middle.sh("nft add chain inet t out '{ type filter hook output priority 0; }'")
         middle.sh("nft add rule inet t out icmp type destination-unreachable drop")
