@@ -70,6 +70,8 @@ bench-dataplane: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.grey brownout --trials $(TRIALS)
 	$(BIN)/python -m tests.bench.grey flapping
 	$(BIN)/python -m tests.bench.grey blip --trials 5
+	$(BIN)/python -m tests.bench.drift
+	$(BIN)/python -m tests.bench.throughput
 	$(BIN)/python -m tests.bench.pacing
 	$(BIN)/python -m tests.bench.steering
 	$(BIN)/pytest -m bench -s tests/bench/test_tunnels.py

@@ -1,0 +1,267 @@
+"""Compare forwarding through steering with what the kernel alone forwards.
+
+    python -m tests.bench.throughput [--pairs 30] [--flows 256]
+
+Two routers with a host each and a veth pair between the routers; the kernel of this machine does
+all of the work in either case. *kernel*: our programs are not attached, both routers forward by
+their routing tables. *steered*: the first router classifies, chooses, puts the headers on, the
+second one checks them and takes them off. Small datagrams are thrown in by a ring of frames that
+one system call sends, TCP by one connection. Both are measured in turn, pair by pair; of the ratios
+(steered over kernel) the geometric mean is printed with the lower end of its one-sided 95 %
+interval (Student's t on their logarithms).
+"""
+
+import argparse
+import contextlib
+import mmap
+import os
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from pyroute2 import NetNS
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scipy import stats
+
+from patronus.dataplane.linux import builder, syscall
+from patronus.dataplane.linux.attach import Filter, Hook, detach
+from patronus.dataplane.linux.objects import MapShape, Program
+from tests.dataplane.linux.lab import Lab, inside, run
+from tests.dataplane.linux.test_lab import entry
+from tests.kernel import step_aside
+
+BAR: Final = 0.9
+ROUNDS: Final = 100
+"""Ring-fulls in one measurement of datagrams."""
+TCP_BYTES: Final = 400_000_000
+PAYLOAD: Final = 18
+"""Bytes of UDP payload: the smallest Ethernet frame."""
+
+# <linux/if_packet.h>
+SOL_PACKET, PACKET_VERSION, PACKET_TX_RING, PACKET_QDISC_BYPASS, TPACKET_V2 = 263, 10, 13, 20, 1
+SEND_REQUEST: Final = 1
+SLOT: Final = np.dtype({"names": ["status", "length", "frame"],
+                        "formats": ["u4", "u4", ("u1", 96)],
+                        "offsets": [0, 4, 32], "itemsize": 128})  # fmt: skip
+SLOTS: Final = 512
+"""Fewer than the kernel keeps waiting for a processor, or some would be lost."""
+
+SINK: Final = bytes.fromhex(
+    "1821000000000000"
+    "0000000000000000"  # r1 = address of our word
+    "b702000001000000"  # r2 = 1
+    "db21000000000000"  # *r1 += r2, atomically
+    "b700000002000000"  # return TC_ACT_SHOT
+    "9500000000000000"
+)
+ARRAY, MMAPABLE = 2, 1 << 10
+
+
+class Way(NamedTuple):
+    """How packets go from one host to the other."""
+
+    name: str
+    source: str
+    target: str
+
+
+STEERED: Final = Way("steered", "10.1.0.2", "10.2.0.2")
+KERNEL: Final = Way("kernel", "172.16.1.2", "172.16.2.2")
+
+
+class Ring:
+    """Frames that one system call sends."""
+
+    def __init__(self, namespace: str, device: str, frames: list[bytes]) -> None:
+        with inside(namespace):
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V2)
+        self._socket.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+        size = SLOTS * SLOT.itemsize
+        request = struct.pack("=4I", size, 1, SLOT.itemsize, SLOTS)
+        self._socket.setsockopt(SOL_PACKET, PACKET_TX_RING, request)
+        self._memory = mmap.mmap(self._socket.fileno(), size)
+        self._slots = np.frombuffer(self._memory, dtype=SLOT)
+        for slot, at in zip(self._slots, range(SLOTS), strict=True):
+            frame = frames[at % len(frames)]
+            slot["length"] = len(frame)
+            slot["frame"][: len(frame)] = np.frombuffer(frame, dtype=np.uint8)
+        self._socket.bind((device, 0))
+
+    def send(self) -> None:
+        """Send every frame once."""
+        self._slots["status"] = SEND_REQUEST
+        self._socket.send(b"")
+
+    def close(self) -> None:
+        del self._slots
+        self._memory.close()
+        self._socket.close()
+
+
+class Course:
+    """The two routers, with and without our programs."""
+
+    def __init__(self, lab: Lab, flows: int) -> None:
+        self.lab = lab
+        one, two = lab.sites[1], lab.sites[2]
+        for site, other in ((one, two), (two, one)):
+            run("ip", "-n", site.name, "addr", "add", f"172.16.{site.number}.1/24", "dev", "lan")
+            run("ip", "-n", site.host, "addr", "add", f"172.16.{site.number}.2/24", "dev", "eth")
+            run("ip", "-n", site.name, "route", "add", f"172.16.{other.number}.0/24",
+                "via", f"192.0.1.{other.number}")  # fmt: skip
+        with NetNS(one.name) as ip, NetNS(one.host) as host:
+            router = dict(ip.get_links(ifname="lan")[0]["attrs"])["IFLA_ADDRESS"]
+            sender = dict(host.get_links(ifname="eth")[0]["attrs"])["IFLA_ADDRESS"]
+        self.rings = {
+            way.name: Ring(one.host, "eth", [
+                bytes(Ether(src=sender, dst=router) / IP(src=way.source, dst=way.target)
+                      / UDP(sport=1024 + n, dport=9) / bytes(PAYLOAD))
+                for n in range(flows)
+            ])
+            for way in (STEERED, KERNEL)
+        }  # fmt: skip
+        self._attached = True
+        self._arrived = np.zeros(1, dtype=np.uint64)
+
+    def use(self, way: Way) -> None:
+        """Attach our programs, or take them away."""
+        wanted = way is STEERED
+        if wanted == self._attached:
+            return
+        for site in self.lab.sites.values():
+            for device, program in (("lan", "steer_lan"), ("wan1", "tunnel_ether")):
+                if wanted:
+                    site.attach(device, Hook.INGRESS, program)
+                else:
+                    detach(site.ip, Filter(site.ifindex(device), Hook.INGRESS, program))
+        self._attached = wanted
+
+    @contextlib.contextmanager
+    def sink(self) -> Iterator[None]:
+        """Let the second host count and drop what it gets over IPv4, ahead of its stack."""
+        counter = syscall.create_map("sink", MapShape(ARRAY, 4, 8, 1, MMAPABLE))
+        code = bytearray(SINK)
+        struct.pack_into("<i", code, 4, counter)
+        program = syscall.load_program("sink", Program(bytes(code), ()), {})
+        with NetNS(self.lab.sites[2].host) as ip:
+            index = ip.link_lookup(ifname="eth")[0]
+            ip.tc("add", "clsact", index)
+            ip.tc("add-filter", "bpf", index, 1, parent=int(Hook.INGRESS), prio=1, protocol=0x0800,
+                  fd=program, name="sink", direct_action=True)  # fmt: skip
+            self._arrived = np.frombuffer(mmap.mmap(counter, mmap.PAGESIZE), dtype=np.uint64)
+            yield
+            ip.tc("del", "clsact", index)
+        os.close(counter)
+        os.close(program)
+
+    def datagrams(self, way: Way) -> float:
+        """Return how many small datagrams a second reach the other host."""
+        self.use(way)
+        ring, began = self.rings[way.name], time.perf_counter()
+        for number in range(ROUNDS + 1):
+            if number == 1:  # the first one is for neighbours, caches and flows
+                began = time.perf_counter()
+            wanted = int(self._arrived[0]) + SLOTS
+            ring.send()
+            while int(self._arrived[0]) < wanted:
+                assert time.perf_counter() < began + 10, "some were lost"
+        return ROUNDS * SLOTS / (time.perf_counter() - began)
+
+    def stream(self, way: Way) -> float:
+        """Return the bytes a second of one TCP connection."""
+        self.use(way)
+        with inside(self.lab.sites[2].host):
+            listener = socket.create_server((way.target, 0))
+        with inside(self.lab.sites[1].host):
+            client = socket.socket()
+        client.bind((way.source, 0))
+        chunk, got = bytes(1 << 20), []
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            room = bytearray(1 << 20)
+            with peer:
+                while count := peer.recv_into(room):
+                    got.append(count)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with listener, client:
+            client.connect(listener.getsockname())
+            began = time.perf_counter()
+            for _ in range(TCP_BYTES // len(chunk)):
+                client.sendall(chunk)
+            client.shutdown(socket.SHUT_WR)
+            server.join()
+            taken = time.perf_counter() - began
+        assert sum(got) == TCP_BYTES // len(chunk) * len(chunk)
+        return sum(got) / taken
+
+    def close(self) -> None:
+        for ring in self.rings.values():
+            ring.close()
+
+
+def compare(measure: Callable[[Way], float], pairs: int) -> tuple[float, float, float, float]:
+    """Return means of both ways, mean ratio, and the lower end of its interval."""
+    taken = []
+    for number in range(pairs):
+        order = (KERNEL, STEERED) if number % 2 else (STEERED, KERNEL)
+        found = {way.name: measure(way) for way in order}
+        taken.append((found["steered"], found["kernel"]))
+    values = np.array(taken)
+    logs = np.log(values[:, 0] / values[:, 1])
+    half = float(stats.t.ppf(0.95, pairs - 1)) * logs.std(ddof=1) / np.sqrt(pairs)
+    steered, kernel = values.mean(axis=0)
+    return steered, kernel, float(np.exp(logs.mean())), float(np.exp(logs.mean() - half))
+
+
+@contextlib.contextmanager
+def course(cache: Path, flows: int) -> Iterator[Course]:
+    """Yield the routers; every tunnel is up, and stays so."""
+    with Lab(builder.build(cache), "tp-") as lab:
+        lab.site(1)
+        lab.site(2)
+        lab.wan(1, 2)
+        for site, other in ((1, 2), (2, 1)):
+            lab.route(site)
+            lab.sites[site].plane.apply(entry(other, 0), time.monotonic_ns())
+        lab.start()
+        lab.hush()
+        made = Course(lab, flows)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--flows", type=int, default=256)
+    given = parser.parse_args()
+    step_aside()
+    with course(Path(tempfile.gettempdir()) / "patronus-bench", given.flows) as made:
+        with made.sink():
+            steered, kernel, ratio, lower = compare(made.datagrams, given.pairs)
+        size = PAYLOAD + 42
+        print(f"UDP, frames of {size} bytes, {given.flows} flows: {steered / 1e3:.0f} k/s steered,"
+              f" {kernel / 1e3:.0f} k/s by the kernel: {ratio:.3f} ×, at least {lower:.3f} ×"
+              f" (bar {BAR} ×)")  # fmt: skip
+        steered, kernel, ratio, lower = compare(made.stream, given.pairs)
+        print(f"TCP, one connection: {steered * 8 / 1e9:.2f} Gbit/s steered,"
+              f" {kernel * 8 / 1e9:.2f} by the kernel: {ratio:.3f} ×, at least {lower:.3f} ×"
+              f" (bar {BAR} ×)")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
