@@ -143,7 +143,9 @@ class Site:
         )
         every = np.arange(len(self.seats), dtype=np.int64)
         self.kernel.set_detect(every, engine.tunnels.detect_ns.copy(), now_ns)
-        self.driver = Driver(engine, self.kernel, listeners, now_ns=now_ns)
+        self.driver = Driver(
+            engine, self.kernel, listeners, now_ns=now_ns, drain_ns=self.config.dataplane.drain_ns
+        )
         self.driver.tick(now_ns)
         self.tables.ensure()
         self._ensure_filters(renew=True)
@@ -179,6 +181,7 @@ class Site:
         settings["port"] = wanted.port(self.config)
         settings["flags"] = int(wanted.settings_flags(self.config))
         settings["hold_ns"] = self.config.policy.kernel_hold_ns
+        settings["pinned_classes"] = wanted.pinned(self.config)
         for address in self.ground.lan_addresses:
             name, width = ("router_v4", 4) if address.version == 4 else ("router_v6", 16)
             if address.is_link_local:
@@ -186,6 +189,13 @@ class Site:
             settings[name][0] = np.frombuffer(address.packed, dtype=np.uint8)[:width]
         lan = [i.name for i in self.config.lan.interfaces if i.name in self.ground.links]
         settings["lan_ifindex"] = self.ground.links[lan[0]].index if lan else 0
+
+    def take_policy(self, config: AgentConfig) -> None:
+        """Let the kernel tell classes, and pin their flows, as another policy says."""
+        self.config = config
+        self.rules = self.tables.rules = compile_rules(config.policy.classes)
+        self.tables.ensure()
+        self._write_settings()
 
     # ------------------------------------------------------------ again and again
 

@@ -71,6 +71,11 @@ def port(config: AgentConfig) -> int:
     return next((t.port for t in config.transports if t.kind is Kind.PLAIN), PORT_USUAL)
 
 
+def pinned(config: AgentConfig) -> int:
+    """Return the classes whose flows stay on their tunnels, one bit each."""
+    return sum(1 << number for number, c in enumerate(config.policy.classes) if c.pinned)
+
+
 def settings_flags(config: AgentConfig) -> Setting:
     """Return how steering hands packets on."""
     return Setting.MARK if config.dataplane.mode is Mode.MARK else Setting.DELIVER
