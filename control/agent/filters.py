@@ -17,6 +17,8 @@ def wanted(config: AgentConfig, ground: Ground, devices: Devices) -> Iterator[Fi
         if index := devices.index(transport):
             over = transport.kind is Kind.WIREGUARD or not has_ethernet(transport.interface)
             yield Filter(index, Hook.INGRESS, "tunnel_ip" if over else "tunnel_ether")
+    for index in devices.vxlans.indices() if devices.vxlans else ():
+        yield Filter(index, Hook.INGRESS, "tunnel_ether")
     for interface in config.lan.interfaces:
         if interface.name in ground.links:
             yield Filter(ground.links[interface.name].index, Hook.INGRESS, "steer_lan")

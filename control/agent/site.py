@@ -170,8 +170,12 @@ class Site:
                 self.meeting.adopt(met._replace(row=int(self.seats[row])))
 
     def _whole(self, row: int, met: Met) -> Met | None:
-        """Add what WireGuard knows of a peer; None where it knows nothing, and all begins anew."""
-        if self.layout.lanes[row].transport.kind is not Kind.WIREGUARD:
+        """Add what the device knows of a peer; None where it knows nothing, and all begins anew."""
+        lane = self.layout.lanes[row]
+        if lane.transport.kind is Kind.VXLAN and self.devices.vxlans:
+            host = self.devices.vxlans.remote(lane)
+            return met._replace(host=host) if host else None
+        if lane.transport.kind is not Kind.WIREGUARD:
             return met
         known = self.devices.adopt(row)
         return met._replace(public=known[0], outer=known[1]) if known else None

@@ -45,12 +45,6 @@ def check(config: AgentConfig) -> None:
 def _problems(config: AgentConfig) -> Iterator[str]:
     if len(config.transports) > TRANSPORTS_MAX:
         yield f"{len(config.transports)} transports; {TRANSPORTS_MAX} is the most"
-    for transport in config.transports:
-        if transport.kind is Kind.VXLAN:
-            yield (
-                f"transport {transport.name}: this agent does not run {transport.kind} tunnels "
-                "yet; use plain or wireguard"
-            )
     ports = {t.port: t.name for t in config.transports if t.kind is Kind.PLAIN}
     if len(ports) > 1:
         names = " and ".join(sorted(ports.values()))
@@ -95,6 +89,7 @@ def underlay(config: AgentConfig) -> list[Pin]:
             mark=mark(config, transport),
             table=TABLE_FIRST + number,
             gateways=(ipaddress.ip_address(transport.gateway),) if transport.gateway else (),
+            vxlan_port=transport.port if transport.kind is Kind.VXLAN else 0,
         )
         for number, transport in enumerate(config.transports)
     ]

@@ -11,7 +11,6 @@ from tests.control.config.files import config
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("{interface: eth1}", "{interface: eth1, kind: vxlan}"), "vxlan"),
         (("{interface: eth1}", "{interface: eth1, kind: plain, port: 99}"), "share one port"),
         (("state: nowhere", "state: nowhere\ndataplane: {mode: mark}"), "mode mark"),
         (("state: nowhere", "state: nowhere\ndataplane: {probes: sender}"), "sender"),
@@ -29,6 +28,12 @@ def test_each_transport_has_its_own_mark_and_table() -> None:
     pins = wanted.underlay(config())
     assert len({pin.mark for pin in pins}) == len({pin.table for pin in pins}) == len(pins) == 2
     assert all(not pin.mark & ~pin.mask for pin in pins)
+
+
+def test_vxlan_is_pinned_by_its_port() -> None:
+    """The kernel does not mark what its VXLAN devices send."""
+    vxlan = config(("kind: plain", "kind: vxlan, port: 4789"))
+    assert [pin.vxlan_port for pin in wanted.underlay(vxlan)] == [0, 4789]
 
 
 CHAIN = {"family": "inet", "table": "t", "name": "c"}
