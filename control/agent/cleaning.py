@@ -14,6 +14,7 @@ from patronus.control.agent.control import SOCKET
 from patronus.control.agent.devices import ownership
 from patronus.control.agent.filters import Filters
 from patronus.control.agent.lock import Lock
+from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.programs import PROGRAMS_FILE, pin_name
 from patronus.control.config.model import AgentConfig
 from patronus.dataplane.linkdump import links
@@ -61,7 +62,8 @@ def _filters() -> list[str]:
 def _devices(site: str) -> list[str]:
     mine = ownership(site)
     found = Links(mine)
-    gone = [f"device {name}" for name in VxlanDriver(found).remove()]
+    gone = [f"device {name}" for name in OverlayDevice(mine).remove()]
+    gone += [f"device {name}" for name in VxlanDriver(found).remove()]
     try:
         driver = WireGuardDriver(found, choose(found, mine).backend)
     except TunnelTrouble:  # no WireGuard, so none of its devices either

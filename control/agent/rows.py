@@ -132,6 +132,12 @@ class Rows:
             self._write(row, self._layout.lanes[row], now_ns)
         return len(drifted)
 
+    @property
+    def mtu(self) -> int:
+        """The largest packet of users that every tunnel in use carries; 0: there is none."""
+        used = self._expected["mtu"][sorted(self._basis)]
+        return int(used.min()) if len(used) else 0
+
     def clear_others(self) -> int:
         """Empty the rows of tunnels that are not wanted any more; return how many."""
         used = np.flatnonzero(self._tunnels["flags"] & TunnelFlag.IN_USE)

@@ -22,7 +22,10 @@ from patronus.engine.overlay import I64
 MARK_SHIFT: Final = 24
 """Marks of transports are in the bits of ``pinning.MARK_MASK``."""
 TABLE_FIRST: Final = 7_470
-TRANSPORTS_MAX: Final = 63
+TRANSPORTS_MAX: Final = 62
+OVERLAY_MARK: Final = 63 << MARK_SHIFT
+"""Of LAN packets in mode ``mark``; their class is added, in bits that no rule of ours looks at."""
+OVERLAY_TABLE: Final = TABLE_FIRST + TRANSPORTS_MAX
 CONTROL_PORT: Final = 4_510
 """Members speak on it; the ends of tunnels meet on the next one."""
 MEETING_PORT: Final = CONTROL_PORT + 1
@@ -54,8 +57,6 @@ def _problems(config: AgentConfig) -> Iterator[str]:
     if len(set(taken)) < len(taken):
         names = " and ".join(t.name for t in wireguard)
         yield f"WireGuard listens on every address, so {names} need different ports"
-    if config.dataplane.mode is Mode.MARK:
-        yield "dataplane: mode mark is not run by this agent yet; use redirect"
     if config.dataplane.probes is Pacing.SENDER:
         yield "dataplane: probes from a sender process are not run by this agent yet; use kernel"
 
@@ -93,6 +94,22 @@ def underlay(config: AgentConfig) -> list[Pin]:
         )
         for number, transport in enumerate(config.transports)
     ]
+
+
+def overlay_pin(config: AgentConfig, device: str) -> list[Pin]:
+    """Return what leads marked packets of the LAN to the overlay device, in mode ``mark``.
+
+    They have been found to be for other sites, so whatever else the main table says of their
+    targets does not matter.
+    """
+    if config.dataplane.mode is not Mode.MARK:
+        return []
+    return [
+        Pin(
+            transport="(overlay)", interface=device, mark=OVERLAY_MARK, table=OVERLAY_TABLE,
+            has_no_gateway=True,
+        )
+    ]  # fmt: skip
 
 
 def prefixes(layout: Layout, places: I64) -> dict[Network, Target]:
