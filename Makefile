@@ -76,6 +76,7 @@ bench-dataplane: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.steering
 	$(BIN)/pytest -m bench -s tests/bench/test_tunnels.py
 	$(BIN)/python -m tests.bench.agent
+	$(BIN)/python -m tests.bench.drain
 
 # Takes what the shipped scenarios do now as what they should do, and prints what changed: the
 # table belongs into the message of a commit of its own.

@@ -81,7 +81,7 @@ struct settings {
 	__u8 router_v4[4];    /* source of ICMP errors */
 	__u8 router_v6[16];
 	__u32 mark;           /* of LAN packets in mode mark; the class is added */
-	__u32 zero;
+	__u32 overlay_ifindex; /* where the kernel is handed what is its business; 0: as it came */
 	__u64 spare[2];
 } __attribute__((aligned(LINE)));
 

@@ -4,6 +4,7 @@
  * themselves for plain tunnels, VXLAN devices), tunnel_ip at that of WireGuard devices.
  */
 #include "forward.h"
+#include "handin.h"
 #include "probe.h"
 
 /* What arrived, before it is unwrapped. */
@@ -88,15 +89,22 @@ INLINE int make_ether(const struct work *work, struct packet *packet)
 	return 1;
 }
 
+INLINE int deliver_to_stack(const struct work *work, struct packet *packet)
+{
+	if (!work->settings->overlay_ifindex)
+		return pass(work, DELIVER_STACK);
+	return make_ether(work, packet) ? hand_in(work) : drop(work, DROP_NO_ROOM);
+}
+
 INLINE int deliver(const struct work *work, struct packet *packet)
 {
 	int action;
 
 	if (!(work->settings->flags & SETTING_DELIVER) || packet->ttl <= 1 || is_multicast(packet))
-		return pass(work, DELIVER_STACK);
+		return deliver_to_stack(work, packet);
 	action = route(work, packet->key.family, packet->key.source, packet->key.target, 0);
-	if (action == TC_ACT_SHOT)
-		return pass(work, DELIVER_STACK); /* an address of this host, or no route */
+	if (action == TC_ACT_SHOT) /* an address of this host, or no route */
+		return deliver_to_stack(work, packet);
 	if (!make_ether(work, packet))
 		return drop(work, DROP_NO_ROOM);
 	count_hop(work->skb, packet);

@@ -27,6 +27,7 @@ import numpy as np
 from patronus.engine.announcement import Announcement
 from patronus.engine.arrays import Rows, blocks, distinct
 from patronus.engine.fingerprint import U64
+from patronus.engine.flowshares import flow_shares
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.journal import Reason
 from patronus.engine.liveness import I8, Input, State
@@ -307,6 +308,13 @@ class Engine:
         entries = self.space.of_pairs(self._attention.take(own))
         self._attention.pairs(self.moves.choose(entries, now_ns, Reason.POLICY_CHANGED))
         self._withdraw(own, now_ns)
+
+    def flow_shares(self, site: int) -> tuple[I64, I64]:
+        """Return the entries of a site's sharing classes, and its flows' shares of their backups.
+
+        See :func:`patronus.engine.flowshares.flow_shares`; nothing is changed.
+        """
+        return flow_shares(self.steering, site, self.configured.of(site))
 
     def set_fates(self, rows: I64, fates: U64) -> None:
         """The routes under these rows have changed; their backups are chosen anew."""

@@ -64,6 +64,9 @@ class TrafficClass:
     sla: SlaClass = SlaClass()
     share: Mapping[str, int] = field(default_factory=dict)
     """Weights by transport for sharing over equally good paths; empty: no sharing."""
+    pinned: bool = False
+    """Each flow stays on the tunnel that it began on while that is usable. A dataplane's business:
+    the engine decides for entries, not for flows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from patronus.control.agent.driver import OWN
 from patronus.control.agent.history import History
 from patronus.control.agent.site import Site
 from patronus.dataplane.linux.views import Counters, named, top_flows
+from patronus.engine.flowshares import PARTS
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.liveness import State
 from patronus.engine.narrative import path_name
@@ -44,6 +45,8 @@ class Answers:
         age_ns = now_ns - self._kernel.confirmed_ns
         latched, detect_ns = self._kernel.latched, self._kernel.detect_ns
         adapted = self._engine.tunnels.adapted(rows)
+        assert self._site.driver is not None
+        out_ns = self._site.driver.one_way.estimates()
         sent = self._counters.tunnels(len(self._kernel.row_of))
         found = []
         for row, lane in enumerate(self._site.layout.lanes):
@@ -64,6 +67,7 @@ class Answers:
                     "rtt_ns": _known(figures.rtt_ns[row]),
                     "jitter_ns": _known(figures.jitter_ns[row]),
                     "loss_ppm": _known(figures.loss_ppm[row]),
+                    "out_ns": int(out_ns[row]) or None,
                     "detect_ns": int(detect_ns[row]),
                     "detect_why": _why_detect(
                         probing.interval_ns, probing.multiplier, bool(adapted[row])
@@ -78,6 +82,7 @@ class Answers:
         """Return where each entry goes now, and what stands ready."""
         assert self._site.driver is not None
         table, found = self._site.driver.table, []
+        shares = self._kernel.shares(np.arange(len(table), dtype=np.int64)).tolist()
         for entry in range(len(table)):
             key = self._engine.space.key(entry)
             if OWN in self._overlay.destinations[key.destination].sites:
@@ -94,6 +99,8 @@ class Answers:
                         for row in table.rows[entry]
                         if row != NO_ROW
                     ],
+                    "shares": [PARTS - sum(shares[entry]), *shares[entry]],
+                    "pinned": self._site.config.policy.classes[key.traffic_class].pinned,
                     "drop_when_dead": bool(table.drop[entry]),
                     "shared_fate": bool(table.shared_fate[entry]),
                 }

@@ -14,6 +14,7 @@ from patronus.control.agent.control import SOCKET
 from patronus.control.agent.devices import ownership
 from patronus.control.agent.filters import Filters
 from patronus.control.agent.lock import Lock
+from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.programs import PROGRAMS_FILE, pin_name
 from patronus.control.config.model import AgentConfig
 from patronus.dataplane.linkdump import links
@@ -22,6 +23,7 @@ from patronus.dataplane.routedump import Route
 from patronus.dataplane.tunnels.choice import choose
 from patronus.dataplane.tunnels.driver import TunnelTrouble
 from patronus.dataplane.tunnels.links import Links
+from patronus.dataplane.tunnels.vxlan import VxlanDriver
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
 from patronus.dataplane.underlay import kernel
 from patronus.dataplane.underlay.pinning import Rule
@@ -59,12 +61,14 @@ def _filters() -> list[str]:
 
 def _devices(site: str) -> list[str]:
     mine = ownership(site)
+    found = Links(mine)
+    gone = [f"device {name}" for name in OverlayDevice(mine).remove()]
+    gone += [f"device {name}" for name in VxlanDriver(found).remove()]
     try:
-        found = Links(mine)
         driver = WireGuardDriver(found, choose(found, mine).backend)
     except TunnelTrouble:  # no WireGuard, so none of its devices either
-        return []
-    gone = [f"device {name}" for name in driver.remove()]
+        return gone
+    gone += [f"device {name}" for name in driver.remove()]
     driver.close()
     return gone
 

@@ -1,8 +1,9 @@
 """The devices of tunnels: a reserved socket or a WireGuard device for each transport.
 
-A WireGuard device carries the tunnels to all peers that have told their key. Its addresses
-inside are made of the names of site and transport, so both ends know them; its key is made
-here, kept in the agent's folder, and told beside the tunnel under the key of the pair.
+VXLAN has a device for each tunnel (``vxlans.py``). A WireGuard device carries the tunnels to all
+peers that have told their key. Its addresses inside are made of the names of site and transport,
+so both ends know them; its key is made here, kept in the agent's folder, and told beside the
+tunnel under the key of the pair.
 """
 
 import hashlib
@@ -14,12 +15,13 @@ from typing import Final
 from patronus.control.agent import wanted
 from patronus.control.agent.ground import Ground
 from patronus.control.agent.meeting import Met
+from patronus.control.agent.vxlans import Vxlans
 from patronus.control.config.layout import Lane, Layout
 from patronus.control.config.model import AgentConfig, Kind, Transport
 from patronus.dataplane.linkdump import link
 from patronus.dataplane.tunnels import headers, spec
 from patronus.dataplane.tunnels.choice import choose
-from patronus.dataplane.tunnels.driver import Ownership, TunnelTrouble
+from patronus.dataplane.tunnels.driver import Ownership, TunnelDriver, TunnelTrouble
 from patronus.dataplane.tunnels.keys import KeyStore, decoded, public_of
 from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.plain import PlainDriver
@@ -60,6 +62,9 @@ class Devices:
         self._keys: dict[str, bytes] = {}
         self._psk: dict[str, bytes] = {}
         self.troubles: list[str] = []
+        self.vxlans: Vxlans | None = None
+        if any(t.kind is Kind.VXLAN for t in config.transports):
+            self.vxlans = Vxlans(config, layout, ground, Links(self._ownership), inside)
         over = [t for t in config.transports if t.kind is Kind.WIREGUARD]
         if over:
             links = Links(self._ownership)
@@ -79,7 +84,12 @@ class Devices:
         return public_of(private) if private else bytes(32)
 
     def index(self, transport: Transport) -> int:
-        """Return the interface that packets of a transport's tunnels leave by, 0: none."""
+        """Return the interface that packets of a transport's tunnels leave by, 0: none.
+
+        A transport of VXLAN tunnels has no such one: each tunnel does.
+        """
+        if transport.kind is Kind.VXLAN:
+            return 0
         if transport.kind is Kind.WIREGUARD:
             found = link(self.name(transport))
             return found.index if found else 0
@@ -93,14 +103,20 @@ class Devices:
             mets: by row, what is known of the other end.
         """
         specs = [d for t in self._config.transports if (d := self._device(t, mets)) is not None]
+        specs += self.vxlans.specs(mets) if self.vxlans else []
         try:
             check(specs, prefix=self._ownership.prefix)
         except BadSpec as bad:
             self.troubles = [str(bad)]
             return 0
-        drivers = [d for d in (self.plain, self.wireguard) if d is not None]
+        drivers: list[TunnelDriver] = [d for d in (self.plain, self.wireguard) if d is not None]
+        if self.vxlans is not None:
+            drivers.append(self.vxlans.driver)
         outcomes = [d.ensure([s for s in specs if s.kind is d.kind]) for d in drivers]
         self.troubles = [text for outcome in outcomes for text in outcome.troubles]
+        if self.vxlans is not None:
+            self.vxlans.look()
+            self.troubles += self.vxlans.troubles
         return sum(len(outcome.drifts) for outcome in outcomes)
 
     def adopt(self, row: int) -> tuple[bytes, int] | None:
@@ -129,7 +145,7 @@ class Devices:
     def _device(self, transport: Transport, mets: Sequence[Met | None]) -> DeviceSpec | None:
         pmtu = self._ground.pmtu(transport)
         own = self._ground.local(transport, 4) or self._ground.local(transport, 6)
-        if pmtu is None or own is None:
+        if pmtu is None or own is None or transport.kind is Kind.VXLAN:
             return None
         kind = spec.Kind(transport.kind)
         mark = wanted.mark(self._config, transport)

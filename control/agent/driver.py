@@ -18,8 +18,10 @@ from typing import Final
 
 import numpy as np
 
+from patronus.control.agent.delays import OneWay
 from patronus.control.agent.kernel import Kernel
 from patronus.control.agent.stamps import Stamps
+from patronus.control.config.model import DRAIN_NS
 from patronus.dataplane.stamp.losses import Losses
 from patronus.engine.announcement import Announcement
 from patronus.engine.engine import Engine, Received
@@ -36,8 +38,6 @@ LOOK_NS: Final = 20 * MS
 the kernel has moved packets by then, what is late is the next backup."""
 SAMPLE_NS: Final = 100 * MS
 """The kernel keeps 32 samples a tunnel: 320 ms at 10 ms."""
-DRAIN_NS: Final = 60 * SECOND
-"""Flows without a gap are moved by force then."""
 SETTLE_NS: Final = 10 * SECOND
 """Who has just started knows of no way beyond others until they have spoken. What stood in the
 table before stays for so long, where nothing is known that would do."""
@@ -58,7 +58,13 @@ class Driver:
     """One engine, one kernel."""
 
     def __init__(
-        self, engine: Engine, kernel: Kernel, listeners: Listeners, *, now_ns: int
+        self,
+        engine: Engine,
+        kernel: Kernel,
+        listeners: Listeners,
+        *,
+        now_ns: int,
+        drain_ns: int = DRAIN_NS,
     ) -> None:
         """Take over from whatever the kernel has been doing; it forwards meanwhile.
 
@@ -67,7 +73,9 @@ class Driver:
             kernel: with its rows in place.
             listeners: of what happens.
             now_ns: the time.
+            drain_ns: after so long, pinned flows without a gap leave what is drained by force.
         """
+        self._drain_ns = drain_ns
         self.engine, self.kernel, self._listeners = engine, kernel, listeners
         self.table = kernel.standing()
         """What the kernel was told to do, by us or by whoever ran before."""
@@ -77,6 +85,7 @@ class Driver:
         self._told_at_ns: I64 = np.zeros(rows, dtype=np.int64)
         interval_ns = engine.policy.evaluation_ns
         self._phase_ns = name_key("site", engine.overlay.sites[OWN]) % interval_ns
+        self.one_way = OneWay(engine.overlay.dst)
         self._due = dict.fromkeys((self._look, self._sample), now_ns)
         self._due[self._evaluate] = now_ns
         self._due[self._settle] = now_ns + SETTLE_NS
@@ -141,6 +150,7 @@ class Driver:
     def _sample(self, now_ns: int) -> int:
         alarms = []
         for columns in self.kernel.samples():
+            self.one_way.take(columns)
             alarms.append(self.engine.observe(**columns._asdict()))
         alarms += self._inquire(now_ns)
         self._alarm([a for a in alarms if len(a.rows)], now_ns)
@@ -182,8 +192,26 @@ class Driver:
 
     def _evaluate(self, now_ns: int) -> int:
         self.engine.evaluate([OWN], self._time(now_ns))
+        self._carry_out(now_ns)
+        self._spread(now_ns)
+        self._tell_delays()
         interval_ns = self.engine.policy.evaluation_ns
         return now_ns + interval_ns - (now_ns - self._phase_ns) % interval_ns
+
+    def _spread(self, now_ns: int) -> int:
+        """Let flows of sharing classes take backups as well; return how many entries differed."""
+        sharing, shares = self.engine.flow_shares(OWN)
+        every: I64 = np.arange(self.engine.space.per_site, dtype=np.int64)
+        wanted = np.zeros((len(every), 2), dtype=np.int64)
+        wanted[sharing] = shares
+        other = np.flatnonzero((self.kernel.shares(every) != wanted).any(axis=1))
+        if len(other):
+            self.kernel.set_shares(other, wanted[other], now_ns)
+        return len(other)
+
+    def _tell_delays(self) -> None:
+        rows: I64 = np.arange(self.engine.overlay.rows, dtype=np.int64)
+        self.kernel.set_delay(rows, self.one_way.estimates())
 
     def _settle(self, now_ns: int) -> int:
         """Give up what was left of before, where the engine wants nothing by now."""
@@ -197,7 +225,7 @@ class Driver:
         delta = diff(self.table, self.kernel.standing(), generation=0)
         if len(delta):
             self.kernel.apply(delta, now_ns)
-        return len(delta)
+        return len(delta) + self._spread(now_ns)
 
     # ------------------------------------------------------------ what others tell
 
@@ -208,7 +236,8 @@ class Driver:
 
     def drain(self, rows: I64, now_ns: int, *, on: bool) -> None:
         """Begin or end a planned move away from rows."""
-        self.kernel.drain(rows, now_ns + DRAIN_NS if on else 0)
+        self._tell_delays()
+        self.kernel.drain(rows, now_ns + self._drain_ns if on else 0)
         self.engine.drain(rows, self._time(now_ns), on=on)
         if not on:
             self._due[self._evaluate] = now_ns
@@ -252,6 +281,7 @@ class Driver:
     def _install(self, delta: ForwardingDelta, now_ns: int) -> None:
         self.kernel.apply(delta, now_ns)
         self.table.apply(delta)
+        self._spread(now_ns)
 
 
 def _by_instant(

@@ -11,12 +11,18 @@ from patronus.control.config.model import AgentConfig, Kind
 from patronus.dataplane.linux.attach import Filter, Hook, attach, attached, detach
 
 
-def wanted(config: AgentConfig, ground: Ground, devices: Devices) -> Iterator[Filter]:
-    """Yield the filters of the devices that are there."""
+def wanted(
+    config: AgentConfig, ground: Ground, devices: Devices, *, overlay: int
+) -> Iterator[Filter]:
+    """Yield the filters of the devices that are there; overlay: index of its device, or 0."""
+    if overlay:
+        yield Filter(overlay, Hook.EGRESS, "steer_out")
     for transport in config.transports:
         if index := devices.index(transport):
             over = transport.kind is Kind.WIREGUARD or not has_ethernet(transport.interface)
             yield Filter(index, Hook.INGRESS, "tunnel_ip" if over else "tunnel_ether")
+    for index in devices.vxlans.indices() if devices.vxlans else ():
+        yield Filter(index, Hook.INGRESS, "tunnel_ether")
     for interface in config.lan.interfaces:
         if interface.name in ground.links:
             yield Filter(ground.links[interface.name].index, Hook.INGRESS, "steer_lan")

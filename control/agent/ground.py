@@ -8,7 +8,7 @@ import fcntl
 import socket
 import struct
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, TypeAlias
 
 from patronus.control.agent import wanted
@@ -28,14 +28,18 @@ _REQUEST: Final = struct.Struct("=16sH22x")
 class Ground:
     """What this machine's network namespace has for the transports and the LAN."""
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, overlay: str) -> None:
         """Look at nothing yet.
+
+        Args:
+            config: of the site.
+            overlay: name of the overlay device.
 
         Raises:
             BadPins: the transports exclude each other.
         """
         self._config = config
-        self._pins = wanted.underlay(config)
+        self._pins = [*wanted.underlay(config), *wanted.overlay_pin(config, overlay)]
         check(self._pins)
         self.links: dict[str, Link] = {}
         self.statuses: dict[str, Status] = {}
@@ -85,6 +89,15 @@ class Ground:
         if found is None:
             return None
         return min(found.mtu, transport.mtu) if transport.mtu else found.mtu
+
+    def sources(self) -> dict[int, Address]:
+        """Return an address of ours by version of IP that other sites can answer, if there is."""
+        inside = [ip_network(prefix) for prefix in self._config.lan.prefixes]
+        found: dict[int, Address] = {}
+        for address in self.lan_addresses:
+            if any(address in prefix for prefix in inside):
+                found.setdefault(address.version, address)
+        return found
 
     def lan_up(self) -> bool:
         """Tell whether some interface of the LAN is up; without any there is nothing to lose."""

@@ -71,6 +71,15 @@ class Kernel(Protocol):
     def drain(self, rows: I64, until_ns: int) -> None:
         """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it."""
 
+    def set_delay(self, rows: I64, delay_ns: I64) -> None:
+        """Tell one-way delays, 0 for unknown."""
+
+    def set_shares(self, entries: I64, shares: I64, now_ns: int) -> None:
+        """Let flows prefer backups: sixteenths for the first and the second, shape (n, 2)."""
+
+    def shares(self, entries: I64) -> I64:
+        """Return the shares in force."""
+
     def cut(self, rows: I64, now_ns: int) -> None:
         """Void the proofs of rows: their interface is gone."""
 
@@ -188,6 +197,18 @@ class LinuxKernel:
     def drain(self, rows: I64, until_ns: int) -> None:
         """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it."""
         self.plane.drain(self.seats[rows], until_ns)
+
+    def set_delay(self, rows: I64, delay_ns: I64) -> None:
+        """Tell one-way delays, 0 for unknown."""
+        self.plane.set_delay(self.seats[rows], delay_ns)
+
+    def set_shares(self, entries: I64, shares: I64, now_ns: int) -> None:
+        """Let flows prefer backups: sixteenths for the first and the second, shape (n, 2)."""
+        self.plane.set_shares(self._entries[entries], shares, now_ns)
+
+    def shares(self, entries: I64) -> I64:
+        """Return the shares in force."""
+        return words.unpack(self.plane.words[self._entries[entries]]).shares
 
     def cut(self, rows: I64, now_ns: int) -> None:
         """Void the proofs of rows: their interface is gone."""

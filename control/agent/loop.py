@@ -177,6 +177,7 @@ class Agent:
     def take_policy(self, config: AgentConfig) -> None:
         """Go on under another policy; settings that came with it wait for the next start."""
         self.config = config
+        self.site.take_policy(config)
         self.driver.configure(config.policy, time.monotonic_ns())
 
     # ------------------------------------------------------------ life

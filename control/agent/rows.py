@@ -97,6 +97,8 @@ class Rows:
         changed = 0
         for row, lane in enumerate(self._layout.lanes):
             met, found = self.mets[row], under[lane.transport.name]
+            if devices.vxlans is not None and lane.transport.kind is Kind.VXLAN:
+                found = (*found[:3], devices.vxlans.index(lane))
             if met is not None and self._basis.get(row) != (met, *found):
                 changed += self._renew(row, lane, met, found, now_ns)
         return changed + self._drifted(now_ns)
@@ -130,6 +132,12 @@ class Rows:
             self._write(row, self._layout.lanes[row], now_ns)
         return len(drifted)
 
+    @property
+    def mtu(self) -> int:
+        """The largest packet of users that every tunnel in use carries; 0: there is none."""
+        used = self._expected["mtu"][sorted(self._basis)]
+        return int(used.min()) if len(used) else 0
+
     def clear_others(self) -> int:
         """Empty the rows of tunnels that are not wanted any more; return how many."""
         used = np.flatnonzero(self._tunnels["flags"] & TunnelFlag.IN_USE)
@@ -143,10 +151,13 @@ class Rows:
     def _endpoint(self, row: int, lane: Lane, met: Met, under: tuple[Any, ...]) -> Endpoint | None:
         transport, (four, six, pmtu, index) = lane.transport, under
         outer = ip_address(lane.endpoint.address or met.host)
-        over = transport.kind is Kind.WIREGUARD
+        over = transport.kind is not Kind.PLAIN
         local, remote = four if outer.version == 4 else six, outer
-        if over:
+        if over and not index:
+            return None
+        if transport.kind is Kind.WIREGUARD:
             outer = four or six or outer
+        if over:
             local = inside(self._config.site, transport.name)
             remote = inside(lane.peer.name, transport.name)
         if local is None or pmtu is None:

@@ -6,6 +6,7 @@ matters where packets flow: rows before entries, entries before the prefixes tha
 and the filters last.
 """
 
+import ipaddress
 import secrets
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from patronus.control.agent import firewall, wanted
-from patronus.control.agent.devices import Devices
+from patronus.control.agent.devices import Devices, ownership
 from patronus.control.agent.driver import Driver, Listeners
 from patronus.control.agent.filters import Filters
 from patronus.control.agent.filters import wanted as wanted_filters
@@ -23,13 +24,14 @@ from patronus.control.agent.ground import Ground
 from patronus.control.agent.kernel import LinuxKernel, seat
 from patronus.control.agent.meeting import Lane, Meeting, Met, Where
 from patronus.control.agent.netlink import Netlink
+from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.pairing import Pairing, pairing
 from patronus.control.agent.places import places
 from patronus.control.agent.programs import obtain
 from patronus.control.agent.rows import Rows
 from patronus.control.agent.tables import Tables, repin
 from patronus.control.agent.wanted import MEETING_PORT, Unsupported
-from patronus.control.config.layout import layout
+from patronus.control.config.layout import OWN, layout
 from patronus.control.config.model import AgentConfig, Kind, Mode
 from patronus.control.members.identity import Identity, public_key
 from patronus.dataplane.linux.dataplane import LinuxDataplane
@@ -55,7 +57,9 @@ class Site:
         self.layout = layout(config)
         self._check_firewall()
         self.pairings = _pairings(config, identity)
-        self.ground = Ground(config)
+        prefixes = [ipaddress.ip_network(p) for p, d in self.layout.prefixes if d != OWN]
+        self.overlay = OverlayDevice(ownership(config.site), prefixes)
+        self.ground = Ground(config, self.overlay.name)
         self.devices = Devices(config, self.layout, self.ground, Path(config.state) / "keys")
         classes = len(config.policy.classes)
         self.rules = compile_rules(config.policy.classes)
@@ -79,8 +83,7 @@ class Site:
             Path(config.state), names, [c.name for c in config.policy.classes],
             sizes.entries // classes,
         )  # fmt: skip
-        prefixes = wanted.prefixes(self.layout, self.places)
-        self.tables = Tables(self.pins, prefixes, self.rules)
+        self.tables = Tables(self.pins, wanted.prefixes(self.layout, self.places), self.rules)
         self.pacer = Pacer(
             self._netlink.ip,
             self.pins.array("pacing"),
@@ -127,6 +130,7 @@ class Site:
 
     def start(self, engine: Engine, listeners: Listeners) -> Driver:
         """Bring everything about, take over what there is, and return who drives it."""
+        self.overlay.ensure(self.rows.mtu)
         self.ground.ensure()
         self._adopt()
         self.devices.ensure(self.rows.mets)
@@ -143,10 +147,14 @@ class Site:
         )
         every = np.arange(len(self.seats), dtype=np.int64)
         self.kernel.set_detect(every, engine.tunnels.detect_ns.copy(), now_ns)
-        self.driver = Driver(engine, self.kernel, listeners, now_ns=now_ns)
+        self.driver = Driver(
+            engine, self.kernel, listeners, now_ns=now_ns, drain_ns=self.config.dataplane.drain_ns
+        )
         self.driver.tick(now_ns)
         self.tables.ensure()
+        self._ensure_overlay()
         self._ensure_filters(renew=True)
+        self.overlay.lead(self.ground.sources())
         self._netlink.do(lambda: self.pacer.start(time.monotonic_ns()))
         return self.driver
 
@@ -168,8 +176,12 @@ class Site:
                 self.meeting.adopt(met._replace(row=int(self.seats[row])))
 
     def _whole(self, row: int, met: Met) -> Met | None:
-        """Add what WireGuard knows of a peer; None where it knows nothing, and all begins anew."""
-        if self.layout.lanes[row].transport.kind is not Kind.WIREGUARD:
+        """Add what the device knows of a peer; None where it knows nothing, and all begins anew."""
+        lane = self.layout.lanes[row]
+        if lane.transport.kind is Kind.VXLAN and self.devices.vxlans:
+            host = self.devices.vxlans.remote(lane)
+            return met._replace(host=host) if host else None
+        if lane.transport.kind is not Kind.WIREGUARD:
             return met
         known = self.devices.adopt(row)
         return met._replace(public=known[0], outer=known[1]) if known else None
@@ -179,13 +191,23 @@ class Site:
         settings["port"] = wanted.port(self.config)
         settings["flags"] = int(wanted.settings_flags(self.config))
         settings["hold_ns"] = self.config.policy.kernel_hold_ns
+        settings["pinned_classes"] = wanted.pinned(self.config)
         for address in self.ground.lan_addresses:
             name, width = ("router_v4", 4) if address.version == 4 else ("router_v6", 16)
             if address.is_link_local:
                 continue
             settings[name][0] = np.frombuffer(address.packed, dtype=np.uint8)[:width]
+        settings["mark"] = wanted.OVERLAY_MARK
+        settings["overlay_ifindex"] = self.overlay.index
         lan = [i.name for i in self.config.lan.interfaces if i.name in self.ground.links]
         settings["lan_ifindex"] = self.ground.links[lan[0]].index if lan else 0
+
+    def take_policy(self, config: AgentConfig) -> None:
+        """Let the kernel tell classes, and pin their flows, as another policy says."""
+        self.config = config
+        self.rules = self.tables.rules = compile_rules(config.policy.classes)
+        self.tables.ensure()
+        self._write_settings()
 
     # ------------------------------------------------------------ again and again
 
@@ -223,7 +245,9 @@ class Site:
         yield "rows", lambda: self.rows.ensure(self.ground, self.devices, now_ns)
         yield "entries", lambda: self._ensure_entries(now_ns)
         yield "tables", self.tables.ensure
+        yield "overlay", self._ensure_overlay
         yield "filters", lambda: self._ensure_filters(renew=False)
+        yield "routes", lambda: self.overlay.lead(self.ground.sources())
         yield "pacer", self._ensure_pacer
 
     def _ensure_ground(self) -> int:
@@ -231,12 +255,17 @@ class Site:
         self._write_settings()
         return drifted
 
+    def _ensure_overlay(self) -> int:
+        drifted = self.overlay.ensure(self.rows.mtu)
+        self._settings["overlay_ifindex"] = self.overlay.index
+        return drifted
+
     def _ensure_entries(self, now_ns: int) -> int:
         assert self.driver is not None
         return self.driver.repair(now_ns)
 
     def _ensure_filters(self, *, renew: bool) -> int:
-        filters = wanted_filters(self.config, self.ground, self.devices)
+        filters = wanted_filters(self.config, self.ground, self.devices, overlay=self.overlay.index)
         return self._netlink.do(lambda: self.filters.ensure(filters, renew=renew))
 
     def _ensure_pacer(self) -> int:
@@ -248,7 +277,8 @@ class Site:
     @property
     def troubles(self) -> list[str]:
         """What is not as wanted, in sentences."""
-        return [*self.ground.troubles, *self.devices.troubles, *self.filters.troubles]
+        parts = (self.ground, self.devices, self.filters, self.overlay)
+        return [text for part in parts for text in part.troubles]
 
     def close(self) -> None:
         """Let go of everything; the kernel goes on."""

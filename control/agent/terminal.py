@@ -89,16 +89,16 @@ def health_lines(health: dict[str, Any]) -> list[str]:
 
 def tunnel_lines(tunnels: list[dict[str, Any]]) -> list[str]:
     """Return a line for each tunnel."""
-    head = ["tunnel", "kind", "state", "round trip", "jitter", "loss", "silent for", ""]
+    head = ["tunnel", "kind", "state", "round trip", "way out", "jitter", "loss", "silent for", ""]
     rows = [
         [
-            t["tunnel"], t["kind"], t["state"], milliseconds(t["rtt_ns"]),
-            milliseconds(t["jitter_ns"]), percent(t["loss_ppm"]), milliseconds(t["silent_ns"]),
-            ", ".join(_remarks(t)),
+            t["tunnel"], t["kind"], t["state"],
+            *(milliseconds(t[key]) for key in ("rtt_ns", "out_ns", "jitter_ns")),
+            percent(t["loss_ppm"]), milliseconds(t["silent_ns"]), ", ".join(_remarks(t)),
         ]
         for t in tunnels
     ]  # fmt: skip
-    return table([head, *rows], right=(3, 4, 5, 6))
+    return table([head, *rows], right=(3, 4, 5, 6, 7))
 
 
 def _remarks(tunnel: dict[str, Any]) -> Iterator[str]:
@@ -115,13 +115,19 @@ def _detect_lines(tunnels: list[dict[str, Any]]) -> list[str]:
 
 def path_lines(paths: list[dict[str, Any]]) -> list[str]:
     """Return a line for each entry."""
-    head = ["destination", "class", "path", "now", "candidates"]
+    head = ["destination", "class", "path", "now", "candidates", ""]
     rows = [
         [p["destination"], p["class"], p["path"] or GAP, p["outcome"].replace("_", " "),
-         ", ".join(p["candidates"]) or GAP]
+         ", ".join(_candidates(p)) or GAP, "pinned" if p["pinned"] else ""]
         for p in paths
     ]  # fmt: skip
     return table([head, *rows])
+
+
+def _candidates(path: dict[str, Any]) -> Iterator[str]:
+    """Yield the candidates, with the sixteenths of the flows that each gets where they share."""
+    for name, part in zip(path["candidates"], path["shares"], strict=False):
+        yield f"{name} {part}/{sum(path['shares'])}" if any(path["shares"][1:]) else name
 
 
 def forwarding_lines(answer: dict[str, Any]) -> list[str]:
@@ -135,16 +141,16 @@ def forwarding_lines(answer: dict[str, Any]) -> list[str]:
 
 def flow_lines(flows: list[dict[str, Any]]) -> list[str]:
     """Return a line for each flow."""
-    head = ["source", "target", "protocol", "class", "destination", "packets", "bytes"]
+    head = ["source", "target", "protocol", "class", "destination", "pinned to", "packets", "bytes"]
     rows = [
         [
             f"{f['source']} {f['source_port']}", f"{f['target']} {f['target_port']}",
             str(f["protocol"]), f["class"] or GAP, f["destination"] or GAP,
-            f"{f['packets']:,}", f"{f['bytes']:,}",
+            f["pinned_to"] or GAP, f"{f['packets']:,}", f"{f['bytes']:,}",
         ]
         for f in flows
     ]  # fmt: skip
-    return table([head, *rows], right=(5, 6))
+    return table([head, *rows], right=(6, 7))
 
 
 def counter_lines(answer: dict[str, Any]) -> list[str]:

@@ -22,7 +22,10 @@ from patronus.engine.overlay import I64
 MARK_SHIFT: Final = 24
 """Marks of transports are in the bits of ``pinning.MARK_MASK``."""
 TABLE_FIRST: Final = 7_470
-TRANSPORTS_MAX: Final = 63
+TRANSPORTS_MAX: Final = 62
+OVERLAY_MARK: Final = 63 << MARK_SHIFT
+"""Of LAN packets in mode ``mark``; their class is added, in bits that no rule of ours looks at."""
+OVERLAY_TABLE: Final = TABLE_FIRST + TRANSPORTS_MAX
 CONTROL_PORT: Final = 4_510
 """Members speak on it; the ends of tunnels meet on the next one."""
 MEETING_PORT: Final = CONTROL_PORT + 1
@@ -45,12 +48,6 @@ def check(config: AgentConfig) -> None:
 def _problems(config: AgentConfig) -> Iterator[str]:
     if len(config.transports) > TRANSPORTS_MAX:
         yield f"{len(config.transports)} transports; {TRANSPORTS_MAX} is the most"
-    for transport in config.transports:
-        if transport.kind is Kind.VXLAN:
-            yield (
-                f"transport {transport.name}: this agent does not run {transport.kind} tunnels "
-                "yet; use plain or wireguard"
-            )
     ports = {t.port: t.name for t in config.transports if t.kind is Kind.PLAIN}
     if len(ports) > 1:
         names = " and ".join(sorted(ports.values()))
@@ -60,8 +57,6 @@ def _problems(config: AgentConfig) -> Iterator[str]:
     if len(set(taken)) < len(taken):
         names = " and ".join(t.name for t in wireguard)
         yield f"WireGuard listens on every address, so {names} need different ports"
-    if config.dataplane.mode is Mode.MARK:
-        yield "dataplane: mode mark is not run by this agent yet; use redirect"
     if config.dataplane.probes is Pacing.SENDER:
         yield "dataplane: probes from a sender process are not run by this agent yet; use kernel"
 
@@ -69,6 +64,11 @@ def _problems(config: AgentConfig) -> Iterator[str]:
 def port(config: AgentConfig) -> int:
     """Return where our kernel takes packets of tunnels."""
     return next((t.port for t in config.transports if t.kind is Kind.PLAIN), PORT_USUAL)
+
+
+def pinned(config: AgentConfig) -> int:
+    """Return the classes whose flows stay on their tunnels, one bit each."""
+    return sum(1 << number for number, c in enumerate(config.policy.classes) if c.pinned)
 
 
 def settings_flags(config: AgentConfig) -> Setting:
@@ -90,9 +90,26 @@ def underlay(config: AgentConfig) -> list[Pin]:
             mark=mark(config, transport),
             table=TABLE_FIRST + number,
             gateways=(ipaddress.ip_address(transport.gateway),) if transport.gateway else (),
+            vxlan_port=transport.port if transport.kind is Kind.VXLAN else 0,
         )
         for number, transport in enumerate(config.transports)
     ]
+
+
+def overlay_pin(config: AgentConfig, device: str) -> list[Pin]:
+    """Return what leads marked packets of the LAN to the overlay device, in mode ``mark``.
+
+    They have been found to be for other sites, so whatever else the main table says of their
+    targets does not matter.
+    """
+    if config.dataplane.mode is not Mode.MARK:
+        return []
+    return [
+        Pin(
+            transport="(overlay)", interface=device, mark=OVERLAY_MARK, table=OVERLAY_TABLE,
+            has_no_gateway=True,
+        )
+    ]  # fmt: skip
 
 
 def prefixes(layout: Layout, places: I64) -> dict[Network, Target]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Final
 
+from patronus.control.config import ports
 from patronus.control.config.model import PORT_USUAL, Kind, Role
 from patronus.sim.language.consistency import check_classes, check_distinct
 from patronus.sim.language.mistakes import Mark, did_you_mean, one_of, quoted
@@ -25,6 +26,7 @@ def check(root: Rec, reading: Reading) -> None:
     """Note all that does not fit together in a file whose values have been read."""
     _peers(root, reading)
     _transports(root, reading)
+    ports.check(root, reading)
     _lan(root, reading)
     _prefixes(root, reading)
     _reachable(root, reading)

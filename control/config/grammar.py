@@ -18,7 +18,7 @@ from patronus.control.config.values import (
 from patronus.sim.language import names
 from patronus.sim.language.network import LIVENESS
 from patronus.sim.language.policy import CLASSES, POLICY_OR_FILE, PREFIX, VERSION
-from patronus.sim.language.quantities import VOLUME
+from patronus.sim.language.quantities import DURATION, VOLUME
 from patronus.sim.language.records import Field, Record, schema_of
 from patronus.sim.language.shapes import Either, Json, ListOf, MapOf
 from patronus.sim.language.tree import Kind as Sort
@@ -117,6 +117,9 @@ DATAPLANE: Final = Record(
           "fallback", default="on"),
     Field("probes", choice("sender of probes", {str(pacing): pacing for pacing in Pacing}),
           "Let the kernel send probes, or a process of its own.", "probes", default="kernel"),
+    Field("drain", DURATION,
+          "How long pinned flows may stay on a drained tunnel, waiting for a gap.", "drain_ns",
+          default="60s"),
 )  # fmt: skip
 
 METRICS: Final = Record(

@@ -5,9 +5,13 @@ from enum import StrEnum
 from typing import Final
 
 from patronus.engine.policy import LivenessProfile, Policy
+from patronus.engine.units import SECOND
 
 PORT_USUAL: Final = 51_820
 """Of tunnels where the file names no other."""
+
+DRAIN_NS: Final = 60 * SECOND
+"""Pinned flows without a gap leave a drained tunnel by force then, where the file says nothing."""
 
 
 class Role(StrEnum):
@@ -132,6 +136,8 @@ class Dataplane:
     fallback: bool = True
     """Without BPF, run on next-hop objects instead of refusing to start."""
     probes: Pacing = Pacing.KERNEL
+    drain_ns: int = DRAIN_NS
+    """Pinned flows without a gap leave a drained tunnel by force then."""
 
 
 @dataclass(frozen=True, slots=True)

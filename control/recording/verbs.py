@@ -118,7 +118,7 @@ VERBS: Final[Mapping[str, Mapping[str, Kind]]] = {
 }  # fmt: skip
 """In this order they are numbered, so new ones come last."""
 
-QUERIES: Final = frozenset({"figures", "overdue"})
+QUERIES: Final = frozenset({"figures", "flow_shares", "overdue"})
 """Verbs that change nothing, so they need not be told again."""
 
 OUTPUT: Final = "take"

@@ -199,7 +199,7 @@ _SETTINGS = np.dtype(
         ("counter_stride", "u4"), ("pinned_classes", "u8"), ("test_now_ns", "i8"),
         ("bank_word", "u8"), ("epoch", "u4"), ("lan_ifindex", "u4"), ("port", ">u2"),
         ("drain_slack_ms", "u2"), ("router_v4", "u1", 4), ("router_v6", "u1", 16),
-        ("mark", "u4"), ("zero", "u4"), ("spare", "u8", 2),
+        ("mark", "u4"), ("overlay_ifindex", "u4"), ("spare", "u8", 2),
     ]
 )  # fmt: skip
 _FLOW_KEY = np.dtype(

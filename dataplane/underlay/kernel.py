@@ -118,7 +118,7 @@ def _strict_filters(pins: Sequence[Pin], states: Sequence[Status]) -> Iterable[s
     the strict check drops every packet from afar. It is the administrator's setting.
     """
     for pin, status in zip(pins, states, strict=True):
-        if status.state is not State.NO_INTERFACE:
+        if status.state is not State.NO_INTERFACE and not pin.has_no_gateway:
             values = [_setting(name) for name in ("all", pin.interface)]
             if max(values) == STRICT:
                 yield (

@@ -57,6 +57,8 @@ class Pin:
     """Configured next hops, at most one of each family; none: as the main table says."""
     vxlan_port: int = 0
     """Where its VXLAN devices send to; 0: it has none."""
+    has_no_gateway: bool = False
+    """All that is marked leaves by the interface, with no next hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +230,8 @@ def _next_hops(pin: Pin, present: Present) -> Iterator[tuple[int, Address | None
         return
     for family in FAMILIES:
         configured = [gateway for gateway in pin.gateways if _family(gateway) == family]
-        if configured:
-            yield family, configured[0]
+        if configured or pin.has_no_gateway:
+            yield family, configured[0] if configured else None
             continue
         offered = [
             route

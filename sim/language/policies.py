@@ -64,7 +64,7 @@ def _class(name: str, rec: Rec) -> TrafficClass:
         forbid=frozenset(rec.get("forbid", ())),
     )
     matches = tuple(_match(match) for match in rec.get("match", ()))
-    return TrafficClass(name, matches, sla, rec.get("share", {}))
+    return TrafficClass(name, matches, sla, rec.get("share", {}), rec.get("pin", False))
 
 
 def _match(rec: Rec) -> Match:

@@ -123,6 +123,8 @@ CLASS: Final = Record(
     Field("share", MapOf(names.TRANSPORT, whole("a weight from 1 to 1000", 1, 1000),
                          "a mapping from transports to weights"),
           "Weights for sharing over equally good paths."),
+    Field("pin", SWITCH, "On a router each flow stays on the tunnel that it began on.",
+          default="off"),
     check=_prefers_forbidden,
 )  # fmt: skip
 

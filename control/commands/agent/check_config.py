@@ -6,6 +6,7 @@ import click
 
 if TYPE_CHECKING:
     from patronus.control.config.model import AgentConfig, Peer, Transport
+    from patronus.engine.policy import TrafficClass
 
 
 @click.command()
@@ -39,8 +40,14 @@ def _lines(config: "AgentConfig") -> list[str]:
         *indented(["transports:", *indented(table([_transport(t) for t in config.transports]))]),
         *indented(["peers:", *indented(table([_peer(p) for p in config.peers]))]),
         *indented(["destinations:", *indented(table(_destinations(config)))]),
-        *indented([f"classes: {', '.join(c.name for c in config.policy.classes)}"]),
+        *indented([f"classes: {', '.join(map(_class, config.policy.classes))}"]),
     ]
+
+
+def _class(traffic: "TrafficClass") -> str:
+    weights = ", ".join(f"{name} {weight}" for name, weight in sorted(traffic.share.items()))
+    remarks = [*(["pinned"] if traffic.pinned else []), *([f"shares {weights}"] if weights else [])]
+    return f"{traffic.name} ({'; '.join(remarks)})" if remarks else traffic.name
 
 
 def _dataplane(config: "AgentConfig") -> str:

@@ -181,9 +181,16 @@ class Site:
 class Fleet:
     """All of them."""
 
-    def __init__(self, folder: Path, cache: Path, tag: str, kind: str = "plain") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache: Path,
+        tag: str,
+        kind: str = "plain",
+        names: tuple[str, ...] = SITES,
+    ) -> None:
         self.folder, self.cache, self.tag, self.kind = folder, cache, tag, kind
-        self.sites = {name: Site(self, name, n) for n, name in enumerate(SITES, start=1)}
+        self.sites = {name: Site(self, name, n) for n, name in enumerate(names, start=1)}
         self.bridges = {name: f"{PREFIX}{tag}{name}" for name in WANS}
 
     def __getitem__(self, name: str) -> Site:

@@ -25,6 +25,9 @@ class MemoryKernel(MemoryDataplane):
         zeros = np.zeros(engine.overlay.rows, dtype=np.int64)
         self.say = Told(*(zeros.copy() for _ in Told._fields))
         self.drained: dict[int, int] = {}
+        self.delay_ns = zeros.copy()
+        self.spread = np.zeros((len(self.table), 2), dtype=np.int64)
+        self.switches = 0
 
     def standing(self) -> ForwardingTable:
         copy = ForwardingTable(len(self.table))
@@ -44,6 +47,16 @@ class MemoryKernel(MemoryDataplane):
 
     def drain(self, rows: I64, until_ns: int) -> None:
         self.drained.update(dict.fromkeys(rows.tolist(), until_ns))
+
+    def set_delay(self, rows: I64, delay_ns: I64) -> None:
+        self.delay_ns[rows] = delay_ns
+
+    def set_shares(self, entries: I64, shares: I64, now_ns: int) -> None:
+        self.spread[entries] = shares
+        self.switches += 1
+
+    def shares(self, entries: I64) -> I64:
+        return self.spread[entries]
 
     def cut(self, rows: I64, now_ns: int) -> None:
         self.confirmed_ns[rows] = now_ns - self.detect_ns[rows] - 1

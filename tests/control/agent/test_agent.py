@@ -21,13 +21,6 @@ def report(line: str) -> None:
     print(line)  # noqa: T201  # measured figures are for whoever reads the run
 
 
-@pytest.fixture(scope="module")
-def cache(pytestconfig: pytest.Config) -> Path:
-    """Return where compiled programs are kept from one run of the tests to the next."""
-    assert pytestconfig.cache is not None
-    return pytestconfig.cache.mkdir("bpf")
-
-
 @pytest.fixture(scope="module", params=["plain", "wireguard"])
 def fleet(request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
           ) -> Iterator[Fleet]:  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from patronus.control.agent.driver import DRAIN_NS, LOOK_NS, SETTLE_NS, Driver, Listeners, merged
+from patronus.control.agent.driver import LOOK_NS, SETTLE_NS, Driver, Listeners, merged
 from patronus.control.config.layout import layout
+from patronus.control.config.model import DRAIN_NS
 from patronus.control.recording.engine import RecordedEngine
 from patronus.control.recording.recorder import files
 from patronus.control.recording.replay import replay
@@ -182,6 +183,32 @@ def test_a_drain_is_told_to_engine_and_kernel() -> None:
     life.live(life.now_ns + 20 * SECOND)
     assert life.kernel.drained == {row: 0}
     assert not life.engine.drained.any()
+
+
+def test_ways_out_are_told_to_the_kernel() -> None:
+    """At each evaluation: what pinned flows are moved by."""
+    life = risen()
+    assert life.kernel.delay_ns[life.hub()] > 0
+
+
+def test_flows_of_a_sharing_class_are_spread() -> None:
+    """By weights over what is equally good; repaired, and taken back with the policy."""
+    life = risen()
+    shared = "lte: {interface: eth1}\nclasses: {default: {share: {mpls: 1, lte: 1}}}"
+    changed = config(("lte: {interface: eth1}", shared)).policy
+    life.driver.configure(changed, life.now_ns)
+    hub = LAYOUT.overlay.site_index["hub"]
+    life.live(life.now_ns + 2 * SECOND)
+    assert life.kernel.spread[hub].tolist() == [8, 0]
+    life.kernel.spread[hub] = 3
+    assert life.driver.repair(life.now_ns) == 1
+    assert life.kernel.spread[hub].tolist() == [8, 0]
+    switches = life.kernel.switches
+    life.live(life.now_ns + 3 * SECOND)
+    assert life.kernel.switches == switches
+    life.driver.configure(config().policy, life.now_ns)
+    life.live(life.now_ns + 2 * SECOND)
+    assert not life.kernel.spread.any()
 
 
 def test_a_lost_carrier_is_left_at_once() -> None:

@@ -5,15 +5,14 @@ import pytest
 from patronus.control.agent import wanted
 from patronus.control.agent.firewall import concerned
 from patronus.control.agent.wanted import Unsupported
+from patronus.dataplane.underlay.pinning import check
 from tests.control.config.files import config
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("{interface: eth1}", "{interface: eth1, kind: vxlan}"), "vxlan"),
         (("{interface: eth1}", "{interface: eth1, kind: plain, port: 99}"), "share one port"),
-        (("state: nowhere", "state: nowhere\ndataplane: {mode: mark}"), "mode mark"),
         (("state: nowhere", "state: nowhere\ndataplane: {probes: sender}"), "sender"),
     ],
 )
@@ -29,6 +28,23 @@ def test_each_transport_has_its_own_mark_and_table() -> None:
     pins = wanted.underlay(config())
     assert len({pin.mark for pin in pins}) == len({pin.table for pin in pins}) == len(pins) == 2
     assert all(not pin.mark & ~pin.mask for pin in pins)
+
+
+def test_mode_mark_has_a_mark_and_table_of_its_own() -> None:
+    """Behind those of the most transports that there can be."""
+    assert wanted.overlay_pin(config(), "pt-overlay") == []
+    marking = config(("state: nowhere", "state: nowhere\ndataplane: {mode: mark}"))
+    (pin,) = wanted.overlay_pin(marking, "pt-overlay")
+    check([*wanted.underlay(marking), pin])
+    assert pin.table > wanted.TABLE_FIRST + wanted.TRANSPORTS_MAX - 1
+    assert pin.mark > wanted.TRANSPORTS_MAX << wanted.MARK_SHIFT
+    assert not pin.mark & ~pin.mask
+
+
+def test_vxlan_is_pinned_by_its_port() -> None:
+    """The kernel does not mark what its VXLAN devices send."""
+    vxlan = config(("kind: plain", "kind: vxlan, port: 4789"))
+    assert [pin.vxlan_port for pin in wanted.underlay(vxlan)] == [0, 4789]
 
 
 CHAIN = {"family": "inet", "table": "t", "name": "c"}
