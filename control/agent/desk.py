@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from patronus.control.agent.control import SOCKET, Refused, Server
+from patronus.control.agent.driver import OWN
 from patronus.control.agent.wanted import Unsupported, check
 from patronus.control.config import ConfigError, load
 from patronus.control.config.model import AgentConfig
@@ -96,6 +97,9 @@ class Desk:
         what = asked.get("what")
         if what == "health":
             return self._health(now_ns)
+        if what == "bfd":
+            neighbours = self._agent.neighbours
+            return neighbours.answer() if neighbours else None
         if what == "flows":
             most = asked.get("most", 20)
             return answers.flows(most if isinstance(most, int) and most > 0 else 20)
@@ -119,7 +123,11 @@ class Desk:
             "members": {n: roster.standing(n).name.lower() if roster else "unknown" for n in names},
             "jobs": agent.jobs(),
             "steps": agent.site.step_ns,
-            "troubles": agent.site.troubles,
+            "troubles": [
+                *agent.site.troubles,
+                *(agent.neighbours.troubles if agent.neighbours else []),
+            ],
+            "lan_up": bool(agent.engine.lan_up[OWN]),
             "drifts": dict(agent.site.drifts),
             "recording": str(recorder.path) if recorder and recorder.running else None,
             "unconfirmed": self._trial is not None,

@@ -21,13 +21,14 @@ import numpy as np
 
 from patronus.control.agent import metrics, wanted
 from patronus.control.agent.answers import Answers
+from patronus.control.agent.bfd import Neighbours
 from patronus.control.agent.driver import Listeners
 from patronus.control.agent.history import History
 from patronus.control.agent.meeting import Met
 from patronus.control.agent.notify import Notifier
 from patronus.control.agent.site import Site
 from patronus.control.agent.sockets import MeetingSockets
-from patronus.control.config.model import AgentConfig
+from patronus.control.config.model import AgentConfig, BfdNeighbour
 from patronus.control.members.address import address
 from patronus.control.members.driver import Driver as MembersDriver
 from patronus.control.members.driver import Listeners as MembersListeners
@@ -102,6 +103,7 @@ class Agent:
         self._outcome: asyncio.Future[Outcome] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._sockets: MeetingSockets | None = None
+        self.neighbours: Neighbours | None = None
         self._watcher = Watcher()
         self._usable = {t.name: site.ground.usable(t) for t in self.config.transports}
         self._looked_ns = 0
@@ -193,6 +195,7 @@ class Agent:
             self.config, self.site.ground, self.site.meeting, self._take_met
         )
         self._sockets.ensure()
+        self.neighbours = Neighbours(self.config, self.site.bfd_keys, self._bfd_failed)
         loop.add_reader(self._watcher, self._changed)
         stop_metrics = self._serve_metrics()
         members = loop.create_task(self._take_part())
@@ -250,6 +253,8 @@ class Agent:
         self._watcher.close()
         if self._sockets is not None:
             self._sockets.close()
+        if self.neighbours is not None:
+            self.neighbours.close()
         if self.recorder is not None:
             self.recorder.stop(self.engine)
         if self.membership is not None:
@@ -326,7 +331,13 @@ class Agent:
         if dead:
             rows = np.flatnonzero(np.isin(site.layout.overlay.transport, dead)).astype(np.int64)
             self.driver.carrier_lost(rows, now_ns)
-        self.driver.set_lan(now_ns, up=site.ground.lan_up())
+        assert self.neighbours is not None
+        self.neighbours.ensure()
+        self._look_at_lan(now_ns)
+
+    def _look_at_lan(self, now_ns: int) -> None:
+        beyond = self.neighbours is None or self.neighbours.lan_up
+        self.driver.set_lan(now_ns, up=beyond and self.site.ground.lan_up())
 
     def _changed(self) -> None:
         """Netlink has something to tell: look again, soon."""
@@ -357,6 +368,15 @@ class Agent:
             job.due_ns = soon_ns
             self._arm()
         log.info("met tunnel=%s host=%s", self._label(row), met.host)
+
+    def _bfd_failed(self, neighbour: BfdNeighbour) -> None:
+        now_ns = time.monotonic_ns()
+        if neighbour.transport is None:
+            self._look_at_lan(now_ns)
+            return
+        number = self.config.transports.index(self.config.transport(neighbour.transport))
+        rows = np.flatnonzero(self.site.layout.overlay.transport == number).astype(np.int64)
+        self.driver.carrier_lost(rows, now_ns)
 
     def _detected(self, row: int, at_ns: int, layer: str) -> None:
         del at_ns

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from patronus.control.agent import firewall, wanted
+from patronus.control.agent import bfd, firewall, wanted
 from patronus.control.agent.devices import Devices, ownership
 from patronus.control.agent.driver import Driver, Listeners
 from patronus.control.agent.filters import Filters
@@ -57,6 +57,7 @@ class Site:
         self.layout = layout(config)
         self._check_firewall()
         self.pairings = _pairings(config, identity)
+        self.bfd_keys = bfd.keys(config)
         prefixes = [ipaddress.ip_network(p) for p, d in self.layout.prefixes if d != OWN]
         self.overlay = OverlayDevice(ownership(config.site), prefixes)
         self.ground = Ground(config, self.overlay.name)

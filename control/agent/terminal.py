@@ -9,7 +9,7 @@ import click
 
 from patronus.control.endings import BAD_INPUT, Failure
 from patronus.control.tables import indented, table
-from patronus.engine.units import MS, PPM, SECOND
+from patronus.engine.units import MS, PPM, SECOND, US
 
 CONFIG: Final = "/etc/patronus/agent.yml"
 GAP: Final = "–"
@@ -151,6 +151,39 @@ def flow_lines(flows: list[dict[str, Any]]) -> list[str]:
         for f in flows
     ]  # fmt: skip
     return table([head, *rows], right=(6, 7))
+
+
+def bfd_lines(answer: dict[str, Any]) -> list[str]:
+    """Return a line for each BFD neighbour, and what was counted of all of them."""
+    head = ["neighbour", "address", "on", "state", "its state", "sends every", "detects in",
+            "changes", ""]  # fmt: skip
+    rows = [
+        [
+            n["neighbour"], n["address"], n["transport"] or f"LAN, {n['interface']}",
+            (n["state"] or GAP).replace("_", " "), (n["remote_state"] or GAP).replace("_", " "),
+            milliseconds(n["transmit_us"] and n["transmit_us"] * US),
+            milliseconds(n["detection_ns"]), str(n["changes"]), ", ".join(_bfd_remarks(n)),
+        ]
+        for n in answer["neighbours"]
+    ]  # fmt: skip
+    if not rows:
+        return ["no neighbour is configured"]
+    counted = ("received", "sent", "send_errors")
+    told = ", ".join(f"{key.replace('_', ' ')} {answer[key]:,}" for key in counted)
+    refused = [[why, f"{count:,}"] for why, count in answer["discards"].items()]
+    return [
+        *table([head, *rows], right=(5, 6, 7)), told,
+        "refused:", *indented(table(refused, right=(1,)) or ["nothing"]),
+    ]  # fmt: skip
+
+
+def _bfd_remarks(neighbour: dict[str, Any]) -> Iterator[str]:
+    if neighbour["failed"]:
+        yield f"failed: {neighbour['why'].replace('_', ' ')}"
+    if neighbour["authenticated"]:
+        yield "authenticated"
+    if neighbour["trouble"]:
+        yield neighbour["trouble"]
 
 
 def counter_lines(answer: dict[str, Any]) -> list[str]:

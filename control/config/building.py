@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from patronus.control.config.model import (
     AgentConfig,
+    BfdNeighbour,
     Dataplane,
     Destination,
     Endpoint,
@@ -47,6 +48,7 @@ def config(root: Rec, path: str) -> AgentConfig:
             {t.name: t.liveness for t in transports},
             {t.name: t.cost for t in transports if t.cost},
         ),
+        bfd=tuple(_neighbour(n, rec) for n, rec in sorted(root.get("bfd", {}).items())),
         dataplane=Dataplane(**_attributes(root.get("dataplane"))),
         metrics=Metrics(**_attributes(root.get("metrics"))) if _on(root, "metrics") else None,
         record=Recording(**_attributes(root.get("record"))) if _on(root, "record") else None,
@@ -95,6 +97,10 @@ def _peer(name: str, rec: Rec, ports: dict[str, int]) -> Peer:
         for transport, given in sorted(rec.get("endpoints", {}).items())
     }
     return Peer(name, **attributes, endpoints=endpoints)
+
+
+def _neighbour(name: str, rec: Rec) -> BfdNeighbour:
+    return BfdNeighbour(name, **rec.attributes(), key=place(rec, "key", ""))
 
 
 def _endpoint(given: Rec | tuple[str, int | None] | None, port: int) -> Endpoint:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from patronus.control.config import ports
+from patronus.control.config import bfd, ports
 from patronus.control.config.model import PORT_USUAL, Kind, Role
 from patronus.sim.language.consistency import check_classes, check_distinct
 from patronus.sim.language.mistakes import Mark, did_you_mean, one_of, quoted
@@ -28,6 +28,7 @@ def check(root: Rec, reading: Reading) -> None:
     _transports(root, reading)
     ports.check(root, reading)
     _lan(root, reading)
+    bfd.check(root, _lan_names(root), reading)
     _prefixes(root, reading)
     _reachable(root, reading)
     _services(root, reading)
@@ -191,6 +192,12 @@ def _lan(root: Rec, reading: Reading) -> None:
                           "an interface of the site's own network",
                           "a VLAN of it can be: `{name: …, vlan: …}`")  # fmt: skip
     check_distinct(places, "interface", reading)
+
+
+def _lan_names(root: Rec) -> tuple[str, ...]:
+    lan: Rec | None = root.get("lan")
+    given = lan.get("interfaces", ()) if lan else ()
+    return tuple(i.get("name", "") if isinstance(i, Rec) else i for i in given)
 
 
 def _prefixes(root: Rec, reading: Reading) -> None:

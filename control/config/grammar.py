@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from patronus.control.config.bfd import BFD
 from patronus.control.config.model import Kind, Mode, Pacing, Role
 from patronus.control.config.values import (
     FILE,
@@ -158,6 +159,8 @@ AGENT: Final = Record(
           "Prefixes that several sites announce, such as a default route at two hubs."),
     Field("classes", CLASSES, "Traffic classes, laid over those of the policy."),
     Field("policy", POLICY_OR_FILE, "Timers, margins, damping, features; or a file with them."),
+    Field("bfd", MapOf(names.NAME, BFD, "a mapping from names to neighbours"),
+          "Routers that are not ours, which speak BFD with us."),
     Field("dataplane", DATAPLANE, "How packets are handled in the kernel."),
     Field("metrics", Either(OFF, METRICS), "Where Prometheus may ask, or off."),
     Field("record", Either(OFF, RECORD), "The recording of the engine's inputs, or off."),

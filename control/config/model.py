@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from patronus.engine.policy import LivenessProfile, Policy
-from patronus.engine.units import SECOND
+from patronus.engine.units import MS, SECOND
 
 PORT_USUAL: Final = 51_820
 """Of tunnels where the file names no other."""
@@ -127,6 +127,24 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class BfdNeighbour:
+    """A router that is not ours, on a transport or on the LAN."""
+
+    name: str
+    address: str
+    transport: str | None = None
+    """None: it stands on the LAN."""
+    interface: str | None = None
+    """Of the LAN."""
+    interval_ns: int = 300 * MS
+    multiplier: int = 3
+    key: str = ""
+    """File with the key that we share with it, "" for none."""
+    key_id: int = 1
+    meticulous: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Dataplane:
     """How packets are handled in the kernel."""
 
@@ -180,6 +198,7 @@ class AgentConfig:
     """Addresses and ports that a new site asks for its peers."""
     enrolment: str = ""
     """Public key whose signature lets a site in, "" where only pinned ones are peers."""
+    bfd: tuple[BfdNeighbour, ...] = ()
     dataplane: Dataplane = Dataplane()
     metrics: Metrics | None = Metrics()
     record: Recording | None = Recording()

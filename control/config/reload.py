@@ -42,6 +42,7 @@ class Change:
 _ACTIONS: Final[Mapping[str, Action]] = {
     "site": Action.RESTART, "role": Action.PEERS, "identity": Action.RESTART,
     "state": Action.RESTART, "run": Action.RESTART, "lan": Action.PEERS,
+    "bfd": Action.PEERS,
     "seeds": Action.SETTINGS, "enrolment": Action.SETTINGS, "dataplane": Action.RESTART,
     "metrics": Action.SETTINGS, "record": Action.SETTINGS, "log": Action.SETTINGS,
 }  # fmt: skip

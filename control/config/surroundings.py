@@ -75,6 +75,9 @@ def _files(config: AgentConfig) -> Iterator[str]:
     for peer in config.peers:
         if peer.psk and not Path(peer.psk).is_file():
             yield f"peer {peer.name}: there is no {peer.psk}"
+    for neighbour in config.bfd:
+        if neighbour.key and not Path(neighbour.key).is_file():
+            yield f"bfd {neighbour.name}: there is no {neighbour.key}"
 
 
 def _spoofable(config: AgentConfig) -> Iterator[str]:

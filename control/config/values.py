@@ -64,6 +64,7 @@ def _worded(about: str, word: str, convert: Callable[[str], Any], json: Json) ->
 
 OWN_ADDRESS: Final = _worded("an address such as 192.0.2.7", "dhcp", _address, _ADDRESS_JSON)
 GATEWAY: Final = _worded("a gateway's address", "auto", _address, _ADDRESS_JSON)
+NEIGHBOUR: Final = Value("a neighbour's address", TEXT, _ADDRESS_JSON, _address)
 LISTENING: Final = Value("an address such as 127.0.0.1", TEXT, _ADDRESS_JSON, _address)
 
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\]|([^\[\]:]*)):([0-9]{1,5})")
