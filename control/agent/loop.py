@@ -99,7 +99,8 @@ class Agent:
         """The newest announcement of before we were a member: it says all."""
         self.recorder = self._recorder()
         self.engine = self._engine()
-        self.driver = site.start(self.engine, Listeners(self._announce, self._detected, self._suspected))
+        listeners = Listeners(self._announce, self._detected, self._suspected)
+        self.driver = site.start(self.engine, listeners)
         self.answers = Answers(site, self.history)
         self.started_ns = time.monotonic_ns()
         self._outcome: asyncio.Future[Outcome] | None = None

@@ -143,7 +143,7 @@ class PathMtu:
         return actions
 
     def answered(self, number: int, now_ns: int) -> list[Action]:
-        """A probe arrived at the far end; only answers to probes of what is asked mean something."""
+        """A probe arrived at the far end; only an answer to one of the size asked counts."""
         if not self._pending or not self._first <= number <= self._number:
             return []
         self._pending = False
