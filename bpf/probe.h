@@ -64,6 +64,7 @@ INLINE void listen(const struct work *work, struct tunnel *tunnel, const struct 
 	probing->peer_age_us = bpf_ntohl(tlv->heard_age_us);
 	probing->out_probes = pair(tlv->probes_told, tlv->probes_heard);
 	probing->out_data = pair(tlv->data_told, tlv->data_heard);
+	probing->out_large = tunnel->tx_packets[BUCKETS - 1] << 32 | bpf_ntohs(tlv->large_heard);
 }
 
 INLINE void keep_sample(const struct work *work, struct tunnel *tunnel, __u32 row,

@@ -31,7 +31,7 @@ struct liveness_tlv {
 	__be16 length;
 	__u8 hears;
 	__u8 version;
-	__be16 zero;
+	__be16 large_heard;
 	__be32 sequence;
 	__be32 session[2];
 	__be32 heard_age_us;
@@ -80,7 +80,8 @@ struct probing {
 	/* Line 7: what that packet told of the way out, told << 32 | heard. */
 	__u64 out_probes;
 	__u64 out_data;
-	__u64 line_7_spare[6];
+	__u64 out_large; /* what we had sent << 32 | 16 bits of what it had heard */
+	__u64 line_7_spare[5];
 };
 
 /* A probe that came back. Times are CLOCK_MONOTONIC, of us or of the peer. */
@@ -144,7 +145,7 @@ INLINE void put_liveness(const struct work *work, struct tunnel *tunnel, __u32 s
 	tlv->length = bpf_htons(sizeof(*tlv) - 4);
 	tlv->hears = hears(work, tunnel) ? LIVENESS_HEARS : 0;
 	tlv->version = LIVENESS_VERSION;
-	tlv->zero = 0;
+	tlv->large_heard = bpf_htons(tunnel->rx_packets[BUCKETS - 1]);
 	tlv->sequence = bpf_htonl(sequence);
 	tlv->session[0] = bpf_htonl(tunnel->session_out >> 32);
 	tlv->session[1] = bpf_htonl(tunnel->session_out);

@@ -68,6 +68,11 @@ class Answers:
                     "jitter_ns": _known(figures.jitter_ns[row]),
                     "loss_ppm": _known(figures.loss_ppm[row]),
                     "out_ns": int(out_ns[row]) or None,
+                    "mtu": int(self._kernel.plane.tunnels["mtu"][seat]),
+                    "path_mtu": _known_mtu(self._site, row),
+                    "path_mtu_state": self._site.path_mtus.state(row),
+                    "path_mtu_lowered": int(self._site.path_mtus.lowered[row]),
+                    "path_mtu_raised": int(self._site.path_mtus.raised[row]),
                     "detect_ns": int(detect_ns[row]),
                     "detect_why": _why_detect(
                         probing.interval_ns, probing.multiplier, bool(adapted[row])
@@ -153,6 +158,7 @@ class Answers:
             "classes": {n: classes[i].packets for i, n in enumerate(self._classes)},
             "drifts": dict(self._site.drifts),
             "meeting_refused": {str(k): v for k, v in self._site.meeting.refused.items()},
+            "path_mtu": self._site.path_mtus.counts,
             "kernel_moves": driver.kernel_moves,
             "kernel_moves_lost": driver.kernel_moves_lost,
             "decisions": self._history.count,
@@ -214,6 +220,12 @@ class Answers:
             return None
         lane = self._site.layout.lanes[row]
         return f"{lane.transport.name}>{lane.peer.name}"
+
+
+def _known_mtu(site: Site, row: int) -> int | None:
+    """Return what the path takes, as far as it was found or is configured."""
+    lane = site.layout.lanes[row]
+    return lane.transport.mtu or int(site.rows.path_mtus[row]) or None
 
 
 def _known(figure: Any) -> int | None:

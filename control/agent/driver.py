@@ -20,6 +20,7 @@ import numpy as np
 
 from patronus.control.agent.delays import OneWay
 from patronus.control.agent.kernel import Kernel
+from patronus.control.agent.largeloss import LargeLosses
 from patronus.control.agent.stamps import Stamps
 from patronus.control.config.model import DRAIN_NS
 from patronus.dataplane.stamp.losses import Losses
@@ -52,6 +53,8 @@ class Listeners:
     announce: Callable[[Announcement], object]
     detected: Callable[[int, int, str], object]
     """Row, time, layer."""
+    suspected: Callable[[I64], object] = lambda rows: rows
+    """Rows on which large packets get lost and small ones do not."""
 
 
 class Driver:
@@ -82,6 +85,7 @@ class Driver:
         self._told_ns = now_ns
         rows = engine.overlay.rows
         self._out = Losses(rows)
+        self.large = LargeLosses(rows)
         self._told_at_ns: I64 = np.zeros(rows, dtype=np.int64)
         interval_ns = engine.policy.evaluation_ns
         self._phase_ns = name_key("site", engine.overlay.sites[OWN]) % interval_ns
@@ -179,6 +183,13 @@ class Driver:
         sent, lost = self._out.take(
             rows, told=told.out_data_told[rows], heard=told.out_data_heard[rows]
         )
+        sent, lost = self.large.take(
+            rows, sent=sent, lost=lost, now_ns=now_ns,
+            large=(told.out_large_sent[rows], told.out_large_heard[rows]),
+        )  # fmt: skip
+        suspects = self.large.suspects(now_ns)
+        if len(suspects):
+            self._listeners.suspected(suspects)
         some = sent > 0
         if some.any():
             rows, sent, lost = rows[some], sent[some], lost[some]

@@ -41,6 +41,7 @@ from patronus.control.recording.recorder import Recorder
 from patronus.dataplane.underlay.watcher import Watcher
 from patronus.engine.announcement import Announcement
 from patronus.engine.engine import Engine
+from patronus.engine.overlay import I64
 from patronus.engine.units import MS, NEVER, SECOND
 
 RECONCILE_NS: Final = 700 * MS
@@ -49,6 +50,8 @@ GATHER_NS: Final = 10 * MS
 """Other ends that are met within this are followed together."""
 REST_NS: Final = 20 * MS
 """Between two looks at the ground, however much netlink has to tell."""
+SIZES_NS: Final = 50 * MS
+"""Until what answers say of the paths' MTUs is used."""
 
 log = logging.getLogger("patronus.agent")
 
@@ -97,7 +100,8 @@ class Agent:
         """The newest announcement of before we were a member: it says all."""
         self.recorder = self._recorder()
         self.engine = self._engine()
-        self.driver = site.start(self.engine, Listeners(self._announce, self._detected))
+        listeners = Listeners(self._announce, self._detected, self._suspected)
+        self.driver = site.start(self.engine, listeners)
         self.answers = Answers(site, self.history)
         self.started_ns = time.monotonic_ns()
         self._outcome: asyncio.Future[Outcome] | None = None
@@ -111,6 +115,7 @@ class Agent:
             _Job("tick", self._tick),
             _Job("meeting", self._meet),
             _Job("follow", self._follow, NEVER),
+            _Job("sizes", self._fit),
             _Job("reconcile", self._reconcile, self.started_ns + RECONCILE_NS),
             _Job("flush", self._flush),
             _Job("watchdog", self._watchdog),
@@ -192,7 +197,7 @@ class Agent:
             loop.add_signal_handler(number, self.finish, Outcome(End.STOP))
         loop.add_signal_handler(signal.SIGHUP, self.desk.hang_up)
         self._sockets = MeetingSockets(
-            self.config, self.site.ground, self.site.meeting, self._take_met
+            self.config, self.site.ground, self.site.meeting, self._take_met, self.site.path_mtus
         )
         self._sockets.ensure()
         self.neighbours = Neighbours(self.config, self.site.bfd_keys, self._bfd_failed)
@@ -305,6 +310,19 @@ class Agent:
         self.site.follow(now_ns)
         return NEVER
 
+    def _fit(self, now_ns: int) -> int:
+        sizes = self.site.path_mtus
+        sizes.poll(now_ns)
+        rows = self.site.fit(now_ns)
+        self.driver.large.fitted(rows, now_ns)
+        for row in rows.tolist():
+            log.info("path mtu tunnel=%s bytes=%d", self._label(row), sizes.mtus[row])
+        return min(max(sizes.next_deadline(), now_ns + GATHER_NS), now_ns + SIZES_NS)
+
+    def _suspected(self, rows: I64) -> None:
+        self.site.path_mtus.suspect(rows, time.monotonic_ns())
+        self._job("sizes").due_ns = 0
+
     def _reconcile(self, now_ns: int) -> int:
         found = self.site.reconcile(now_ns)
         for what, count in found.items():
@@ -322,6 +340,7 @@ class Agent:
         assert self._sockets is not None
         self._sockets.ensure()
         site, dead = self.site, []
+        site.path_mtus.follow(site.meeting.lanes, site.ground, now_ns)
         for number, transport in enumerate(self.config.transports):
             usable = site.ground.usable(transport)
             if self._usable[transport.name] and not usable:

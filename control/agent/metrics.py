@@ -45,12 +45,28 @@ def _tunnels(tunnels: list[dict[str, Any]]) -> Iterator[Metric]:
     for each in tunnels:
         up.add_metric([each["peer"], each["transport"]], float(each["state"] == "up"))
     yield up
+    yield from _sizes(tunnels)
     for name, (key, unit) in scales.items():
         family = GaugeMetricFamily(f"patronus_tunnel_{name}", key, labels=["peer", "transport"])
         for each in tunnels:
             if each[key] is not None:  # what is unknown has no sample
                 family.add_metric([each["peer"], each["transport"]], each[key] / unit)
         yield family
+
+
+def _sizes(tunnels: list[dict[str, Any]]) -> Iterator[Metric]:
+    labels = ["peer", "transport"]
+    mtu = GaugeMetricFamily("patronus_tunnel_mtu_bytes", "Largest user packet", labels=labels)
+    changes = CounterMetricFamily(
+        "patronus_path_mtu_changes", "Times it was lowered or raised", labels=[*labels, "way"]
+    )
+    for each in tunnels:
+        where = [each["peer"], each["transport"]]
+        mtu.add_metric(where, each["mtu"])
+        for way in ("lowered", "raised"):
+            changes.add_metric([*where, way], each[f"path_mtu_{way}"])
+    yield mtu
+    yield changes
 
 
 def serve(

@@ -73,6 +73,8 @@ class Rows:
         self._expected = records.zeros(records.TUNNEL, len(seats))
         self._basis: dict[int, tuple[Any, ...]] = {}
         """By row in use: what its record was made of."""
+        self.path_mtus: I64 = np.zeros(len(seats), dtype=np.int64)
+        """By row: what the path was found to take; 0: not known."""
         self.mets: list[Met | None] = [self._standing(row) for row in range(len(seats))]
         """By row; a row whose other end is unknown is not in use."""
 
@@ -85,7 +87,26 @@ class Rows:
         six = int(tunnel["flags"]) & TunnelFlag.IPV6
         host = str(ip_address(tunnel["remote"].tobytes()[: 16 if six else 4]))
         port = int(tunnel["remote_port"])
+        self.path_mtus[row] = self._path_mtu(row, int(tunnel["mtu"]))
         return Met(row, int(tunnel["peer_id"]), port, 0, bytes(32), host)
+
+    def _path_mtu(self, row: int, user: int) -> int:
+        """Return the path's MTU that a row has been used with; the interface may take less."""
+        lane = self._layout.lanes[row]
+        outer = ip_address(lane.endpoint.address).version if lane.endpoint.address else 4
+        none = headers.user_mtu(
+            spec.Kind(lane.transport.kind), 0, outer=outer, inner=6,
+            patronus=records.OVERLAY.itemsize,
+        )  # fmt: skip
+        return user - none
+
+    def _narrowed(self, row: int, under: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Add to what a transport stands on whether the path of a row takes less, and how much."""
+        four, six, pmtu, index = under
+        found = int(self.path_mtus[row])
+        if pmtu is None or not 0 < found < pmtu or self._layout.lanes[row].transport.mtu:
+            return *under, False
+        return four, six, found, index, True
 
     def ensure(self, ground: Ground, devices: Devices, now_ns: int) -> int:
         """Write what differs; return how many rows that were in use did.
@@ -99,6 +120,7 @@ class Rows:
             met, found = self.mets[row], under[lane.transport.name]
             if devices.vxlans is not None and lane.transport.kind is Kind.VXLAN:
                 found = (*found[:3], devices.vxlans.index(lane))
+            found = self._narrowed(row, found)
             if met is not None and self._basis.get(row) != (met, *found):
                 changed += self._renew(row, lane, met, found, now_ns)
         return changed + self._drifted(now_ns)
@@ -149,7 +171,7 @@ class Rows:
         return len(gone)
 
     def _endpoint(self, row: int, lane: Lane, met: Met, under: tuple[Any, ...]) -> Endpoint | None:
-        transport, (four, six, pmtu, index) = lane.transport, under
+        transport, (four, six, pmtu, index, narrow) = lane.transport, under
         outer = ip_address(lane.endpoint.address or met.host)
         over = transport.kind is not Kind.PLAIN
         local, remote = four if outer.version == 4 else six, outer
@@ -173,7 +195,12 @@ class Rows:
             session_in=self._sessions[row][0],
             session_out=self._sessions[row][1],
             mtu=headers.user_mtu(
-                kind, pmtu, outer=outer.version, inner=6, patronus=records.OVERLAY.itemsize
+                kind,
+                pmtu,
+                outer=outer.version,
+                inner=6,
+                patronus=records.OVERLAY.itemsize,
+                narrow=narrow,
             ),
             peer_site=int(self._layout.overlay.dst[row]),
             transport=int(self._layout.overlay.transport[row]),

@@ -26,6 +26,7 @@ from patronus.control.agent.meeting import Lane, Meeting, Met, Where
 from patronus.control.agent.netlink import Netlink
 from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.pairing import Pairing, pairing
+from patronus.control.agent.pathmtu import PathMtus
 from patronus.control.agent.places import places
 from patronus.control.agent.programs import obtain
 from patronus.control.agent.rows import Rows
@@ -76,6 +77,7 @@ class Site:
             config, self.layout, self.pairings,
             tunnels=self._tunnels, schedule=self._schedule, seats=seats,
         )  # fmt: skip
+        self.path_mtus = PathMtus(self.layout, self.rows.path_mtus)
         self.seats = seats
         self._netlink = Netlink()
         self.filters = Filters(self._netlink.ip, self.pins.programs)
@@ -223,6 +225,13 @@ class Site:
         self.devices.ensure(self.rows.mets)
         self.rows.ensure(self.ground, self.devices, now_ns)
         self._ensure_filters(renew=False)
+
+    def fit(self, now_ns: int) -> I64:
+        """Let rows take what their paths were found to take; return those that changed."""
+        rows = self.path_mtus.changed()
+        if len(rows):
+            self.rows.ensure(self.ground, self.devices, now_ns)
+        return rows
 
     def reconcile(self, now_ns: int) -> Counter[str]:
         """Compare everything with what is wanted, repair what differs, and count it."""

@@ -9,19 +9,31 @@ from typing import Final
 
 from patronus.control.agent import wanted
 from patronus.control.agent.ground import Address, Ground
-from patronus.control.agent.meeting import DATAGRAM_BYTES_MAX, Meeting, Met, Where
+from patronus.control.agent.meeting import Meeting, Met, Where
+from patronus.control.agent.pathmtu import PathMtus
 from patronus.control.config.model import AgentConfig, Transport
+from patronus.dataplane.tunnels.driver import TunnelTrouble
+from patronus.dataplane.tunnels.plain import reserve
+from patronus.dataplane.tunnels.spec import Endpoint
 
 READS_MAX: Final = 64
+BYTES_MAX: Final = 65_535
+"""Probes of a path's MTU are as large as the interface lets them be."""
 
 
 class MeetingSockets:
-    """Carries datagrams for a meeting."""
+    """Carries datagrams for a meeting, and beside them the probes of the paths' MTUs."""
 
     def __init__(
-        self, config: AgentConfig, ground: Ground, meeting: Meeting, met: Callable[[Met], object]
+        self,
+        config: AgentConfig,
+        ground: Ground,
+        meeting: Meeting,
+        met: Callable[[Met], object],
+        sizes: PathMtus,
     ) -> None:
         self._config, self._ground, self._meeting, self._met = config, ground, meeting, met
+        self._sizes = sizes
         self._open: dict[tuple[str, int], tuple[Address, socket.socket]] = {}
         self._loop = asyncio.get_running_loop()
         self.unsent = 0
@@ -42,20 +54,26 @@ class MeetingSockets:
         if address is None:
             return
         try:
-            opened = _open(address, wanted.mark(self._config, transport))
-        except OSError:  # not there yet: an address by DHCP, or one that is still tentative
+            opened = reserve(
+                Endpoint(address, wanted.MEETING_PORT), mark=wanted.mark(self._config, transport)
+            )
+        except TunnelTrouble:  # not there yet: an address by DHCP, or one that is still tentative
             return
         self._open[key] = address, opened
+        self._sizes.open(transport.name, version, opened)
         self._loop.add_reader(opened, self._read, transport.name, opened)
 
     def _read(self, transport: str, opened: socket.socket) -> None:
         for _ in range(READS_MAX):
             try:
-                data, source = opened.recvfrom(DATAGRAM_BYTES_MAX + 1)
+                data, source = opened.recvfrom(BYTES_MAX)
             except OSError:
                 return
             where = Where(str(ip_address(source[0].partition("%")[0])), source[1])
-            said, met = self._meeting.receive(transport, data, where, time.monotonic_ns())
+            now_ns = time.monotonic_ns()
+            if self._sizes.take(transport, data, where, now_ns):
+                continue
+            said, met = self._meeting.receive(transport, data, where, now_ns)
             for each in said:
                 self._send(*each)
             if met is not None:
@@ -78,6 +96,7 @@ class MeetingSockets:
 
     def _close(self, key: tuple[str, int]) -> None:
         _, opened = self._open.pop(key)
+        self._sizes.close(*key)
         self._loop.remove_reader(opened)
         opened.close()
 
@@ -85,18 +104,3 @@ class MeetingSockets:
         """Listen no more."""
         for key in list(self._open):
             self._close(key)
-
-
-def _open(address: Address, mark: int) -> socket.socket:
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    opened = socket.socket(family, kind)
-    try:
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
-        opened.bind((str(address), wanted.MEETING_PORT))
-    except BaseException:
-        opened.close()
-        raise
-    return opened

@@ -89,16 +89,17 @@ def health_lines(health: dict[str, Any]) -> list[str]:
 
 def tunnel_lines(tunnels: list[dict[str, Any]]) -> list[str]:
     """Return a line for each tunnel."""
-    head = ["tunnel", "kind", "state", "round trip", "way out", "jitter", "loss", "silent for", ""]
+    head = "tunnel|kind|state|round trip|way out|jitter|loss|silent for|MTU|".split("|")
     rows = [
         [
             t["tunnel"], t["kind"], t["state"],
             *(milliseconds(t[key]) for key in ("rtt_ns", "out_ns", "jitter_ns")),
-            percent(t["loss_ppm"]), milliseconds(t["silent_ns"]), ", ".join(_remarks(t)),
+            percent(t["loss_ppm"]), milliseconds(t["silent_ns"]), str(t["mtu"] or GAP),
+            ", ".join(_remarks(t)),
         ]
         for t in tunnels
     ]  # fmt: skip
-    return table([head, *rows], right=(3, 4, 5, 6, 7))
+    return table([head, *rows], right=(3, 4, 5, 6, 7, 8))
 
 
 def _remarks(tunnel: dict[str, Any]) -> Iterator[str]:

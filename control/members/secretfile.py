@@ -1,16 +1,14 @@
 """Files that nobody else may read, each written whole or not at all.
 
-A file is written beside its place, brought to the disk and then renamed (or linked,
-where none may be replaced), so that a kill or a power cut at any step leaves the old
-file or the new one. What a kill left beside it is removed by the next writer.
+How they are written is for ``dataplane/wholefile.py``; here is who may see them.
 """
 
-import contextlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Final
+
+from patronus.dataplane import wholefile
 
 _FOREIGN_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _FOREIGN_USE: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -31,8 +29,7 @@ def keep(path: Path, data: bytes, *, replace: bool = True) -> None:
         if not path.parent.is_dir():
             path.parent.mkdir(mode=0o700, parents=True)
         _check_folder(path.parent)
-        _sweep(path)
-        _write(path, data, replace=replace)
+        wholefile.write(path, data, replace=replace)
     except OSError as error:
         if isinstance(error, FileExistsError) and not replace and path.exists():
             raise
@@ -80,36 +77,3 @@ def _check_file(path: Path, found: os.stat_result) -> None:
         raise SecretError(f"{path} belongs to user {found.st_uid}, not to us ({os.geteuid()})")
     if found.st_mode & _FOREIGN_USE:
         raise SecretError(f"others may read {path}; take it from them: chmod 600 {path}")
-
-
-def _sweep(path: Path) -> None:
-    for left in path.parent.iterdir():
-        if left.name.startswith(f".{path.name}.") and left.name.endswith(".new"):
-            left.unlink(missing_ok=True)
-
-
-def _write(path: Path, data: bytes, *, replace: bool) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    fresh = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        if replace:
-            fresh.replace(path)
-        else:
-            path.hardlink_to(fresh)
-        _sync_folder(path.parent)
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk, too."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

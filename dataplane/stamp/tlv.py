@@ -10,7 +10,8 @@ last and covers the sequence number of the packet and all TLVs before it (sectio
 Ours has a type for private use and carries what keeps a tunnel alive, the same in a probe and
 in a reflection, always as its sender sees things (offsets in the value, big endian):
 
-     0   H bit, then 7 bits zero         1   version     2   zero, 2 octets
+     0   H bit, then 7 bits zero         1   version
+     2   of the largest data packets (above 1024 octets), those that we had heard, 16 bits
      4   sequence of the packet on its tunnel; probes, reflections and data share it
      8   session identifier of the tunnel, which an outsider cannot guess
     16   microseconds since we heard the peer, all ones for longer than an hour or never
@@ -92,12 +93,15 @@ class Liveness(NamedTuple):
     data_sent: int
     data_told: int
     data_heard: int
+    large_heard: int = 0
+    """Of the largest data packets, 16 bits."""
 
     def pack(self) -> bytes:
         """Return the value of the TLV; counters wrap."""
-        head = HEARS * self.hears, LIVENESS_VERSION, 0, self.sequence % 2**32, self.session
-        counts = (count % 2**32 for count in self[4:])
-        return _LIVENESS.pack(*head, min(self.heard_age_us, NEVER_HEARD), *counts)
+        head = HEARS * self.hears, LIVENESS_VERSION, self.large_heard % 2**16
+        numbers = self.sequence % 2**32, self.session
+        counts = (count % 2**32 for count in self[4:10])
+        return _LIVENESS.pack(*head, *numbers, min(self.heard_age_us, NEVER_HEARD), *counts)
 
     @classmethod
     def parse(cls, value: bytes) -> "Liveness":
@@ -108,10 +112,10 @@ class Liveness(NamedTuple):
         """
         if len(value) != LIVENESS_OCTETS:
             raise Malformed(Refusal.TLV, f"liveness of {len(value)} octets")
-        flags, version, _, *rest = _LIVENESS.unpack(value)
+        flags, version, large, *rest = _LIVENESS.unpack(value)
         if version != LIVENESS_VERSION:
             raise Malformed(Refusal.VERSION, f"liveness version {version}")
-        return cls(bool(flags & HEARS), *rest)
+        return cls(bool(flags & HEARS), *rest)._replace(large_heard=large)
 
 
 def split(data: bytes) -> Iterator[Tlv]:

@@ -1,8 +1,8 @@
 """Private keys: made here, kept in files that nobody else can read, never printed.
 
 A store is a folder of mode 0700 that holds one key a file, mode 0600, base64 with a newline
-as ``wg genkey`` writes it. A key is written to a temporary file, flushed to the disk and then
-renamed, so a crash or a full disk leaves the old key or none, never half of one.
+as ``wg genkey`` writes it. A crash or a full disk leaves the old key or none, never half of one
+(``dataplane/wholefile.py``).
 
 A device's rotation needs two keys at once: each key has a name, and the caller names them by
 generation (``wan1.7``). Nothing here decides which is in use.
@@ -17,6 +17,8 @@ import secrets
 import stat
 from pathlib import Path
 from typing import Final
+
+from patronus.dataplane import wholefile
 
 KEY_BYTES: Final = 32
 FILE_MODE: Final = 0o600
@@ -134,13 +136,9 @@ class KeyStore:
         """
         assert len(key) == KEY_BYTES, "a key has 32 bytes"
         path = self._path(name)
-        temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
         try:
-            _write(temporary, f"{encoded(key)}\n".encode("ascii"))
-            temporary.rename(path)
-            _sync_folder(self.folder)
+            wholefile.write(path, f"{encoded(key)}\n".encode("ascii"))
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise _trouble(path, error) from None
 
     def forget(self, name: str) -> None:
@@ -148,7 +146,7 @@ class KeyStore:
         path = self._path(name)
         try:
             path.unlink(missing_ok=True)
-            _sync_folder(self.folder)
+            wholefile.sync_folder(self.folder)
         except OSError as error:
             raise _trouble(path, error) from None
 
@@ -176,25 +174,6 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.fd)
-
-
-def _write(path: Path, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        if os.write(fd, data) != len(data):
-            # A write that stops short is a disk that fills up amid it.
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _refuse_others(path: Path, status: os.stat_result, *, folder: bool = False) -> None:

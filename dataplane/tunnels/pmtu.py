@@ -35,7 +35,7 @@ MAX_PROBES: Final = 3
 """Section 5.1.2."""
 PROBE_TIMER_NS: Final = 1 * SECOND
 """Section 5.1.1: the least where the round trip is not known."""
-PROBE_TIMER_MIN_NS: Final = 50 * MS
+PROBE_TIMER_MIN_NS: Final = 100 * MS
 """The least where it is. The RFC knows no measured round trip; a tunnel's probes measure it all
 the time, and with 1 s a black hole would take 3 s to be believed."""
 PMTU_RAISE_TIMER_NS: Final = 10 * MINUTE
@@ -84,6 +84,8 @@ class PathMtu:
     """The smallest size known not to fit, one above the ceiling at first."""
     _size: int
     """What is asked at present."""
+    _first: int
+    """Number of the first probe of it: an answer may come after the next one was sent."""
     _lost: int
     """Probes of it without an answer."""
     _pending: bool
@@ -111,6 +113,11 @@ class PathMtu:
         self._raise_ns = 0
         self._restart(max(interface_mtu, self.floor), now_ns=0)
 
+    @property
+    def refused(self) -> int:
+        """The smallest size that is known not to fit."""
+        return self._high
+
     def next_deadline(self) -> int:
         """Return when :meth:`poll` has something to do."""
         return self._due_ns
@@ -136,8 +143,8 @@ class PathMtu:
         return actions
 
     def answered(self, number: int, now_ns: int) -> list[Action]:
-        """A probe arrived at the far end; an answer to any but the last one means nothing."""
-        if not self._pending or number != self._number:
+        """A probe arrived at the far end; only an answer to one of the size asked counts."""
+        if not self._pending or not self._first <= number <= self._number:
             return []
         self._pending = False
         if self._confirming:
@@ -198,6 +205,7 @@ class PathMtu:
         self._confirming = False
         self._pending = False
         self._lost = 0
+        self._first = self._number + 1
         self._due_ns = now_ns
 
     def _send(self, now_ns: int) -> Probe:
@@ -209,6 +217,7 @@ class PathMtu:
 
     def _ask(self, size: int, now_ns: int) -> None:
         self._size, self._lost, self._due_ns = size, 0, now_ns
+        self._first = self._number + 1
 
     def _confirm(self, now_ns: int) -> Probe:
         self._confirming = True
@@ -256,8 +265,7 @@ class PathMtu:
             return self._go_on(now_ns)
         if self.state is State.ERROR or self._size == self.floor:
             self._smaller = False
-        else:
-            self._high = self._size
+        # That the base was lost proves nothing yet: an outage may end before the floor is asked.
         self.state = State.ERROR
         self._ask(self.floor, now_ns)
         return []

@@ -17,13 +17,13 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EMSGSIZE
 from ipaddress import ip_address
 from typing import Final
 
 from patronus.dataplane.tunnels.headers import IP, UDP
-from patronus.dataplane.tunnels.pmtu import Action, Found, PathMtu, Probe
+from patronus.dataplane.tunnels.pmtu import MAX_PROBES, Action, Found, PathMtu, Probe
 from patronus.dataplane.tunnels.spec import Endpoint
 from patronus.engine.units import NEVER
 
@@ -38,8 +38,8 @@ READS_MAX: Final = 64
 @dataclass(slots=True)
 class _Path:
     search: PathMtu
-    nonce: int = 0
-    sent_ns: int = 0
+    asked: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Nonces of the last probes and when they were sent, by number."""
 
 
 class Prober:
@@ -49,6 +49,7 @@ class Prober:
         """Probe from a socket that never fragments (``plain.reserve``); it is not closed here."""
         self._socket = reserved
         self._paths: dict[Endpoint, _Path] = {}
+        self._known: set[Endpoint] = set()
         self._due: list[tuple[int, str, Endpoint]] = []
         self.counts: Counter[str] = Counter()
         """What arrived and was worth nothing, by reason; and what could not be sent."""
@@ -57,14 +58,20 @@ class Prober:
         """Return the descriptor to wait for."""
         return self._socket.fileno()
 
+    def acquaint(self, remote: Endpoint) -> None:
+        """Answer a peer's probes, without a search of our own."""
+        self._known.add(remote)
+
     def add(self, remote: Endpoint, *, interface_mtu: int) -> None:
-        """Search the path to a peer."""
+        """Search the path to a peer, and answer its probes."""
+        self._known.add(remote)
         version = remote.address.version
         self._paths[remote] = _Path(PathMtu(version=version, interface_mtu=interface_mtu))
         self._plan(remote)
 
     def remove(self, remote: Endpoint) -> None:
         """Forget a peer."""
+        self._known.discard(remote)
         self._paths.pop(remote, None)
 
     def search(self, remote: Endpoint) -> PathMtu:
@@ -74,6 +81,10 @@ class Prober:
     def suspect(self, remote: Endpoint, now_ns: int) -> None:
         """Large packets to a peer get lost: ask at once."""
         self._do(remote, self._paths[remote].search.suspect(now_ns), now_ns)
+
+    def set_interface_mtu(self, remote: Endpoint, mtu: int, now_ns: int) -> None:
+        """Search again if the interface that leads to a peer took packets of another size."""
+        self._do(remote, self._paths[remote].search.set_interface_mtu(mtu, now_ns), now_ns)
 
     def next_deadline(self) -> int:
         """Return when :meth:`poll` has something to do."""
@@ -100,12 +111,12 @@ class Prober:
             except OSError:
                 self.counts["refused"] += 1  # an ICMP error, which proves nothing
                 continue
-            news += self._take(data, Endpoint(ip_address(host), port), now_ns)
+            news += self.take(data, Endpoint(ip_address(host), port), now_ns)
         return news
 
-    def _take(self, data: bytes, remote: Endpoint, now_ns: int) -> Iterable[tuple[Endpoint, Found]]:
-        path = self._paths.get(remote)
-        if path is None:
+    def take(self, data: bytes, remote: Endpoint, now_ns: int) -> list[tuple[Endpoint, Found]]:
+        """Take one packet that somebody else has read from the socket; as :meth:`receive`."""
+        if remote not in self._known:
             self.counts["unknown peer"] += 1
             return []
         if len(data) < FORMAT.size:
@@ -118,10 +129,12 @@ class Prober:
         if magic != MAGIC or kind != ANSWER or len(data) != FORMAT.size:
             self.counts["malformed"] += 1
             return []
-        if nonce != path.nonce or not nonce:
+        path = self._paths.get(remote)
+        asked = path.asked.get(number) if path else None
+        if path is None or asked is None or asked[0] != nonce:
             self.counts["forged or late"] += 1
             return []
-        path.search.set_rtt(now_ns - path.sent_ns)
+        path.search.set_rtt(now_ns - asked[1])
         return self._do(remote, path.search.answered(number, now_ns), now_ns)
 
     def _do(
@@ -138,8 +151,10 @@ class Prober:
 
     def _probe(self, remote: Endpoint, probe: Probe, now_ns: int) -> list[tuple[Endpoint, Found]]:
         path = self._paths[remote]
-        path.nonce, path.sent_ns = secrets.randbits(64) | 1, now_ns
-        head = FORMAT.pack(MAGIC, PROBE, probe.size, probe.number, path.nonce)
+        nonce = secrets.randbits(64)
+        path.asked[probe.number] = nonce, now_ns
+        path.asked.pop(probe.number - MAX_PROBES, None)
+        head = FORMAT.pack(MAGIC, PROBE, probe.size, probe.number, nonce)
         size = probe.size - _headers(remote)
         if self._send(head.ljust(size, b"\0"), remote) == EMSGSIZE:
             # Our own interface says so: no need to wait for silence.

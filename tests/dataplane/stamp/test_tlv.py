@@ -25,7 +25,9 @@ from patronus.dataplane.stamp.tlv import (
 KEY = b"k" * 32
 
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
-LIVENESSES = st.builds(Liveness, st.booleans(), U32, U64, *[U32] * 7)
+LIVENESSES = st.builds(
+    Liveness, st.booleans(), U32, U64, *[U32] * 7, large_heard=st.integers(0, 2**16 - 1)
+)
 TLVS = st.lists(
     st.builds(Tlv, st.integers(0, 255), st.binary(max_size=40), st.integers(0, 255)), max_size=5
 )
@@ -59,8 +61,8 @@ def test_liveness_comes_back(liveness: Liveness) -> None:
 
 def test_liveness_stands_as_its_table_says() -> None:
     """Each field of the private TLV is at its place."""
-    value = Liveness(True, 0x01020304, 5, 6, 7, 8, 9, 10, 11, 12).pack()
-    assert value[:8].hex() == "8001000001020304"
+    value = Liveness(True, 0x01020304, 5, 6, 7, 8, 9, 10, 11, 12, 0x50D0E).pack()
+    assert value[:8].hex() == "80010d0e01020304"
     assert [value[i] for i in (15, 19, 23, 27, 31, 35, 39, 43)] == [5, 6, 7, 8, 9, 10, 11, 12]
     assert (len(value), sum(value[8:])) == (44, 68)
 

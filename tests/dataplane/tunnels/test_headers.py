@@ -49,3 +49,12 @@ def test_sums_agree_with_packets_built_by_scapy(outer: int, inner: int) -> None:
 def test_the_well_known_figures_come_out(kind: Kind, outer: int, mtu: int) -> None:
     """Over Ethernet these are the figures that every manual has."""
     assert device_mtu(kind, 1500, outer=outer) == mtu
+
+
+@pytest.mark.parametrize("pmtu", range(1400, 1432))
+def test_wireguard_pads_no_further_than_a_narrow_path(pmtu: int) -> None:
+    """Where the device takes more than the path, a full packet fits with its padding."""
+    user = user_mtu(Kind.WIREGUARD, pmtu, outer=4, inner=6, narrow=True)
+    inside = 40 + 8 + PATRONUS + user
+    assert inside % 16 == 0
+    assert pmtu - 16 < 20 + 8 + 32 + inside <= pmtu

@@ -247,3 +247,17 @@ def test_no_order_of_events_breaks_an_invariant(events: list[tuple[str, int]]) -
                 assert 576 <= action.size <= ceiling
         assert 576 <= search.pmtu <= ceiling
         assert search.next_deadline() <= now_ns + max(CONFIRMATION_TIMER_NS, SECOND)
+
+
+def test_an_outage_that_ends_between_base_and_floor_is_no_small_path() -> None:
+    """The base was lost in the outage and the floor answered after it: all is asked again."""
+    p = path(1500)
+    p.settle()
+    p.mtu = 0
+    while p.search.state is not State.ERROR:
+        p.run(p.search.next_deadline())
+    p.mtu = 1500
+    p.settle()
+    assert p.search.pmtu == 1500
+    assert {found.pmtu for found in p.found if found.complete} == {1500}
+    assert p.search.refused == 1501
