@@ -252,7 +252,8 @@ class Site:
         yield "pins", lambda: repin(self.pins)
         yield "underlay", self._ensure_ground
         yield "tunnels", lambda: self.devices.ensure(self.rows.mets)
-        yield "rows", lambda: self.rows.ensure(self.ground, self.devices, now_ns)
+        # By the time of now: against an older one, probes of a slow machine seem due too late.
+        yield "rows", lambda: self.rows.ensure(self.ground, self.devices, time.monotonic_ns())
         yield "entries", lambda: self._ensure_entries(now_ns)
         yield "tables", self.tables.ensure
         yield "overlay", self._ensure_overlay

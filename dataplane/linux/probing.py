@@ -165,31 +165,41 @@ class Samples:
         """Probes that were overwritten before they were read."""
 
     def drain(self) -> Iterator[Columns]:
-        """Yield all that is new, at most one of each row at a time, in order for each row."""
-        returned = self._probing["returned"].astype(np.int64)
+        """Yield all that is new, at most one of each row at a time, in order for each row.
+
+        All of it is copied before anything is handed over. Whoever takes it may need longer for
+        it than the kernel to come round, and would find every other sample overwritten.
+        """
+        returned = self._returned()
+        self._pass_over(returned)
+        waiting = np.maximum(returned - self._taken, 0)
+        rows = np.repeat(np.arange(len(waiting)), waiting)
+        turn = np.arange(len(rows)) - np.repeat(np.cumsum(waiting) - waiting, waiting)
+        number = self._taken[rows] + turn
+        read = self._samples[rows, number % SAMPLES]
+        # The kernel counts before it writes, so what it overwrote meanwhile is known now.
+        self._pass_over(self._returned())
+        kept = number >= self._taken[rows]
+        np.maximum(self._taken, returned, out=self._taken)
+        # Written by a processor that is not done: it is not what we wanted.
+        ready = read["ready"] == number + 1
+        np.add.at(self.missed, rows[kept & ~ready], 1)
+        whole = kept & ready
+        for each in range(int(waiting.max(initial=0))):
+            now = np.flatnonzero(whole & (turn == each))
+            if len(now):
+                yield _columns(rows[now], read[now])
+
+    def _returned(self) -> I64:
+        counted: I64 = self._probing["returned"].astype(np.int64)
+        return counted
+
+    def _pass_over(self, returned: I64) -> None:
+        """Leave unread what was overwritten by now, and some more of those rows."""
         late = returned - SAMPLES - self._taken
         left = np.where(late > 0, late + AFTER_OVERRUN, 0)
         self.missed += left
         self._taken += left
-        while True:
-            rows = np.flatnonzero(self._taken < returned)
-            if not len(rows):
-                return
-            columns = self._take(rows)
-            if columns is not None:
-                yield columns
-
-    def _take(self, rows: I64) -> Columns | None:
-        number = self._taken[rows]
-        self._taken[rows] += 1
-        place = number % SAMPLES
-        read = self._samples[rows, place].copy()
-        # Written meanwhile, or by a processor that was not done: it is not what we wanted.
-        ready = (read["ready"] == number + 1) & (self._samples["ready"][rows, place] == number + 1)
-        self.missed[rows[~ready]] += 1
-        if not ready.any():
-            return None
-        return _columns(rows[ready], read[ready])
 
 
 def _columns(rows: I64, read: Records) -> Columns:

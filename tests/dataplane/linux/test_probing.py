@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from patronus.dataplane.linux import probing, records
 from patronus.dataplane.linux.probing import AFTER_OVERRUN, SAMPLES, Records, Samples
+from patronus.engine.health import OUTAGE_PROBES
 from patronus.engine.units import MS, SECOND
 
 ROWS = 3
@@ -80,6 +81,44 @@ def test_what_was_overwritten_is_counted() -> None:
     found = [int(columns.sequence[0]) for columns in reader.drain()]
     assert found == list(range(5 + AFTER_OVERRUN, SAMPLES + 5))
     assert reader.missed.tolist() == [0, 0, 5 + AFTER_OVERRUN]
+
+
+@given(pace=st.integers(0, 2 * SAMPLES), waiting=st.integers(1, SAMPLES))
+def test_who_takes_long_for_each_sample_gets_all_that_waited(pace: int, waiting: int) -> None:
+    """Probes that come back while samples are handed over take none of those away."""
+    kernel = Kernel()
+    reader = Samples(kernel.tunnels, kernel.samples)
+    for _ in range(waiting):
+        kernel.back(1)
+    found = []
+    for columns in reader.drain():
+        found.append(int(columns.sequence[0]))
+        for _ in range(pace):
+            kernel.back(1)
+    assert found == list(range(waiting))
+    assert reader.missed.tolist() == [0] * ROWS
+
+
+def test_what_is_overwritten_while_it_is_copied_makes_an_outage() -> None:
+    """Half a sample is never handed over; the gap is as long as that of who comes too late."""
+    kernel = Kernel()
+
+    class Overtaken(Samples):
+        """The kernel writes some more between any two looks at how far it has come."""
+
+        def _returned(self) -> npt.NDArray[np.int64]:
+            found = super()._returned()
+            for _ in range(3):
+                kernel.back(0)
+            return found
+
+    reader = Overtaken(kernel.tunnels, kernel.samples)
+    for _ in range(SAMPLES):
+        kernel.back(0)
+    seen = [int(columns.sequence[0]) for columns in reader.drain()]
+    assert seen == list(range(3 + AFTER_OVERRUN, SAMPLES))
+    assert reader.missed.tolist() == [3 + AFTER_OVERRUN, 0, 0]
+    assert AFTER_OVERRUN > OUTAGE_PROBES
 
 
 def test_what_is_being_written_is_left_out() -> None:
