@@ -1,17 +1,19 @@
 /* From a packet to its class and destination: rules, prefixes, flows. */
 #pragma once
 
-#include "count.h"
 #include "parse.h"
+#include "table.h"
 
 /* What was decided about a packet before any tunnel is asked. */
 struct decision {
-	struct flow *flow; /* NULL: none yet */
+	struct place place; /* of the flow's record */
+	__u64 hash;
 	__u32 destination;
-	__u32 flags;       /* enum destination_flag */
+	__u32 flags;        /* enum destination_flag */
 	__u8 class;
 	__u8 rule;
-	__u8 is_new;       /* class and destination have just been looked up */
+	__u8 follows;       /* FLOW_FOLLOWS or 0 */
+	__u8 is_new;        /* class and destination have just been looked up */
 };
 
 INLINE __u64 rule_word(const struct work *work, __u32 place)
@@ -58,8 +60,8 @@ INLINE __u64 target_rules(const struct work *work, const struct flow_key *flow)
 }
 
 /* Find the first rule that matches: each field knows the rules that it satisfies, and rules
- * that name ports want one of the two. Tries are asked only while a rule that names a prefix
- * is still possible. */
+ * that name ports want one of the two. Ports and tries are asked only while a rule that names
+ * some is still possible. */
 INLINE void classify(const struct work *work, const struct packet *packet,
 		     struct decision *decision)
 {
@@ -67,8 +69,11 @@ INLINE void classify(const struct work *work, const struct packet *packet,
 	__u64 any, bits = rule_word(work, RULES_DSCP + (packet->tos >> 2));
 
 	bits &= rule_word(work, RULES_PROTOCOL + key->protocol);
-	bits &= rule_word(work, RULES_SOURCE_PORT + bpf_ntohs(key->source_port)) |
-		rule_word(work, RULES_TARGET_PORT + bpf_ntohs(key->target_port));
+	/* The words of ports fill a megabyte: what is asked there is seldom in a cache. */
+	any = rule_word(work, RULES_ANY_PORT);
+	if (bits & ~any)
+		bits &= any | rule_word(work, RULES_SOURCE_PORT + bpf_ntohs(key->source_port)) |
+			rule_word(work, RULES_TARGET_PORT + bpf_ntohs(key->target_port));
 	any = rule_word(work, RULES_ANY_TARGET);
 	if (bits & ~any)
 		bits &= any | target_rules(work, key);
@@ -95,16 +100,18 @@ INLINE struct destination *destination_of(const struct flow_key *flow, const __u
 INLINE int decide(const struct work *work, const struct packet *packet,
 		  struct decision *decision)
 {
-	struct flow *flow = flows.lookup((struct flow_key *)&packet->key);
+	struct place *place = &decision->place;
 	struct destination *destination;
 
-	decision->flow = flow;
+	decision->hash = hash_of(work, &packet->key);
+	find_flow(work, &packet->key, decision->hash, place);
 	decision->flags = 0;
-	decision->is_new = !flow || flow->epoch != work->settings->epoch;
+	decision->follows = place->flow ? place->decided >> 24 & FLOW_FOLLOWS : 0;
+	decision->is_new = !place->flow || epoch_in(place->head) != work->settings->epoch;
 	if (!decision->is_new) {
-		decision->destination = flow->destination;
-		decision->class = flow->class;
-		decision->rule = flow->rule;
+		decision->destination = place->decided & 0xffff;
+		decision->class = place->decided >> 16;
+		decision->rule = (place->decided >> 24) & ~FLOW_FOLLOWS;
 		return 1;
 	}
 	destination = destination_of(&packet->key, packet->key.target);

@@ -6,7 +6,7 @@
 
 /* Layout of everything pinned. It grows with every change of a record, a map or a number
  * that user space relies on; programs and agent of different layouts never meet. */
-#define LAYOUT 1
+#define LAYOUT 2
 
 #define LONG_AGO (-(1LL << 62)) /* as engine/units.py */
 #define NEVER 0x7fffffffffffffffLL
@@ -49,9 +49,13 @@ enum tunnel_flag {
 	TUNNEL_IPV6 = 1 << 1, /* the outer addresses are IPv6 */
 };
 
-/* struct flow: flags */
+/* Flows: their table is made of sets, whose ways are searched one after the other. */
+#define FLOW_WAYS 8
+#define FLOW_TICK 16 /* times of flows are kept in units of 2^16 ns, which wrap in 78 hours */
+
+/* struct flow: flags, beside the rule */
 enum flow_flag {
-	FLOW_FOLLOWS = 1 << 0, /* begun by the peer: it takes the tunnel that the peer takes */
+	FLOW_FOLLOWS = 1 << 7, /* begun by the peer: it takes the tunnel that the peer takes */
 };
 
 /* struct destination: flags */
@@ -75,6 +79,7 @@ enum rule_place {
 	RULES_FOUND = 320,   /* rule << 8 | class, where a rule's bit times RULES_SEQUENCE says */
 	RULES_ANY_TARGET = 384, /* rules that name no prefix */
 	RULES_DEFAULT = 385,    /* RULES_MAX << 8 | the class of what no rule matches */
+	RULES_ANY_PORT = 386,   /* rules that name no port */
 	RULES_SOURCE_PORT = 512,
 	RULES_TARGET_PORT = 512 + 65536,
 	RULES_BANK = 512 + 2 * 65536,
@@ -151,7 +156,7 @@ enum note {
 	NOTE_MOVED = 2,
 	NOTE_MOVE_LOST = 3, /* no room in the ring */
 	NOTE_FLOW_NEW = 4,
-	NOTE_FLOW_FULL = 5,
+	NOTE_FLOW_FULL = 5, /* another CPU was writing where this one wanted to */
 	NOTE_PIN_MOVED = 6,   /* a pinned flow left its dead tunnel */
 	NOTE_DRAINED = 7,     /* a pinned flow moved where that reorders nothing */
 	NOTE_DRAIN_FORCED = 8, /* ... or because the deadline came */
@@ -160,5 +165,6 @@ enum note {
 	NOTE_FRAGMENT_ORPHAN = 11, /* its first one is not known */
 	NOTE_MSS_CLAMPED = 12,
 	NOTE_DISPROVED = 13, /* the peer said that it does not hear us */
-	NOTES = 14,
+	NOTE_FLOW_EVICTED = 14, /* the longest idle one of a full set, for a new one */
+	NOTES = 15,
 };

@@ -14,20 +14,8 @@ INLINE int is_pinned(const struct work *work, __u8 class)
 	return class < CLASSES_MAX && work->settings->pinned_classes >> class & 1;
 }
 
-INLINE __u32 hash_of(const struct flow_key *key)
-{
-	const __u32 *words = (const __u32 *)key;
-	__u32 mixed = words[10];
-
-#pragma unroll
-	for (int i = 0; i < 9; i++)
-		mixed = (mixed ^ words[i]) * 0x9e3779b1;
-	return (mixed ^ words[9]) * 0x9e3779b1;
-}
-
 /* Let a flow prefer the backup that its hash asks for. */
-INLINE void share(const struct work *work, const struct packet *packet, __u64 word,
-		  struct choice *choice)
+INLINE void share(const struct work *work, __u64 hash, __u64 word, struct choice *choice)
 {
 	__u32 first = word >> (48 + ENTRY_SHARE_1) & 15;
 	__u32 second = word >> (48 + ENTRY_SHARE_2) & 15;
@@ -35,7 +23,7 @@ INLINE void share(const struct work *work, const struct packet *packet, __u64 wo
 
 	if (!(first + second) || choice->row == NO_ROW || choice->outcome == STEER_ALL_DEAD)
 		return;
-	ticket = hash_of(&packet->key) >> 28;
+	ticket = hash >> 57 & 15; /* other bits than those that find the record */
 	if (ticket >= first + second)
 		return;
 	row = candidate(word, ticket < first ? 1 : 2);
@@ -46,11 +34,13 @@ INLINE void share(const struct work *work, const struct packet *packet, __u64 wo
 }
 
 /* Tell whether a flow may leave a usable tunnel for another one now. */
-INLINE int may_leave(const struct work *work, const struct flow *flow,
-		     const struct tunnel *from, const struct tunnel *to)
+INLINE int may_leave(const struct work *work, __u32 last, const struct tunnel *from,
+		     const struct tunnel *to)
 {
 	__s64 longer_ns = from->delay_ns - to->delay_ns;
-	__s64 gap_ns = work->now_ns - flow->last_ns;
+	/* Not less than this: the last packet may have come at the end of its tick. */
+	__s64 gap_ns = (__s64)(__s32)(tick_of(work) - last - 1) * (1 << FLOW_TICK) +
+		       (work->now_ns & ((1 << FLOW_TICK) - 1));
 	int known = from->delay_ns > 0 && to->delay_ns > 0;
 
 	if (from->drain_until_ns && work->now_ns >= from->drain_until_ns) {
@@ -66,9 +56,10 @@ INLINE int may_leave(const struct work *work, const struct flow *flow,
 }
 
 /* Keep a flow of a pinned class where it is, as far as that goes. */
-INLINE void pin(const struct work *work, struct flow *flow, __u64 word, struct choice *choice)
+INLINE void pin(const struct work *work, const struct decision *decision, __u64 word,
+		struct choice *choice)
 {
-	__u32 row = flow->row;
+	__u32 row = row_in(decision->place.head);
 	struct tunnel *from, *to;
 
 	if (row == NO_ROW || row == choice->row)
@@ -82,11 +73,18 @@ INLINE void pin(const struct work *work, struct flow *flow, __u64 word, struct c
 	to = choice->row == NO_ROW || choice->outcome == STEER_ALL_DEAD ? NULL
 									 : tunnel_of(choice->row - 1);
 	if (to && (from->drain_until_ns ||
-		   (!is_candidate(word, row) && !(flow->flags & FLOW_FOLLOWS))) &&
-	    may_leave(work, flow, from, to))
+		   (!is_candidate(word, row) && !decision->follows)) &&
+	    may_leave(work, decision->place.flow->last, from, to))
 		return;
 	choice->row = row;
 	choice->outcome = STEER_PINNED;
+}
+
+/* What a record keeps of a decision. */
+INLINE __u32 decided_in(const struct decision *decision)
+{
+	return (decision->destination & 0xffff) | (__u32)decision->class << 16 |
+	       (__u32)(decision->rule | decision->follows) << 24;
 }
 
 /* Write down what was decided and that a packet passed. */
@@ -95,35 +93,21 @@ INLINE void remember(const struct work *work, const struct packet *packet,
 {
 	int kept = choice->row != NO_ROW && choice->outcome != STEER_ALL_DEAD &&
 		   is_pinned(work, decision->class);
-	struct flow *flow = decision->flow;
+	const struct place *place = &decision->place;
+	__u32 epoch = work->settings->epoch, row;
 
-	if (flow) {
-		flow->last_ns = work->now_ns;
-		flow->packets += work->pieces;
-		flow->bytes += work->length;
-		if (kept)
-			flow->row = choice->row;
-		if (decision->is_new) {
-			flow->destination = decision->destination;
-			flow->class = decision->class;
-			flow->rule = decision->rule;
-			flow->epoch = work->settings->epoch;
-		}
+	if (place->flow) {
+		row = kept ? choice->row : row_in(place->head);
+		add_figures(work, place->flow);
+		if (decision->is_new)
+			set_decided(place->flow, place->head, decided_in(decision), row, epoch);
+		else if (row != row_in(place->head))
+			set_row(place->flow, place->head, row);
 	} else {
-		struct flow new = {
-			.first_s = (__u64)work->now_ns / 1000000000,
-			.last_ns = work->now_ns,
-			.packets = work->pieces,
-			.bytes = work->length,
-			.epoch = work->settings->epoch,
-			.destination = decision->destination,
-			.class = decision->class,
-			.rule = decision->rule,
-			.row = kept ? choice->row : NO_ROW,
-		};
-
-		note(work, flows.update((struct flow_key *)&packet->key, &new) ? NOTE_FLOW_FULL
-									       : NOTE_FLOW_NEW);
+		row = kept ? choice->row : NO_ROW;
+		note(work, add_flow(work, place, &packet->key, decided_in(decision), row, epoch, 1)
+				   ? NOTE_FLOW_NEW
+				   : NOTE_FLOW_FULL);
 	}
 }
 
@@ -137,24 +121,18 @@ INLINE void pin_return(const struct work *work, const struct packet *packet, __u
 		.protocol = packet->key.protocol,
 		.family = packet->key.family,
 	};
-	struct flow *flow;
+	struct place place;
 
 	__builtin_memcpy(key.source, packet->key.target, 16);
 	__builtin_memcpy(key.target, packet->key.source, 16);
-	flow = flows.lookup(&key);
-	if (!flow) {
-		struct flow new = {
-			.first_s = (__u64)work->now_ns / 1000000000,
-			.last_ns = work->now_ns,
-			.epoch = ~work->settings->epoch, /* class and destination: not yet */
-			.row = row + 1,
-			.flags = FLOW_FOLLOWS,
-		};
-
-		flows.update(&key, &new);
-		note(work, NOTE_RETURN_PINNED);
-	} else if (flow->flags & FLOW_FOLLOWS && flow->row != row + 1) {
-		flow->row = row + 1;
+	find_flow(work, &key, hash_of(work, &key), &place);
+	if (!place.flow) {
+		/* Class and destination: not yet, which an epoch that is not ours says. */
+		if (add_flow(work, &place, &key, FLOW_FOLLOWS << 24, row + 1,
+			     ~work->settings->epoch, 0))
+			note(work, NOTE_RETURN_PINNED);
+	} else if (place.decided >> 24 & FLOW_FOLLOWS && row_in(place.head) != row + 1) {
+		set_row(place.flow, place.head, row + 1);
 		note(work, NOTE_RETURN_PINNED);
 	}
 }

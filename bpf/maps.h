@@ -11,6 +11,7 @@ BPF_F_TABLE("array", u32, u64, entries, 128, BPF_F_MMAPABLE); /* two banks */
 BPF_F_TABLE("array", u32, struct used, used, 64, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct count, counters, 4096, BPF_F_MMAPABLE); /* [cpu][place] */
 BPF_F_TABLE("array", u32, u64, rules, 2 * RULES_BANK, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct flow_set, flows, 512, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct ring, ring, 1, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct move, moves, 1024, BPF_F_MMAPABLE);
 
@@ -19,5 +20,4 @@ BPF_F_TABLE("lpm_trie", struct prefix6, struct destination, prefixes6, 1024, BPF
 BPF_F_TABLE("lpm_trie", struct prefix4, struct rule_bits, targets4, 256, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("lpm_trie", struct prefix6, struct rule_bits, targets6, 256, BPF_F_NO_PREALLOC);
 
-BPF_TABLE("lru_hash", struct flow_key, struct flow, flows, 4096);
 BPF_TABLE("lru_hash", struct fragment_key, struct fragment, fragments, 1024);

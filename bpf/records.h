@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 #define LINE 64
+#define WORDS __attribute__((aligned(8))) /* copied by words, not by bytes */
 
 /* One tunnel, to a peer and back. Lines are apart by who writes them. */
 struct tunnel {
@@ -83,6 +84,11 @@ struct settings {
 	__u32 mark;           /* of LAN packets in mode mark; the class is added */
 	__u32 overlay_ifindex; /* where the kernel is handed what is its business; 0: as it came */
 	__u64 spare[2];
+
+	__u32 flow_key[12];   /* random: nobody shall know which flows share a set */
+	__u32 flow_sets;      /* less one: the mask of a set's place */
+	__u32 line_3_zero;
+	__u64 line_3_spare;
 } __attribute__((aligned(LINE)));
 
 /* What an entry used last. A generation ahead of the table's says that a switch is coming. */
@@ -113,8 +119,8 @@ struct rule_bits {
 
 /* IPv4 addresses stand in the first four bytes, the rest is zero. */
 struct flow_key {
-	__u8 source[16];
-	__u8 target[16];
+	__u8 source[16] WORDS;
+	__u8 target[16] WORDS;
 	__be16 source_port;
 	__be16 target_port;
 	__u8 protocol;
@@ -122,19 +128,32 @@ struct flow_key {
 	__u16 zero;
 };
 
-/* With its key and the kernel's own part an element has 128 bytes: two cache lines. */
+/* A flow, in one cache line. bpf/table.h says who may write what, and when. */
 struct flow {
-	__s64 last_ns;
-	__u64 packets;
-	__u64 bytes;
-	__u32 epoch;       /* of class and destination */
-	__u32 first_s;
-	__u16 destination;
+	/* One word, changed as one: */
+	__u16 sequence;    /* odd while the rest is written, 0: never used */
 	__u16 row;         /* row + 1, where the flow is pinned */
+	__u32 epoch;       /* of class and destination */
+	/* One word, read as one: */
+	__u16 destination;
 	__u8 class;
-	__u8 rule;         /* RULES_MAX: none matched */
-	__u8 flags;        /* enum flow_flag */
-	__u8 zero;
+	__u8 rule;         /* RULES_MAX: none matched; with enum flow_flag */
+
+	__u32 last;        /* time >> FLOW_TICK */
+	__u8 source[16];   /* up to the family as in the key */
+	__u8 target[16];
+	__be16 source_port;
+	__be16 target_port;
+	__u8 protocol;
+	__u8 family;
+	__u16 bytes_high;  /* 48 bits in all */
+	__u32 bytes_low;
+	__u32 packets;     /* modulo 2^32 */
+} __attribute__((aligned(LINE)));
+
+/* The flows that one hash leads to. */
+struct flow_set {
+	struct flow way[FLOW_WAYS];
 };
 
 struct fragment_key {

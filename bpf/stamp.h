@@ -165,7 +165,7 @@ INLINE __u32 put_overlay(const struct work *work, struct tunnel *tunnel, enum st
 	__u32 sequence = __sync_fetch_and_add(&tunnel->tx_sequence, 1);
 
 	overlay->flags = 0;
-	fill_overlay(work, tunnel, sequence, INNER_STAMP, overlay);
+	fill_overlay(work, tunnel, sequence, INNER_STAMP, overlay, overlay);
 	overlay->class = kind;
 	overlay->destination = 0;
 	return sequence;

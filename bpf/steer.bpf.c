@@ -28,9 +28,9 @@ INLINE int steer_packet(const struct work *work, struct packet *packet)
 	count(work, COUNT_RULE + (decision.rule <= RULES_MAX ? decision.rule : RULES_MAX));
 	choice = steer_entry(work, decision.destination * work->settings->classes + decision.class,
 			     &word);
-	share(work, packet, word, &choice);
-	if (decision.flow && is_pinned(work, decision.class))
-		pin(work, decision.flow, word, &choice);
+	share(work, decision.hash, word, &choice);
+	if (decision.place.flow && is_pinned(work, decision.class))
+		pin(work, &decision, word, &choice);
 	remember(work, packet, &decision, &choice);
 	if (choice.row == NO_ROW)
 		return drop(work, choice.outcome);

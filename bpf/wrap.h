@@ -22,16 +22,20 @@ struct outer6 {
 	struct overlay overlay;
 };
 
+/* Write our header where it is sent from: read back as words from elsewhere, what was written
+ * as bytes and halves would make the processor wait. */
 INLINE void fill_overlay(const struct work *work, const struct tunnel *tunnel, __u32 sequence,
-			 __u8 inner, struct overlay *overlay)
+			 __u8 inner, const struct overlay *given, struct overlay *to)
 {
-	overlay->version_inner = OVERLAY_VERSION << 4 | inner;
-	overlay->flags |= hears(work, tunnel) ? OVERLAY_HEARS : 0;
-	overlay->segments = work->pieces > 255 ? 255 : work->pieces;
-	overlay->tunnel = bpf_htons(tunnel->peer_id);
-	overlay->sequence = bpf_htonl(sequence);
-	overlay->session[0] = bpf_htonl(tunnel->session_out >> 32);
-	overlay->session[1] = bpf_htonl(tunnel->session_out);
+	to->version_inner = OVERLAY_VERSION << 4 | inner;
+	to->flags = given->flags | (hears(work, tunnel) ? OVERLAY_HEARS : 0);
+	to->class = given->class;
+	to->segments = work->pieces > 255 ? 255 : work->pieces;
+	to->tunnel = bpf_htons(tunnel->peer_id);
+	to->destination = given->destination;
+	to->sequence = bpf_htonl(sequence);
+	to->session[0] = bpf_htonl(tunnel->session_out >> 32);
+	to->session[1] = bpf_htonl(tunnel->session_out);
 }
 
 INLINE __sum16 sum_ipv4(const struct iphdr *ip)
@@ -54,7 +58,8 @@ INLINE __u8 outer_tos(__u8 tos)
 }
 
 /* Write the outer headers into the room made for them; 0 where that is not to be had. */
-INLINE int store_outer4(const struct work *work, const struct tunnel *tunnel, __u8 tos,
+INLINE int store_outer4(const struct work *work, const struct packet *packet,
+			const struct tunnel *tunnel, __u32 sequence,
 			const struct overlay *overlay)
 {
 	struct cursor cursor = cursor_at(work->skb, 0);
@@ -65,7 +70,7 @@ INLINE int store_outer4(const struct work *work, const struct tunnel *tunnel, __
 	if (!ethernet || !outer)
 		return 0;
 	ethernet->h_proto = bpf_htons(ETH_P_IP);
-	*(__be16 *)&outer->ip = bpf_htons(0x4500 | outer_tos(tos));
+	*(__be16 *)&outer->ip = bpf_htons(0x4500 | outer_tos(packet->tos));
 	outer->ip.tot_len = bpf_htons(length);
 	outer->ip.id = 0;
 	outer->ip.frag_off = bpf_htons(IP_DONT);
@@ -79,12 +84,13 @@ INLINE int store_outer4(const struct work *work, const struct tunnel *tunnel, __
 	outer->udp.dest = tunnel->remote_port;
 	outer->udp.len = bpf_htons(length - sizeof(outer->ip));
 	outer->udp.check = 0;
-	outer->overlay = *overlay;
+	fill_overlay(work, tunnel, sequence, packet->key.family, overlay, &outer->overlay);
 	return 1;
 }
 
 /* The outer UDP checksum is zero, as RFC 6935 allows tunnels; the inner one stands. */
-INLINE int store_outer6(const struct work *work, const struct tunnel *tunnel, __u8 tos,
+INLINE int store_outer6(const struct work *work, const struct packet *packet,
+			const struct tunnel *tunnel, __u32 sequence,
 			const struct overlay *overlay)
 {
 	struct cursor cursor = cursor_at(work->skb, 0);
@@ -95,7 +101,7 @@ INLINE int store_outer6(const struct work *work, const struct tunnel *tunnel, __
 	if (!ethernet || !outer)
 		return 0;
 	ethernet->h_proto = bpf_htons(ETH_P_IPV6);
-	*(__be32 *)&outer->ip = bpf_htonl(6 << 28 | outer_tos(tos) << 20);
+	*(__be32 *)&outer->ip = bpf_htonl(6 << 28 | outer_tos(packet->tos) << 20);
 	outer->ip.payload_len = bpf_htons(length);
 	outer->ip.nexthdr = IPPROTO_UDP;
 	outer->ip.hop_limit = OUTER_HOPS;
@@ -105,7 +111,7 @@ INLINE int store_outer6(const struct work *work, const struct tunnel *tunnel, __
 	outer->udp.dest = tunnel->remote_port;
 	outer->udp.len = bpf_htons(length);
 	outer->udp.check = 0;
-	outer->overlay = *overlay;
+	fill_overlay(work, tunnel, sequence, packet->key.family, overlay, &outer->overlay);
 	return 1;
 }
 
@@ -163,9 +169,8 @@ INLINE int wrap(const struct work *work, const struct packet *packet, struct tun
 	if (!put_room(work->skb, six, packet->key.family == 6))
 		return 0;
 	sequence = __sync_fetch_and_add(&tunnel->tx_sequence, work->pieces);
-	fill_overlay(work, tunnel, sequence, packet->key.family, overlay);
-	return six ? store_outer6(work, tunnel, packet->tos, overlay)
-		   : store_outer4(work, tunnel, packet->tos, overlay);
+	return six ? store_outer6(work, packet, tunnel, sequence, overlay)
+		   : store_outer4(work, packet, tunnel, sequence, overlay);
 }
 
 /* Take the outer headers off; ether: offset of the outer IP header, 0 without Ethernet. */

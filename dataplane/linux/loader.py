@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from patronus.dataplane.linux import builder, records, syscall
 from patronus.dataplane.linux.objects import Object
 from patronus.dataplane.linux.pins import BPF_ROOT, Pins, Sizes
@@ -79,6 +81,8 @@ def initialise(pins: Pins, sizes: Sizes) -> None:
     settings["rows"], settings["entries"] = sizes.rows, sizes.entries
     settings["classes"] = 1
     settings["counter_stride"] = sizes.counter_stride
+    settings["flow_sets"] = sizes.flow_sets - 1
+    settings["flow_key"] = np.frombuffer(os.urandom(48), np.uint32)
     rules = pins.array("rules").reshape(2, -1)
     rules[:, records.RulePlace.DEFAULT] = records.RULES_MAX << 8
     # The last store: programs leave packets alone while the layout is not there.

@@ -6,7 +6,8 @@ process: an agent that starts finds stamps, latches, flows and counters as they 
 
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -26,7 +27,7 @@ ARRAYS: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
         "settings": records.SETTINGS, "tunnels": records.TUNNEL, "entries": records.WORD,
         "used": records.USED, "counters": records.COUNT, "rules": records.WORD,
         "ring": records.RING, "moves": records.MOVE, "samples": probing.SAMPLE,
-        "schedule": probing.SCHEDULE, "pacing": probing.PACING,
+        "schedule": probing.SCHEDULE, "pacing": probing.PACING, "flows": records.FLOW_SET,
     }
 )  # fmt: skip
 """The maps that are mapped into memory, and what they hold."""
@@ -46,7 +47,8 @@ class Sizes:
     """Tunnels."""
     entries: int = 16384
     """Destinations times classes."""
-    flows: int = 131_072
+    flows: int = 262_144
+    """Places, a power of two. More than half of them taken, sets begin to overflow."""
     fragments: int = 4096
     prefixes: int = 65_536
     """Of each family."""
@@ -59,11 +61,18 @@ class Sizes:
         assert 0 < self.rows < 0xFFFF, "rows are kept in 16 bits, with 0 for none"
         assert self.moves & (self.moves - 1) == 0, "a place is found by masking"
         assert self.moves > 64, "that many places stay free"
+        sets = self.flow_sets
+        assert sets and sets & (sets - 1) == 0, "a set is found by masking"
 
     @property
     def counter_stride(self) -> int:
         """Counters of one CPU."""
         return int(CounterPlace.TUNNEL) + 2 * self.rows
+
+    @property
+    def flow_sets(self) -> int:
+        """Sets in which flows are kept."""
+        return self.flows // records.FLOW_WAYS
 
     def entries_of(self, name: str) -> int | None:
         """Return the size of a map, None where it is always the same."""
@@ -76,7 +85,7 @@ class Sizes:
             "counters": possible_cpus() * self.counter_stride,
             "rules": 2 * RulePlace.BANK,
             "moves": self.moves,
-            "flows": self.flows,
+            "flows": self.flow_sets,
             "fragments": self.fragments,
             **dict.fromkeys(("prefixes4", "prefixes6"), self.prefixes),
             **dict.fromkeys(("targets4", "targets6"), self.rule_prefixes),
@@ -151,14 +160,24 @@ class Pins:
             name: of the map.
             dtype: of its values, for maps that are not in :data:`ARRAYS`.
         """
-        if name in self._arrays:
-            return self._arrays[name]
-        dtype = dtype or ARRAYS[name]
+        if name not in self._arrays:
+            self._arrays[name] = self._mapped(name, dtype or ARRAYS[name])
+        return self._arrays[name]
+
+    @contextmanager
+    def glance(self, name: str) -> Iterator[npt.NDArray[Any]]:
+        """Lend a map's memory for a moment.
+
+        Mapped memory counts as the process's own: what is large and seldom looked at is not
+        kept, as :meth:`array` would.
+        """
+        yield self._mapped(name, ARRAYS[name])
+
+    def _mapped(self, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         entries = syscall.map_shape(self.maps[name]).entries
         length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         memory = mmap.mmap(self.maps[name], length)
-        self._arrays[name] = np.frombuffer(memory, dtype=dtype, count=entries)
-        return self._arrays[name]
+        return np.frombuffer(memory, dtype=dtype, count=entries)
 
     def close(self) -> None:
         """Close the descriptors; arrays that are still in use keep their memory."""

@@ -14,12 +14,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Grows with every change of what is pinned; see ``bpf/consts.h``."""
 
 CLASSES_MAX: Final = 64
 RULES_MAX: Final = 64
 BUCKETS: Final = 4
+FLOW_WAYS: Final = 8
+FLOW_TICK: Final = 16
+"""Times of flows are in units of 2**16 ns, modulo 2**32: they wrap in 78 hours."""
 OVERLAY_VERSION: Final = 1
 OVERLAY_HEARS: Final = 0x80
 OVERLAY_BUDGET: Final = 0x01
@@ -63,9 +66,9 @@ class TunnelFlag(IntFlag):
 
 
 class FlowFlag(IntFlag):
-    """Flags of a flow."""
+    """Flags of a flow, beside its rule."""
 
-    FOLLOWS = 1 << 0
+    FOLLOWS = 1 << 7
     """Begun by the peer: it takes the tunnel that the peer takes."""
 
 
@@ -96,6 +99,8 @@ class RulePlace(IntEnum):
     """Rules that name no prefix."""
     DEFAULT = 385
     """``RULES_MAX`` << 8 | the class of what no rule matches."""
+    ANY_PORT = 386
+    """Rules that name no port."""
     SOURCE_PORT = 512
     TARGET_PORT = 512 + 65536
     BANK = 512 + 2 * 65536
@@ -174,6 +179,7 @@ class Note(IntEnum):
     FRAGMENT_ORPHAN = 11
     MSS_CLAMPED = 12
     DISPROVED = 13
+    FLOW_EVICTED = 14
 
 
 _TUNNEL = np.dtype(
@@ -200,6 +206,8 @@ _SETTINGS = np.dtype(
         ("bank_word", "u8"), ("epoch", "u4"), ("lan_ifindex", "u4"), ("port", ">u2"),
         ("drain_slack_ms", "u2"), ("router_v4", "u1", 4), ("router_v6", "u1", 16),
         ("mark", "u4"), ("overlay_ifindex", "u4"), ("spare", "u8", 2),
+        ("flow_key", "u4", 12), ("flow_sets", "u4"), ("line_3_zero", "u4"),
+        ("line_3_spare", "u8"),
     ]
 )  # fmt: skip
 _FLOW_KEY = np.dtype(
@@ -210,9 +218,11 @@ _FLOW_KEY = np.dtype(
 )  # fmt: skip
 _FLOW = np.dtype(
     [
-        ("last_ns", "i8"), ("packets", "u8"), ("bytes", "u8"), ("epoch", "u4"),
-        ("first_s", "u4"), ("destination", "u2"), ("row", "u2"), ("class", "u1"),
-        ("rule", "u1"), ("flags", "u1"), ("zero", "u1"),
+        ("sequence", "u2"), ("row", "u2"), ("epoch", "u4"), ("destination", "u2"),
+        ("class", "u1"), ("rule", "u1"), ("last", "u4"), ("source", "u1", 16),
+        ("target", "u1", 16), ("source_port", ">u2"), ("target_port", ">u2"),
+        ("protocol", "u1"), ("family", "u1"), ("bytes_high", "u2"), ("bytes_low", "u4"),
+        ("packets", "u4"),
     ]
 )  # fmt: skip
 _FRAGMENT_KEY = np.dtype(
@@ -243,6 +253,7 @@ DESTINATION: Final = np.dtype([("index", "u4"), ("flags", "u4")])
 RULE_BITS: Final = np.dtype([("bank", "u8", 2)])
 FLOW_KEY: Final = _FLOW_KEY
 FLOW: Final = _FLOW
+FLOW_SET: Final = np.dtype([("way", FLOW, FLOW_WAYS)])
 FRAGMENT_KEY: Final = _FRAGMENT_KEY
 FRAGMENT: Final = np.dtype([("source_port", ">u2"), ("target_port", ">u2"), ("zero", "u4")])
 COUNT: Final = np.dtype([("packets", "u8"), ("bytes", "u8")])
@@ -255,7 +266,7 @@ STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
     {
         "tunnel": TUNNEL, "settings": SETTINGS, "used": USED, "prefix4": PREFIX4,
         "prefix6": PREFIX6, "destination": DESTINATION, "rule_bits": RULE_BITS,
-        "flow_key": FLOW_KEY, "flow": FLOW, "fragment_key": FRAGMENT_KEY,
+        "flow_key": FLOW_KEY, "flow": FLOW, "flow_set": FLOW_SET, "fragment_key": FRAGMENT_KEY,
         "fragment": FRAGMENT, "count": COUNT, "move": MOVE, "ring": RING, "overlay": OVERLAY,
     }
 )  # fmt: skip
@@ -275,7 +286,8 @@ _NUMBERS: Final = {
     "OVERLAY_VERSION": OVERLAY_VERSION, "OVERLAY_HEARS": OVERLAY_HEARS,
     "OVERLAY_BUDGET": OVERLAY_BUDGET, "ENTRY_SHARE_1": ENTRY_SHARE_1,
     "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE,
-    "OUTCOMES": len(Outcome), "NOTES": len(Note),
+    "OUTCOMES": len(Outcome), "NOTES": len(Note), "FLOW_WAYS": FLOW_WAYS,
+    "FLOW_TICK": FLOW_TICK,
 }  # fmt: skip
 
 

@@ -73,6 +73,8 @@ def _write(words: U64, number: int, traffic_class: int, match: Match) -> None:
             words[start + first : start + high + 1] |= mask
     if not match.prefixes:
         words[RulePlace.ANY_TARGET] |= mask
+    if not match.ports:
+        words[RulePlace.ANY_PORT] |= mask
 
 
 def _named(matches: Sequence[Match]) -> dict[Network, int]:

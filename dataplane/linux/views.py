@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from patronus.dataplane.linux import records, syscall
 from patronus.dataplane.linux.endpoints import Address
 from patronus.dataplane.linux.pins import Pins
 from patronus.dataplane.linux.records import CLASSES_MAX, RULES_MAX, CounterPlace, Note, Outcome
-from patronus.engine.units import SECOND
 
 
 class Count(NamedTuple):
@@ -79,47 +77,53 @@ class Flow:
     traffic_class: int
     row: int | None
     """The tunnel that it is pinned to."""
-    first_ns: int
-    """To the second."""
-    last_ns: int
     packets: int
     bytes: int
 
 
 def top_flows(pins: Pins, most: int) -> list[Flow]:
-    """Return the flows with the most bytes, the largest first."""
-    keys, values = _all_flows(pins)
-    order = np.argsort(values["bytes"], kind="stable")[::-1][:most]
-    return [_flow(keys[at], values[at]) for at in order.tolist()]
+    """Return the flows with the most bytes, the largest first.
+
+    Read from memory that the kernel goes on writing: a record that is being written is left
+    out, and so is one that has become another flow's while it was read.
+    """
+    with pins.glance("flows") as sets:
+        table = sets["way"].reshape(-1)
+        # By columns: a copy of whole records would take as much memory as the table.
+        taken = np.flatnonzero(_readable(table["sequence"]))
+        totals = _bytes_of(table)[taken]
+        places = taken[np.argsort(totals, kind="stable")[::-1][:most]]
+        found = table[places]
+        still = found["sequence"] == table["sequence"][places]
+        return [_flow(record) for record in found[still & _readable(found["sequence"])]]
 
 
-def _all_flows(pins: Pins) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    table = pins.maps["flows"]
-    keys, values = syscall.lookup_all(
-        table,
-        key_bytes=records.FLOW_KEY.itemsize,
-        value_bytes=records.FLOW.itemsize,
-        most=syscall.map_shape(table).entries,
-    )
-    return np.frombuffer(keys, dtype=records.FLOW_KEY), np.frombuffer(values, dtype=records.FLOW)
+def _readable(sequences: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """Tell which records hold a flow, whole: odd ones are being written, 0 was never used."""
+    even: npt.NDArray[np.bool_] = (sequences & 1 == 0) & (sequences != 0)
+    return even
 
 
-def _flow(key: npt.NDArray[Any], value: npt.NDArray[Any]) -> Flow:
-    width = 4 if key["family"] == 4 else 16
-    row = int(value["row"]) - 1
+def _bytes_of(flows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    high, low = (flows[f"bytes_{half}"].astype(np.int64) for half in ("high", "low"))
+    total: npt.NDArray[np.int64] = high << 32 | low
+    return total
+
+
+def _flow(record: npt.NDArray[Any]) -> Flow:
+    width = 4 if record["family"] == 4 else 16
+    row = int(record["row"]) - 1
     return Flow(
-        source=ipaddress.ip_address(key["source"][:width].tobytes()),
-        target=ipaddress.ip_address(key["target"][:width].tobytes()),
-        protocol=int(key["protocol"]),
-        source_port=int(key["source_port"]),
-        target_port=int(key["target_port"]),
-        destination=int(value["destination"]),
-        traffic_class=int(value["class"]),
+        source=ipaddress.ip_address(record["source"][:width].tobytes()),
+        target=ipaddress.ip_address(record["target"][:width].tobytes()),
+        protocol=int(record["protocol"]),
+        source_port=int(record["source_port"]),
+        target_port=int(record["target_port"]),
+        destination=int(record["destination"]),
+        traffic_class=int(record["class"]),
         row=None if row < 0 else row,
-        first_ns=int(value["first_s"]) * SECOND,
-        last_ns=int(value["last_ns"]),
-        packets=int(value["packets"]),
-        bytes=int(value["bytes"]),
+        packets=int(record["packets"]),
+        bytes=int(_bytes_of(record)),
     )
 
 

@@ -64,3 +64,69 @@ int restored(struct __sk_buff *skb)
 {
 	return restore(skb) ? TC_ACT_OK : TC_ACT_SHOT;
 }
+
+/* The first steps of steering, up to and with the named one. */
+enum step {
+	BEGUN,
+	PARSED,
+	HASHED,
+	FOUND,
+	LED,
+	SORTED,
+};
+
+INLINE int steps(struct __sk_buff *skb, enum step last)
+{
+	struct packet *packet = blank_packet();
+	struct decision decision = {};
+	struct destination *destination;
+	struct work work;
+
+	if (!restore(skb) || !packet || !begin(&work, skb, FROM_LAN))
+		return TC_ACT_SHOT;
+	if (last >= PARSED && !parse_ip(skb, is_six(skb, ETH_HLEN) ? 6 : 4, ETH_HLEN, packet))
+		return TC_ACT_SHOT;
+	if (last >= HASHED)
+		decision.hash = hash_of(&work, &packet->key);
+	if (last >= FOUND)
+		find_flow(&work, &packet->key, decision.hash, &decision.place);
+	if (last >= LED) {
+		destination = destination_of(&packet->key, packet->key.target);
+		decision.destination = destination ? destination->index : 0;
+	}
+	if (last >= SORTED)
+		classify(&work, packet, &decision);
+	/* Used, or the compiler leaves all of it out. */
+	skb->mark = decision.hash ^ decision.destination ^ decision.class ^ !decision.place.flow;
+	return TC_ACT_OK;
+}
+
+int begun(struct __sk_buff *skb)
+{
+	return steps(skb, BEGUN);
+}
+
+int parsed(struct __sk_buff *skb)
+{
+	return steps(skb, PARSED);
+}
+
+int hashed(struct __sk_buff *skb)
+{
+	return steps(skb, HASHED);
+}
+
+int found(struct __sk_buff *skb)
+{
+	return steps(skb, FOUND);
+}
+
+int led(struct __sk_buff *skb)
+{
+	return steps(skb, LED);
+}
+
+int sorted(struct __sk_buff *skb)
+{
+	return steps(skb, SORTED);
+}

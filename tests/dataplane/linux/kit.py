@@ -77,7 +77,7 @@ class Kit:
 
     def clear(self) -> None:
         """Empty everything, as after a fresh start; the agent has just been heard."""
-        for name in "tunnels entries used counters rules ring moves settings".split():
+        for name in "tunnels entries used counters rules ring moves settings flows".split():
             self.pins.array(name).view(np.uint8)[:] = 0
         initialise(self.pins, self.sizes)
         self.settings["port"] = PORT
@@ -85,12 +85,9 @@ class Kit:
         router = ipaddress.ip_address("fd00::1").packed
         self.settings["router_v6"][0] = np.frombuffer(router, np.uint8)
         install_prefixes(self.pins, {})
-        for name, key_bytes in (
-            ("flows", records.FLOW_KEY.itemsize),
-            ("fragments", records.FRAGMENT_KEY.itemsize),
-        ):
-            while (key := syscall.next_key(self.pins.maps[name], None, key_bytes)) is not None:
-                syscall.delete(self.pins.maps[name], key)
+        table, key_bytes = self.pins.maps["fragments"], records.FRAGMENT_KEY.itemsize
+        while (key := syscall.next_key(table, None, key_bytes)) is not None:
+            syscall.delete(table, key)
         self.at(1000 * SECOND)
         self.heartbeat()
 

@@ -153,11 +153,11 @@ def test_memory_is_mapped_once(name: str, compiled: Object) -> None:
 def test_keys_that_are_not_there_are_none(name: str, compiled: Object) -> None:
     """Looking up, deleting and walking an empty table are no errors; misuse is one."""
     with load(name, compiled, SIZES) as pins:
-        table = pins.maps["flows"]
-        key = bytes(records.FLOW_KEY.itemsize)
-        assert syscall.lookup(table, key, records.FLOW.itemsize) is None
+        table = pins.maps["fragments"]
+        key = bytes(records.FRAGMENT_KEY.itemsize)
+        assert syscall.lookup(table, key, records.FRAGMENT.itemsize) is None
         assert syscall.delete(table, key) is False
         assert syscall.next_key(table, None, len(key)) is None
         with pytest.raises(OSError, match="MAP_LOOKUP_ELEM"):
-            syscall.lookup(2**31 - 1, key, records.FLOW.itemsize)
+            syscall.lookup(2**31 - 1, key, records.FRAGMENT.itemsize)
         assert np.count_nonzero(pins.array("counters")["packets"]) == 0
