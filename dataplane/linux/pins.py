@@ -62,7 +62,8 @@ class Sizes:
         assert self.moves & (self.moves - 1) == 0, "a place is found by masking"
         assert self.moves > 64, "that many places stay free"
         sets = self.flow_sets
-        assert sets and sets & (sets - 1) == 0, "a set is found by masking"
+        assert sets > 0, "every flow has a set"
+        assert sets & (sets - 1) == 0, "a set is found by masking"
 
     @property
     def counter_stride(self) -> int:

@@ -6,8 +6,9 @@ each family (``BPF_PROG_TEST_RUN`` with ``repeat``). Since repeated runs get the
 the last one left, ``steering.bpf.c`` writes a new one over it before each run, and takes the
 outer headers off after it. Both cost something themselves, so three figures are printed:
 all of it, what is left without writing the packet, and what is left without the room for
-headers too. Then come the steps: what each costs by itself. The counters must have risen by exactly the number of runs, under the outcome
-and the note that are measured; a few flows of overfull sets come as new ones each time.
+headers too. Then come the steps: what each costs by itself. The counters must have risen by
+exactly the number of runs, under the outcome and the note that are measured; a few flows of
+overfull sets come as new ones each time.
 """
 
 import ipaddress
