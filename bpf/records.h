@@ -87,7 +87,7 @@ struct settings {
 
 	__u32 flow_key[12];   /* random: nobody shall know which flows share a set */
 	__u32 flow_sets;      /* less one: the mask of a set's place */
-	__u32 zero;
+	__u32 line_3_zero;
 	__u64 line_3_spare;
 } __attribute__((aligned(LINE)));
 

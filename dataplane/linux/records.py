@@ -206,7 +206,8 @@ _SETTINGS = np.dtype(
         ("bank_word", "u8"), ("epoch", "u4"), ("lan_ifindex", "u4"), ("port", ">u2"),
         ("drain_slack_ms", "u2"), ("router_v4", "u1", 4), ("router_v6", "u1", 16),
         ("mark", "u4"), ("overlay_ifindex", "u4"), ("spare", "u8", 2),
-        ("flow_key", "u4", 12), ("flow_sets", "u4"), ("zero", "u4"), ("line_3_spare", "u8"),
+        ("flow_key", "u4", 12), ("flow_sets", "u4"), ("line_3_zero", "u4"),
+        ("line_3_spare", "u8"),
     ]
 )  # fmt: skip
 _FLOW_KEY = np.dtype(
