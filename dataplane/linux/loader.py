@@ -16,7 +16,7 @@ from pathlib import Path
 
 from patronus.dataplane.linux import builder, records, syscall
 from patronus.dataplane.linux.objects import Object
-from patronus.dataplane.linux.pins import BPF_ROOT, Pins, Sizes
+from patronus.dataplane.linux.pins import BPF_ROOT, Arrays, Pins, Sizes
 from patronus.engine.units import LONG_AGO, NEVER, SECOND
 
 
@@ -63,7 +63,7 @@ def _open_maps(pins: Pins, made: Object, sizes: Sizes) -> None:
     pins.check_layout()
 
 
-def initialise(pins: Pins, sizes: Sizes) -> None:
+def initialise(pins: Arrays, sizes: Sizes) -> None:
     """Write what fresh maps must hold before the first packet."""
     tunnels = pins.array("tunnels")
     tunnels["heard_ns"] = tunnels["confirmed_ns"] = LONG_AGO
