@@ -96,9 +96,10 @@ class Rows:
         under = {t.name: _under(t, ground, devices) for t in self._config.transports}
         changed = 0
         for row, lane in enumerate(self._layout.lanes):
-            met, found = self.mets[row], under[lane.transport.name]
+            met = self.mets[row]
+            found = (*under[lane.transport.name], devices.lane(row))
             if devices.vxlans is not None and lane.transport.kind is Kind.VXLAN:
-                found = (*found[:3], devices.vxlans.index(lane))
+                found = (*found[:3], devices.vxlans.index(lane), 0)
             if met is not None and self._basis.get(row) != (met, *found):
                 changed += self._renew(row, lane, met, found, now_ns)
         return changed + self._drifted(now_ns)
@@ -149,7 +150,7 @@ class Rows:
         return len(gone)
 
     def _endpoint(self, row: int, lane: Lane, met: Met, under: tuple[Any, ...]) -> Endpoint | None:
-        transport, (four, six, pmtu, index) = lane.transport, under
+        transport, (four, six, pmtu, index, _) = lane.transport, under
         outer = ip_address(lane.endpoint.address or met.host)
         over = transport.kind is not Kind.PLAIN
         local, remote = four if outer.version == 4 else six, outer

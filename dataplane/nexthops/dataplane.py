@@ -130,10 +130,11 @@ class NexthopDataplane(LinuxDataplane):
             self._switch_hops([self.hop(place) for place in mine])
 
     def arrive(
-        self, rows: I64, *, sequence: I64, hears: Bool, reflection: Bool, now_ns: int
+        self, rows: I64, *, sequence: I64, hears: Bool, reflection: Bool, now_ns: I64 | int
     ) -> None:
-        """Stamp authenticated packets that came now, one of each row (``fastpath.arrive``)."""
+        """Stamp authenticated packets, one of each row, at their times (``fastpath.arrive``)."""
         tunnels = self.tunnels
+        now_ns = np.broadcast_to(np.asarray(now_ns, dtype=np.int64), rows.shape)
         self._expire(rows, now_ns)
         restarted = now_ns - self.heard_ns[rows] > self.detect_ns[rows]
         before = tunnels["sequence"][rows]
@@ -142,23 +143,24 @@ class NexthopDataplane(LinuxDataplane):
         self.heard_ns[rows] = now_ns
         tunnels["sequence"][rows[newest]] = sequence[newest]
         proof = reflection | (newest & hears)
-        self._confirm(rows[proof], now_ns)
-        self._disprove(rows[newest & ~proof], now_ns)
+        self._confirm(rows[proof], now_ns[proof])
+        against = newest & ~proof
+        self._disprove(rows[against], now_ns[against])
 
-    def _confirm(self, rows: I64, now_ns: int) -> None:
+    def _confirm(self, rows: I64, now_ns: I64) -> None:
         self.confirmed_ns[rows] = now_ns
         began = rows[self.since_ns[rows] == NEVER]
         self.latched[began] = True
         self.since_ns[rows] = np.minimum(self.since_ns[rows], now_ns)
 
-    def _disprove(self, rows: I64, now_ns: int) -> None:
+    def _disprove(self, rows: I64, now_ns: I64) -> None:
         # Put back so far that it expires at this very instant.
         gone_ns = now_ns - self.detect_ns[rows] - 1
         self._note(Note.DISPROVED, int((self.confirmed_ns[rows] > gone_ns).sum()))
         self.confirmed_ns[rows] = np.minimum(self.confirmed_ns[rows], gone_ns)
         self._expire(rows, now_ns)
 
-    def _expire(self, rows: I64, now_ns: int) -> None:
+    def _expire(self, rows: I64, now_ns: I64 | int) -> None:
         stale = rows[now_ns - self.confirmed_ns[rows] > self.detect_ns[rows]]
         stale = stale[~self.latched[stale] | (self.since_ns[stale] != NEVER)]
         if len(stale):
@@ -181,6 +183,11 @@ class NexthopDataplane(LinuxDataplane):
             moved = self._move(now_ns)
         self._seen = seen
         return moved
+
+    def next_ns(self) -> int:
+        """Return when the next tunnel goes silent, ``NEVER`` for none that carries."""
+        up = np.flatnonzero(~self.latched)
+        return int((self.confirmed_ns[up] + self.detect_ns[up] + 1).min(initial=NEVER))
 
     def _move(self, now_ns: int) -> int:
         places = self.carried()

@@ -54,6 +54,7 @@ class Channel:
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 2 * BUFFER_BYTES)
+        self._buffer = bytearray(BUFFER_BYTES)  # made anew it would be three calls more
         self.calls = 0
         """System calls so far."""
 
@@ -112,7 +113,7 @@ class Channel:
         refused: list[tuple[int, int]] = []
         while True:
             try:
-                data = self._socket.recv(BUFFER_BYTES)
+                data = bytes(memoryview(self._buffer)[: self._socket.recv_into(self._buffer)])
             except OSError as error:
                 # More was refused than the socket holds answers of: all of it is done, though.
                 if error.errno != errno.ENOBUFS:
