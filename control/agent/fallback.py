@@ -213,12 +213,11 @@ class FallbackSite(Site):
         """Which way the site runs, and what that costs."""
         last = self.config.policy.classes[-1].name
         told = [
-            "there is no BPF: packets follow routes over next-hop objects; the prober, a process "
-            "of its own, moves them some milliseconds after a tunnel has gone silent, and nothing "
-            "does while it is not there",
-            f"classes are not told apart: everything goes as {last}; flows are neither pinned nor "
-            "counted, and what transits two sites is stopped by its TTL alone",
-            "probes are sent and answered by that process: they go on while no agent runs",
+            "there is no BPF: packets follow routes over next-hop objects",
+            "the prober, a process, moves them some milliseconds after a tunnel has gone silent",
+            "probes are sent and answered by the prober: they go on while no agent runs",
+            f"classes are not told apart: everything goes as {last}",
+            "flows are neither pinned nor counted; transit over two sites ends by its TTL alone",
             "peers must run without BPF as well: tunnels of the other way do not fit",
         ]
         complaint = self.prober.complaint

@@ -206,7 +206,7 @@ class Reception:
         self._probing["heard"][rows[~reflected]] += 1
         self._listen(frames, rows, came_ns)
         self._keep(frames[reflected], rows[reflected], came_ns[reflected])
-        probes = at[~reflected]
+        probes: I64 = at[~reflected]
         self._answer(probes, rows[~reflected], came_ns[~reflected])
         self._count(Outcome.PROBE_RETURNED, int(reflected.sum()))
         self._count(Outcome.PROBE_REFLECTED, len(probes))

@@ -26,6 +26,12 @@ class BareSite(Site):
         found = holder(self.folder / "run" / "prober.lock")
         return found[0] if found else 0
 
+    def overflowed(self) -> int:
+        """Return how many datagrams came to the host that its test was too slow to take."""
+        text = run("ip", "netns", "exec", self.host, "cat", "/proc/net/snmp")
+        names, values = (line.split() for line in text.splitlines() if line.startswith("Udp: "))
+        return int(values[names.index("RcvbufErrors")])
+
     def left(self) -> list[str]:
         """Return all of ours that the kernel holds."""
         found = [f"process {self.prober}"] if self.prober else []
