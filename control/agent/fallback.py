@@ -180,6 +180,11 @@ class FallbackSite(Site):
         netlink.close()
         unload(pin_name(self.config.site))
 
+    def take_policy(self, config: AgentConfig) -> None:
+        """Go on under another policy; which class a packet is of matters to no route."""
+        self.config = config
+        self._write_settings()
+
     def follow(self, now_ns: int) -> None:
         """Do what news of other ends ask for."""
         self.devices.ensure(self.rows.mets)
