@@ -10,7 +10,7 @@ import numpy as np
 from patronus.control.agent.driver import OWN
 from patronus.control.agent.history import History
 from patronus.control.agent.site import Site
-from patronus.dataplane.linux.views import Counters, named, top_flows
+from patronus.dataplane.linux.views import Counters, named
 from patronus.engine.flowshares import PARTS
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.liveness import State
@@ -36,7 +36,7 @@ class Answers:
         self._engine, self._kernel = site.driver.engine, site.kernel
         self._overlay = site.layout.overlay
         self._classes = [c.name for c in site.config.policy.classes]
-        self._counters = Counters(site.pins)
+        self._counters = Counters(site.arrays)
 
     def tunnels(self, now_ns: int) -> list[Answer]:
         """Return how each tunnel is."""
@@ -121,7 +121,7 @@ class Answers:
             "programmed": self._engine.programmed_generation,
             "prefixes": [
                 {"prefix": str(p), "destination": names.get(t.destination), "local": t.local}
-                for p, t in sorted(self._site.tables.prefixes.items(), key=lambda i: str(i[0]))
+                for p, t in sorted(self._site.prefixes.items(), key=lambda i: str(i[0]))
             ],
         }
 
@@ -143,7 +143,7 @@ class Answers:
                 "packets": f.packets,
                 "bytes": f.bytes,
             }
-            for f in top_flows(self._site.pins, min(most, FLOWS_MAX))
+            for f in self._site.flows(min(most, FLOWS_MAX))
         ]
 
     def counters(self, now_ns: int) -> Answer:
@@ -162,7 +162,7 @@ class Answers:
             "kernel_moves": driver.kernel_moves,
             "kernel_moves_lost": driver.kernel_moves_lost,
             "decisions": self._history.count,
-            "pacer_rebuilt": self._site.pacer.rebuilt,
+            "pacer_rebuilt": self._site.probers_rebuilt(),
         }
 
     def why(self, destination: str, traffic_class: str, now_ns: int) -> Answer:

@@ -13,6 +13,7 @@ from pyroute2 import IPRoute
 from patronus.control.agent.control import SOCKET
 from patronus.control.agent.devices import ownership
 from patronus.control.agent.filters import Filters
+from patronus.control.agent.leftovers import remove_fallback
 from patronus.control.agent.lock import Lock
 from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.programs import PROGRAMS_FILE, pin_name
@@ -39,7 +40,7 @@ def clean(config: AgentConfig) -> list[str]:
         OSError: the kernel refuses.
     """
     with Lock(Path(config.state)):
-        gone = [*_filters(), *_devices(config.site)]
+        gone = [*_filters(), *remove_fallback(config), *_devices(config.site)]
         gone += [_shown(step.what) for step in kernel.remove()]
         if unload(pin_name(config.site)):
             gone.append(f"pins {pin_name(config.site)}")

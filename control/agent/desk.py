@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from patronus.control.agent.control import SOCKET, Refused, Server
 from patronus.control.agent.driver import OWN
-from patronus.control.agent.wanted import Unsupported, check
+from patronus.control.agent.wanted import Unsupported
 from patronus.control.config import ConfigError, load
 from patronus.control.config.model import AgentConfig
 from patronus.control.config.reload import Action, action, dangers, diff
@@ -169,7 +169,7 @@ class Desk:
     def _read(self) -> AgentConfig:
         try:
             config = load(self._agent.config.path)
-            check(config)
+            self._agent.site.check(config)
         except (ConfigError, Unsupported) as error:
             raise Refused(f"nothing was changed\n\n{error}") from None
         except OSError as error:

@@ -96,6 +96,11 @@ class Devices:
         known = self._ground.links.get(transport.interface)
         return known.index if known else 0
 
+    def lane(self, row: int) -> int:
+        """Return the device of a tunnel alone, 0: it shares that of its transport."""
+        del row
+        return 0
+
     def ensure(self, mets: Sequence[Met | None]) -> int:
         """Make the kernel hold these devices; return how many differences there were.
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, TypeAlias
 
-from patronus.control.agent import wanted
 from patronus.control.config.model import AgentConfig, Transport
 from patronus.dataplane.linkdump import Link, addresses, links
 from patronus.dataplane.underlay import kernel
-from patronus.dataplane.underlay.pinning import State, Status, check
+from patronus.dataplane.underlay.pinning import Pin, State, Status, check
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -28,18 +27,18 @@ _REQUEST: Final = struct.Struct("=16sH22x")
 class Ground:
     """What this machine's network namespace has for the transports and the LAN."""
 
-    def __init__(self, config: AgentConfig, overlay: str) -> None:
+    def __init__(self, config: AgentConfig, pins: list[Pin]) -> None:
         """Look at nothing yet.
 
         Args:
             config: of the site.
-            overlay: name of the overlay device.
+            pins: what ties transports, and the overlay device, to their interfaces.
 
         Raises:
             BadPins: the transports exclude each other.
         """
         self._config = config
-        self._pins = [*wanted.underlay(config), *wanted.overlay_pin(config, overlay)]
+        self._pins = pins
         check(self._pins)
         self.links: dict[str, Link] = {}
         self.statuses: dict[str, Status] = {}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from patronus.dataplane.linux import probing, words
 from patronus.dataplane.linux.dataplane import LinuxDataplane
-from patronus.dataplane.linux.pins import Pins
+from patronus.dataplane.linux.pins import Arrays
 from patronus.dataplane.linux.records import TunnelFlag
 from patronus.dataplane.protocol import KernelMoves
 from patronus.dataplane.stamp.columns import Columns
@@ -88,7 +88,7 @@ class LinuxKernel:
     """Implements :class:`Kernel`: rows of the engine on seats of the kernel."""
 
     def __init__(
-        self, pins: Pins, plane: LinuxDataplane, *, seats: I64, places: I64, classes: int
+        self, pins: Arrays, plane: LinuxDataplane, *, seats: I64, places: I64, classes: int
     ) -> None:
         """Stand on a dataplane of all seats.
 

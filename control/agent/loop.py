@@ -174,11 +174,7 @@ class Agent:
     @property
     def way(self) -> list[str]:
         """Which way the agent runs, and what that costs."""
-        kept = "found in the kernel" if self.site.kept else "loaded"
-        told = [
-            f"packets are steered by eBPF programs ({kept}); the kernel fails over by itself",
-            "probes are sent by the kernel: they go on while no agent runs",
-        ]
+        told = self.site.way
         return told + ([self.site.devices.notice] if self.site.devices.notice else [])
 
     def take_policy(self, config: AgentConfig) -> None:

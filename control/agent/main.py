@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from patronus.control.agent.desk import Change, Desk, Trial
+from patronus.control.agent.fallback import FallbackSite
 from patronus.control.agent.lock import Lock, Taken
 from patronus.control.agent.loop import Agent, End, Outcome
 from patronus.control.agent.notify import Notifier
@@ -18,7 +19,7 @@ from patronus.control.agent.site import Site
 from patronus.control.agent.wanted import Unsupported
 from patronus.control.config.model import AgentConfig, Kind
 from patronus.control.members.book import EnrolmentError
-from patronus.control.members.identity import load_or_make
+from patronus.control.members.identity import Identity, load_or_make
 from patronus.control.members.secretfile import SecretError
 from patronus.dataplane.tunnels.driver import TunnelTrouble
 from patronus.dataplane.tunnels.keys import KeyTrouble
@@ -104,19 +105,30 @@ async def _one(change: Change, cache: Path, notifier: Notifier) -> Change | None
 
 def _site(config: AgentConfig, cache: Path) -> Site:
     try:
-        return Site(config, load_or_make(Path(config.identity)), cache)
+        return _with_or_without(config, load_or_make(Path(config.identity)), cache)
     except NoPrograms as error:
-        fallback = (
-            "; without BPF this agent does not run yet: the fallback on next-hop objects is not "
-            "there"
-            if config.dataplane.fallback
-            else ""
-        )
-        raise CannotStart(f"{error}{fallback}", machine=True) from None
+        raise CannotStart(
+            f"{error}; `dataplane: {{fallback: on}}` runs without BPF, with less", machine=True
+        ) from None
     except (Unsupported, BadPins, KeyTrouble, TunnelTrouble, SecretError, EnrolmentError) as error:
         raise CannotStart(str(error)) from None
     except OSError as error:
         raise _of_the_machine(error, config.state) from None
+
+
+def _with_or_without(config: AgentConfig, identity: Identity, cache: Path) -> Site:
+    """Return a site with BPF, and one without where there is none and that is accepted.
+
+    Raises:
+        NoPrograms: there is no BPF, and no fallback is wanted.
+    """
+    try:
+        return Site(config, identity, cache)
+    except NoPrograms as error:
+        if not config.dataplane.fallback:
+            raise
+        log.warning("no BPF: %s", error)
+        return FallbackSite(config, identity, cache)
 
 
 def told_at_start(config: AgentConfig, agent: Agent) -> list[str]:

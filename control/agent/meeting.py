@@ -25,6 +25,8 @@ from typing import Final, NamedTuple
 from patronus.engine.units import MS, NEVER, SECOND
 
 MAGIC: Final = b"PAM1"
+MAGIC_FALLBACK: Final = b"PAF1"
+"""Of sites without BPF, whose tunnels carry packets without our header."""
 TAG_BYTES: Final = 16
 DATAGRAM_BYTES_MAX: Final = 512
 _TAIL: Final = struct.Struct("!HHH32sQQQ")
@@ -44,6 +46,8 @@ class Refusal(StrEnum):
     UNKNOWN = "unknown"
     """No such peer, or no such tunnel to it."""
     FORGED = "forged"
+    OTHER_WAY = "other_way"
+    """One of us runs without BPF and the other with it: their tunnels do not fit together."""
     OLD = "old"
     UNPROVEN = "unproven"
     """It does not echo our session: answered, not believed."""
@@ -108,7 +112,15 @@ class Lane:
 class Meeting:
     """The tunnels of one site."""
 
-    def __init__(self, site: str, lanes: Sequence[Lane], *, session: int, port: int) -> None:
+    def __init__(
+        self,
+        site: str,
+        lanes: Sequence[Lane],
+        *,
+        session: int,
+        port: int,
+        magic: bytes = MAGIC,
+    ) -> None:
         """Begin with nobody met; everybody with an address is asked at the first wake.
 
         Args:
@@ -116,7 +128,9 @@ class Meeting:
             lanes: all tunnels.
             session: drawn at random.
             port: where our kernel takes packets of tunnels.
+            magic: which way we run.
         """
+        self._magic = magic
         self._site, self._session, self._port = site, session, port
         self._lanes: Mapping[tuple[str, str], Lane] = {(w.peer, w.transport): w for w in lanes}
         self._counter = 0
@@ -152,7 +166,7 @@ class Meeting:
     def _say(self, lane: Lane) -> tuple[str, Where, bytes]:
         assert lane.where is not None
         self._counter += 1
-        body = MAGIC + _text(self._site) + _text(lane.transport)
+        body = self._magic + _text(self._site) + _text(lane.transport)
         body += _TAIL.pack(
             lane.row, self._port, lane.outer, lane.public, self._session, lane.session,
             self._counter,
@@ -205,7 +219,7 @@ class Meeting:
         return said, lane.met if lane.met != before else None
 
     def _read(self, transport: str, data: bytes) -> tuple[Lane, _Told]:
-        if not data.startswith(MAGIC) or len(data) > DATAGRAM_BYTES_MAX:
+        if not data.startswith((MAGIC, MAGIC_FALLBACK)) or len(data) > DATAGRAM_BYTES_MAX:
             raise _Refused(Refusal.MALFORMED)
         body, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
         site, rest = _take_text(body[len(MAGIC) :])
@@ -217,6 +231,8 @@ class Meeting:
             raise _Refused(Refusal.UNKNOWN)
         if not hmac.compare_digest(tag, _tag(lane.key, body)):
             raise _Refused(Refusal.FORGED)
+        if not data.startswith(self._magic):
+            raise _Refused(Refusal.OTHER_WAY)
         return lane, _Told(*_TAIL.unpack(rest))
 
 

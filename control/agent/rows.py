@@ -102,11 +102,11 @@ class Rows:
 
     def _narrowed(self, row: int, under: tuple[Any, ...]) -> tuple[Any, ...]:
         """Add to what a transport stands on whether the path of a row takes less, and how much."""
-        four, six, pmtu, index = under
+        four, six, pmtu, *devices = under
         found = int(self.path_mtus[row])
         if pmtu is None or not 0 < found < pmtu or self._layout.lanes[row].transport.mtu:
             return *under, False
-        return four, six, found, index, True
+        return four, six, found, *devices, True
 
     def ensure(self, ground: Ground, devices: Devices, now_ns: int) -> int:
         """Write what differs; return how many rows that were in use did.
@@ -117,9 +117,10 @@ class Rows:
         under = {t.name: _under(t, ground, devices) for t in self._config.transports}
         changed = 0
         for row, lane in enumerate(self._layout.lanes):
-            met, found = self.mets[row], under[lane.transport.name]
+            met = self.mets[row]
+            found = (*under[lane.transport.name], devices.lane(row))
             if devices.vxlans is not None and lane.transport.kind is Kind.VXLAN:
-                found = (*found[:3], devices.vxlans.index(lane))
+                found = (*found[:3], devices.vxlans.index(lane), 0)
             found = self._narrowed(row, found)
             if met is not None and self._basis.get(row) != (met, *found):
                 changed += self._renew(row, lane, met, found, now_ns)
@@ -171,7 +172,7 @@ class Rows:
         return len(gone)
 
     def _endpoint(self, row: int, lane: Lane, met: Met, under: tuple[Any, ...]) -> Endpoint | None:
-        transport, (four, six, pmtu, index, narrow) = lane.transport, under
+        transport, (four, six, pmtu, index, _, narrow) = lane.transport, under
         outer = ip_address(lane.endpoint.address or met.host)
         over = transport.kind is not Kind.PLAIN
         local, remote = four if outer.version == 4 else six, outer

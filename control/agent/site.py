@@ -12,16 +12,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from patronus.control.agent import bfd, firewall, wanted
+from patronus.control.agent import bfd, firewall, meeting, wanted
 from patronus.control.agent.devices import Devices, ownership
 from patronus.control.agent.driver import Driver, Listeners
 from patronus.control.agent.filters import Filters
 from patronus.control.agent.filters import wanted as wanted_filters
 from patronus.control.agent.ground import Ground
 from patronus.control.agent.kernel import LinuxKernel, seat
+from patronus.control.agent.leftovers import remove_fallback
 from patronus.control.agent.meeting import Lane, Meeting, Met, Where
 from patronus.control.agent.netlink import Netlink
 from patronus.control.agent.overlaydev import OverlayDevice
@@ -37,13 +39,19 @@ from patronus.control.config.model import AgentConfig, Kind, Mode
 from patronus.control.members.identity import Identity, public_key
 from patronus.dataplane.linux.dataplane import LinuxDataplane
 from patronus.dataplane.linux.pacer import Pacer
+from patronus.dataplane.linux.pins import Arrays, Sizes
 from patronus.dataplane.linux.rules import compile_rules
+from patronus.dataplane.linux.views import Flow, top_flows
+from patronus.dataplane.underlay.pinning import Pin
 from patronus.engine.engine import Engine
 from patronus.engine.overlay import I64
 
 
 class Site:
     """Everything of a site but its sockets."""
+
+    MAGIC: ClassVar = meeting.MAGIC
+    """Of the datagrams in which ends meet: tunnels of another kind of site are no use."""
 
     def __init__(self, config: AgentConfig, identity: Identity, cache: Path) -> None:
         """Look at the configuration and at what is pinned; nothing is changed but the pins.
@@ -53,7 +61,7 @@ class Site:
             NoPrograms: the kernel's part cannot be had.
             BadPins, KeyTrouble, TunnelTrouble: transports, keys or WireGuard.
         """
-        wanted.check(config)
+        self.check(config)
         self.config, self.identity = config, identity
         self.layout = layout(config)
         self._check_firewall()
@@ -61,44 +69,112 @@ class Site:
         self.bfd_keys = bfd.keys(config)
         prefixes = [ipaddress.ip_network(p) for p, d in self.layout.prefixes if d != OWN]
         self.overlay = OverlayDevice(ownership(config.site), prefixes)
-        self.ground = Ground(config, self.overlay.name)
-        self.devices = Devices(config, self.layout, self.ground, Path(config.state) / "keys")
+        self.ground = Ground(config, self._transports())
+        self.devices = self._devices()
         classes = len(config.policy.classes)
         self.rules = compile_rules(config.policy.classes)
         sizes = wanted.sizes(self.layout, classes)
-        self.pins, self.kept = obtain(config.site, Path(config.state), cache, sizes)
-        self._settings = self.pins.array("settings")
-        self._tunnels = self.pins.array("tunnels")
-        self._schedule = self.pins.array("schedule")
+        self.arrays = self._obtain(cache, sizes)
+        self._settings = self.arrays.array("settings")
+        self._tunnels = self.arrays.array("tunnels")
+        self._schedule = self.arrays.array("schedule")
         lanes = self.layout.lanes
         sessions = [self.pairings[w.peer.name].session_in(w.transport.name) for w in lanes]
         seats = seat(self._tunnels, sessions)
-        self.rows = Rows(
-            config, self.layout, self.pairings,
-            tunnels=self._tunnels, schedule=self._schedule, seats=seats,
-        )  # fmt: skip
-        self.path_mtus = PathMtus(self.layout, self.rows.path_mtus)
         self.seats = seats
-        self._netlink = Netlink()
-        self.filters = Filters(self._netlink.ip, self.pins.programs)
+        self.rows = self._rows()
+        self.path_mtus = PathMtus(self.layout, self.rows.path_mtus)
         names = [d.name for d in self.layout.overlay.destinations]
         self.places = places(
             Path(config.state), names, [c.name for c in config.policy.classes],
             sizes.entries // classes,
         )  # fmt: skip
-        self.tables = Tables(self.pins, wanted.prefixes(self.layout, self.places), self.rules)
-        self.pacer = Pacer(
-            self._netlink.ip,
-            self.pins.array("pacing"),
-            len(self._schedule),
-            programs=self.pins.programs,
-        )  # fmt: skip
+        self.prefixes = wanted.prefixes(self.layout, self.places)
+        self._parts()
         self.meeting = self._meeting()
         self.drifts: Counter[str] = Counter()
         self.step_ns: dict[str, int] = {}
         """The longest that each step of a reconciliation has taken."""
         self.kernel: LinuxKernel | None = None
         self.driver: Driver | None = None
+
+    # What a site without BPF has otherwise (fallback.py)
+
+    @staticmethod
+    def check(config: AgentConfig) -> None:
+        """Refuse what would only be pretended.
+
+        Raises:
+            Unsupported: with everything that is asked for and not there, a line each.
+        """
+        wanted.check(config)
+
+    def _transports(self) -> list[Pin]:
+        """Return how transports are tied to their interfaces."""
+        config = self.config
+        return [*wanted.underlay(config), *wanted.overlay_pin(config, self.overlay.name)]
+
+    def _devices(self) -> Devices:
+        """Return the devices of tunnels."""
+        return Devices(self.config, self.layout, self.ground, Path(self.config.state) / "keys")
+
+    def _obtain(self, cache: Path, sizes: Sizes) -> Arrays:
+        """Return the memory that is shared with the kernel."""
+        config = self.config
+        self.pins, self.kept = obtain(config.site, Path(config.state), cache, sizes)
+        return self.pins
+
+    def _rows(self) -> Rows:
+        """Return what is wanted of the rows."""
+        return Rows(
+            self.config, self.layout, self.pairings,
+            tunnels=self._tunnels, schedule=self._schedule, seats=self.seats,
+        )  # fmt: skip
+
+    def _parts(self) -> None:
+        """Name the parts that hold the kernel to the tables."""
+        self._netlink = Netlink()
+        self.filters = Filters(self._netlink.ip, self.pins.programs)
+        self.tables = Tables(self.pins, self.prefixes, self.rules)
+        self.pacer = Pacer(
+            self._netlink.ip,
+            self.pins.array("pacing"),
+            len(self._schedule),
+            programs=self.pins.programs,
+        )  # fmt: skip
+
+    def _plane(self) -> LinuxDataplane:
+        """Return what steers."""
+        classes = len(self.config.policy.classes)
+        return LinuxDataplane(
+            self.pins, rows=len(self._tunnels), classes=classes, homes=self._homes()
+        )
+
+    def _install(self) -> None:
+        """Let packets come, and probes go."""
+        remove_fallback(self.config)
+        self.tables.ensure()
+        self._ensure_overlay()
+        self._ensure_filters(renew=True)
+        self.overlay.lead(self.ground.sources())
+        self._netlink.do(lambda: self.pacer.start(time.monotonic_ns()))
+
+    @property
+    def way(self) -> list[str]:
+        """Which way the site runs, and what that costs."""
+        kept = "found in the kernel" if self.kept else "loaded"
+        return [
+            f"packets are steered by eBPF programs ({kept}); the kernel fails over by itself",
+            "probes are sent by the kernel: they go on while no agent runs",
+        ]
+
+    def flows(self, most: int) -> list[Flow]:
+        """Return the flows with the most bytes."""
+        return top_flows(self.pins, most)
+
+    def probers_rebuilt(self) -> int:
+        """Return how often what sends probes was made anew."""
+        return self.pacer.rebuilt
 
     def _check_firewall(self) -> None:
         dataplane = self.config.dataplane
@@ -127,7 +203,13 @@ class Site:
                 )
             )
         session = secrets.randbits(64) or 1
-        return Meeting(self.config.site, lanes, session=session, port=wanted.port(self.config))
+        return Meeting(
+            self.config.site,
+            lanes,
+            session=session,
+            port=wanted.port(self.config),
+            magic=self.MAGIC,
+        )
 
     # ------------------------------------------------------------ bring-up
 
@@ -141,24 +223,17 @@ class Site:
         self._write_settings()
         self.rows.clear_others()
         self.rows.ensure(self.ground, self.devices, now_ns)
-        classes = len(self.config.policy.classes)
-        plane = LinuxDataplane(
-            self.pins, rows=len(self._tunnels), classes=classes, homes=self._homes()
-        )
         self.kernel = LinuxKernel(
-            self.pins, plane, seats=self.seats, places=self.places, classes=classes
-        )
+            self.arrays, self._plane(),
+            seats=self.seats, places=self.places, classes=len(self.config.policy.classes),
+        )  # fmt: skip
         every = np.arange(len(self.seats), dtype=np.int64)
         self.kernel.set_detect(every, engine.tunnels.detect_ns.copy(), now_ns)
         self.driver = Driver(
             engine, self.kernel, listeners, now_ns=now_ns, drain_ns=self.config.dataplane.drain_ns
         )
         self.driver.tick(now_ns)
-        self.tables.ensure()
-        self._ensure_overlay()
-        self._ensure_filters(renew=True)
-        self.overlay.lead(self.ground.sources())
-        self._netlink.do(lambda: self.pacer.start(time.monotonic_ns()))
+        self._install()
         return self.driver
 
     def _homes(self) -> I64 | None:

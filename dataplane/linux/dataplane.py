@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from patronus.dataplane.linux import words
 from patronus.dataplane.linux.moves import MoveReader
-from patronus.dataplane.linux.pins import Pins
+from patronus.dataplane.linux.pins import Arrays
 from patronus.dataplane.linux.words import Entries
 from patronus.dataplane.protocol import KernelMoves
 from patronus.engine.fastpath import Counter, Verdict, Verdicts, steer_many, usable_rows
@@ -37,7 +37,7 @@ class LinuxDataplane:
 
     def __init__(
         self,
-        pins: Pins,
+        pins: Arrays,
         *,
         rows: int,
         classes: int,

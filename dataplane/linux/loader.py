@@ -18,7 +18,7 @@ import numpy as np
 
 from patronus.dataplane.linux import builder, records, syscall
 from patronus.dataplane.linux.objects import Object
-from patronus.dataplane.linux.pins import BPF_ROOT, Pins, Sizes
+from patronus.dataplane.linux.pins import BPF_ROOT, Arrays, Pins, Sizes
 from patronus.engine.units import LONG_AGO, NEVER, SECOND
 
 
@@ -65,7 +65,7 @@ def _open_maps(pins: Pins, made: Object, sizes: Sizes) -> None:
     pins.check_layout()
 
 
-def initialise(pins: Pins, sizes: Sizes) -> None:
+def initialise(pins: Arrays, sizes: Sizes) -> None:
     """Write what fresh maps must hold before the first packet."""
     tunnels = pins.array("tunnels")
     tunnels["heard_ns"] = tunnels["confirmed_ns"] = LONG_AGO

@@ -7,7 +7,7 @@ starts reads on where its forerunner ended.
 
 import numpy as np
 
-from patronus.dataplane.linux.pins import Pins
+from patronus.dataplane.linux.pins import Arrays
 from patronus.dataplane.protocol import KernelMoves
 
 
@@ -16,7 +16,7 @@ class MoveReader:
 
     __slots__ = ("_moves", "_ring")
 
-    def __init__(self, pins: Pins) -> None:
+    def __init__(self, pins: Arrays) -> None:
         self._moves = pins.array("moves")
         self._ring = pins.array("ring")
 

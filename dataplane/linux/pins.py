@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,13 @@ class Sizes:
         """Return the shape of a map with its size."""
         entries = self.entries_of(name) or shape.entries
         return MapShape(shape.kind, shape.key_bytes, shape.value_bytes, entries, shape.flags)
+
+
+class Arrays(Protocol):
+    """Whoever holds the memory that is shared with what handles packets."""
+
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """Return the memory of a map of :data:`ARRAYS`."""
 
 
 class Pins:

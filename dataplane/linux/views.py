@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patronus.dataplane.linux.endpoints import Address
-from patronus.dataplane.linux.pins import Pins
+from patronus.dataplane.linux.pins import Arrays, Pins
 from patronus.dataplane.linux.records import CLASSES_MAX, RULES_MAX, CounterPlace, Note, Outcome
 
 
@@ -23,7 +23,7 @@ class Count(NamedTuple):
 class Counters:
     """The counters of all CPUs, summed when they are read."""
 
-    def __init__(self, pins: Pins) -> None:
+    def __init__(self, pins: Arrays) -> None:
         stride = int(pins.array("settings")["counter_stride"][0])
         self._cells = pins.array("counters").reshape(-1, stride)
 

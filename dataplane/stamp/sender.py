@@ -27,7 +27,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from patronus.dataplane.linux.probing import (
     LATENESS_NS,
     PACING,
     SCHEDULE,
+    Records,
     probing_of,
 )
 from patronus.dataplane.stamp.batch import Batch, descriptors
@@ -83,6 +84,22 @@ class Budget:
         return (window + 1) * self._window_ns
 
 
+class Shared(Protocol):
+    """Where a sender finds what to send."""
+
+    @property
+    def tunnels(self) -> Records:
+        """Records of the tunnels."""
+
+    @property
+    def schedule(self) -> Records:
+        """When each of them is probed."""
+
+    @property
+    def pacing(self) -> Records:
+        """One record of what came of it."""
+
+
 class Memory:
     """Tunnels, schedule and pacing record in one shared piece of memory."""
 
@@ -101,7 +118,9 @@ class Memory:
         for dtype, count in self._parts(rows):
             arrays.append(np.frombuffer(memory, dtype=dtype, count=count, offset=at))
             at += dtype.itemsize * count
-        self.tunnels, self.schedule, self.pacing = arrays
+        self.tunnels: Records = arrays[0]
+        self.schedule: Records = arrays[1]
+        self.pacing: Records = arrays[2]
 
     @staticmethod
     def _parts(rows: int) -> tuple[tuple["np.dtype[np.void]", int], ...]:
@@ -116,14 +135,14 @@ class Memory:
 class Sender:
     """Sends what is due; whoever drives it tells the time."""
 
-    def __init__(self, memory: Memory, sockets: Sequence[int]) -> None:
-        """Prepare; a row's socket is that of its transport, which must be there."""
+    def __init__(self, memory: Shared, sockets: Sequence[int]) -> None:
+        """Prepare; a single socket serves all rows, else that of a row's transport does."""
         self._slots, self._pacing = memory.schedule, memory.pacing
         self._probing = probing_of(memory.tunnels)
         self._batch = Batch(memory.tunnels)
         self._transport: I64 = memory.tunnels["transport"].astype(np.int64)
         self._sockets = list(enumerate(sockets))
-        assert len(self._transport) == 0 or self._transport.max() < len(sockets)
+        assert len(sockets) == 1 or self._transport.max(initial=0) < len(sockets)
 
     def send_due(self, now_ns: int) -> None:
         """Send all probes that are due, once each."""

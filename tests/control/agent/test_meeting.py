@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from patronus.control.agent.meeting import (
     FIRST_NS,
     KEEP_NS,
+    MAGIC_FALLBACK,
     Lane,
     Meeting,
     Met,
@@ -71,6 +72,16 @@ def test_both_ends_learn_each_others_row() -> None:
         (HERE, 9, THERE.host), (THERE, 7, HERE.host),
     }  # fmt: skip
     assert len(wire.carried) <= 5
+
+
+def test_ends_that_run_another_way_do_not_meet() -> None:
+    """With BPF and without it tunnels do not fit together: refused under that name."""
+    asking = meeting("a", where=THERE)
+    lane = Lane(row=9, peer="a", transport="lte", key=KEY, where=None, fixed=False)
+    bare = Meeting("b", [lane], session=9, port=4789, magic=MAGIC_FALLBACK)
+    ((_, _, data),) = asking.wake(0)
+    assert bare.receive("lte", data, HERE, 0) == ([], None)
+    assert bare.refused == {Refusal.OTHER_WAY: 1}
 
 
 def test_who_is_not_answered_asks_less_and_less_often() -> None:
