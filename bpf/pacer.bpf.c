@@ -277,6 +277,13 @@ int turn(struct __sk_buff *skb)
 	if (!note_turn(&work, state) || !regulate(&work, state, token))
 		return TC_ACT_SHOT;
 	send_due(&work, state);
+	/* A token as it was made belongs to the socket that it was sent from, which is not gone
+	 * before the token is, and keeps its network namespace: whoever deleted that would leave
+	 * both going round for ever. A clone belongs to nobody. */
+	if (skb->sk) {
+		bpf_clone_redirect(skb, skb->ifindex, 0);
+		return TC_ACT_SHOT;
+	}
 	return bpf_redirect(skb->ifindex, 0);
 }
 

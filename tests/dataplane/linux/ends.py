@@ -147,6 +147,10 @@ class End:
         """Return a program's descriptor."""
         return self._pins.programs[name]
 
+    def descriptor(self, name: str) -> int:
+        """Return a map's descriptor."""
+        return self._pins.maps[name]
+
     @property
     def wan(self) -> int:
         """Index of the device at the cable."""

@@ -1,5 +1,6 @@
 """Tokens that circle, are lost, and come again."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patronus.dataplane.linux import probing
+from patronus.dataplane.linux import probing, syscall
 from patronus.dataplane.linux.endpoints import clear_endpoint
 from patronus.dataplane.linux.pacer import TOKEN_OCTETS, token
 from patronus.engine.units import MS, SECOND
@@ -170,3 +171,23 @@ def test_records_of_another_layout_do_not_compile(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "SAMPLES == 32" in done.stderr
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_deleted_namespace_takes_its_tokens_with_it(program_cache: Path) -> None:
+    """Tokens belong to no socket: they do not keep the network that they go round in."""
+    with pair("st-gone", program_cache) as found:
+        near = found.near
+        near.pace(10 * MS)
+        wait_for(partial(has_tokens, near))
+        memory = os.dup(near.descriptor("pacing"))
+    last: list[bytes | None] = []
+
+    def stands_still() -> bool:
+        last.append(syscall.lookup(memory, bytes(4), probing.PACING.itemsize))
+        # Whole ticks lie between two looks, so one that still turned would have been seen.
+        return len(last) > 50 and last[-1] == last[-50]
+
+    try:
+        wait_for(stands_still)
+    finally:
+        os.close(memory)
