@@ -1,7 +1,7 @@
 """Timers by key, and the earliest of them; setting one again moves it."""
 
 import heapq
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 from patronus.engine.units import NEVER
@@ -47,14 +47,17 @@ class Timers(Generic[Key]):
             heapq.heappop(self._heap)
         return NEVER
 
-    def due(self, now_ns: int) -> list[Key]:
-        """Unset and return the timers that are due, the earliest first."""
-        found = []
-        while self.next() <= now_ns:
+    def due(self, now_ns: int) -> Iterator[Key]:
+        """Unset and yield the timers that are due one by one, the earliest first.
+
+        What is done about one may unset the others: those are not due any more. One that is
+        set meanwhile waits for the next call.
+        """
+        before = self._count
+        while self.next() <= now_ns and self._heap[0][1] <= before:
             _, _, key = heapq.heappop(self._heap)
             del self._at_ns[key]
-            found.append(key)
-        return found
+            yield key
 
     def _compact(self) -> None:
         seen = set()

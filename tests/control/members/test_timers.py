@@ -34,7 +34,7 @@ def test_they_do_what_a_dictionary_does(steps: list[tuple[str, int, int]]) -> No
                 timers.clear_all()
                 plain.clear()
             case _:
-                due = timers.due(at)
+                due = list(timers.due(at))
                 expected = {k for k, v in plain.items() if v <= at}
                 assert sorted(due) == sorted(expected)
                 assert [plain[k] for k in due] == sorted(plain[k] for k in due)
@@ -50,3 +50,18 @@ def test_moving_a_timer_takes_no_memory() -> None:
         timers.set("a", at)
         assert len(timers._heap) <= 20
     assert timers.next() == 9_999
+
+
+def test_what_one_unsets_is_not_due() -> None:
+    """A peer's silence ends what was under way with it, however late both are looked at."""
+    timers: Timers[str] = Timers()
+    for key, at in (("silence", 1), ("acknowledge", 2), ("other", 3)):
+        timers.set(key, at)
+    done = []
+    for key in timers.due(10):
+        done.append(key)
+        timers.clear("acknowledge")
+        timers.set("again", 5)
+    assert done == ["silence", "other"]
+    assert timers.next() == 5
+    assert list(timers.due(10)) == ["again"]
