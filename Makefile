@@ -71,6 +71,8 @@ bench-dataplane: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.grey flapping
 	$(BIN)/python -m tests.bench.grey blip --trials 5
 	$(BIN)/python -m tests.bench.drift
+	$(BIN)/python -m tests.bench.blackhole
+	$(BIN)/python -m tests.bench.switch
 	$(BIN)/python -m tests.bench.throughput
 	$(BIN)/python -m tests.bench.pacing
 	$(BIN)/python -m tests.bench.steering
