@@ -4,6 +4,7 @@ import json
 import platform
 import resource
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -257,10 +258,11 @@ def summary(
         "simulated_s": (stop.at_ns - world.begin_ns) / SECOND,
         "wall_s": round(wall_s, 3),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "versions": _versions(),
+        "versions": dict(_versions()),
     }
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {name: version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), "patronus": version("patronus"), **found}

@@ -1,6 +1,7 @@
 """Settings of the whole suite: the same tests with the same data, every time."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,9 @@ settings.register_profile("explore", settings.get_profile("suite"), derandomize=
 settings.register_profile("explore", max_examples=5000, parent=settings.get_profile("explore"))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
+ENGINE = Path(__file__).parent / "engine"
+"""Its tests alone must reach every branch of the engine; tracing the others doubles their time."""
+
 IS_ROOT = os.geteuid() == 0
 left_out = pytest.StashKey[int]()
 
@@ -33,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs root where we are not root; the end of the run says how much."""
+    for item in items:
+        if not item.path.is_relative_to(ENGINE) or "mutants" in item.name:
+            item.add_marker("no_cover")
     config.stash[left_out] = 0
     if IS_ROOT:
         return

@@ -10,7 +10,8 @@ import pytest
 from patronus.engine.announcement import Announcement
 from patronus.engine.configured import Configured
 from patronus.engine.engine import Engine
-from patronus.engine.overlay import build_overlay
+from patronus.engine.forwarding import NO_ROW
+from patronus.engine.overlay import I64, build_overlay
 from patronus.engine.policy import Policy, SlaClass, TrafficClass
 from patronus.engine.preference import TRANSPORTS_MAX
 from patronus.engine.prospects import Pairs
@@ -19,7 +20,7 @@ from patronus.sim.fates import row_fates
 from patronus.sim.language import load, parse
 from patronus.sim.world import World
 from tests.rules.tree import ROOT
-from tests.sim.test_worlds import MESH, VOICE, reasons, rehearse
+from tests.sim.test_worlds import CUT, MESH, VOICE, reasons, rehearse
 
 
 def overlay_of(*pairs: tuple[int, int, int], transports: int = 1) -> str:
@@ -197,3 +198,54 @@ def test_the_multiplier_can_be_left_alone() -> None:
     world.run(until_ns=4 * SECOND)
     assert (world.dataplane.detect_ns == before).all()
     assert Counter(before.tolist()) == {300_000_000: world.overlay.rows}
+
+
+def test_without_backups_a_fall_is_answered_by_choosing_anew() -> None:
+    """With the feature off no path but the one in use is ever programmed, and all is left."""
+    text = "policy: {features: {backups: off, kernel_failover: off}}"
+    world = World(parse("\n".join([MESH, VOICE, text, CUT.format(site="a")])), 1)
+    world.run(until_ns=5 * SECOND)
+    chosen = world.engine.steering.wanted.rows[world.engine.space.of_site(0)]
+    assert (chosen[:, 1:] == NO_ROW).all()
+    used = chosen[chosen[:, 0] != NO_ROW, 0]
+    assert len(used) > 0
+    assert (world.overlay.transport[used] == world.overlay.transports.index("broadband")).all()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_driver_that_judges_the_usual_rows_changes_nothing(compiled: bool) -> None:
+    """What it passes over is what the engine would have left as it was."""
+    lines: list[bytes] = []
+    text = MESH.replace("duration: 12s", "duration: 6s") + VOICE + CUT.format(site="a")
+    world = World(parse(text), 1, sink=lines.append, compiled=compiled)
+    asked: list[int] = []
+    judge = world.engine.pass_over
+    if judge is not None:
+
+        def counted(rows: I64, now_ns: int) -> I64:
+            left: I64 = judge(rows, now_ns)
+            asked.append(len(rows) - len(left))
+            return left
+
+        world.engine.pass_over = counted
+    world.run()
+    plain: list[bytes] = []
+    World(parse(text), 1, sink=plain.append, compiled=False).run()
+    assert lines == plain
+    assert (sum(asked) > 0) == compiled
+
+
+def test_a_site_alone_has_nothing_to_say() -> None:
+    """Without a tunnel nothing is chosen, nobody is stranded, and no other site is offered."""
+    engine = Engine(
+        build_overlay(
+            sites=("a",), transports=("t",), pairs=np.zeros((0, 3), dtype=np.int64), transit=("a",)
+        ),
+        Policy(),
+    )
+    alone = np.zeros(1, dtype=np.int64)
+    engine.evaluate(alone, SECOND)
+    assert engine.take().deltas == []
+    assert engine.steering.stranded(alone).tolist() == []
+    engine.set_lan(0, up=False, now_ns=SECOND)
+    assert [(a.lan_up, a.destinations) for a in engine.take().announcements] == [(False, ())]

@@ -171,6 +171,16 @@ def test_each_site_believes_what_its_last_letters_say(life: Life) -> None:
     live(kernel, life)
 
 
+def test_room_is_used_again() -> None:
+    """A site that says something new fifty times takes the room of a few contents."""
+    life = Life(AGAIN.contents, [("hear", (0, 3), 1, n, n) for n in range(1, 51)])
+    live(kernel, life)
+    sites = Sites(kernel, life)
+    for now, (_, *details) in enumerate(life.steps):
+        sites.hear(now, *details)
+    assert sites.knowledge.held.max() < 16
+
+
 SMALL = "_FIRST_CAPACITY"
 """The room for contents at first, made so small that short lives fill it."""
 

@@ -61,17 +61,18 @@ def probes(scenario: Scenario) -> dict[tuple[int, int], Probe]:
 
 @pytest.mark.parametrize("storm", STORMS)
 def test_slots(storm: str) -> None:
-    """Journal and all figures are those of 100 ms slots when slots are of 10 ms."""
+    """Journal and all figures are those of 100 ms slots when slots are of 30 ms."""
     scenario = calm(*STORMS[storm])
-    assert told(run(scenario, slot_ns=10 * MS)) == told(run(scenario))
+    assert told(run(scenario, slot_ns=30 * MS)) == told(run(scenario))
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width_ms", [1, 10])
 @pytest.mark.parametrize("storm", STORMS)
-def test_slots_of_a_millisecond(storm: str) -> None:
-    """Journal and all figures are those of 100 ms slots when slots are of 1 ms."""
+def test_narrow_slots(storm: str, width_ms: int) -> None:
+    """Journal and all figures are those of 100 ms slots when slots are of 1 or 10 ms."""
     scenario = calm(*STORMS[storm])
-    assert told(run(scenario, slot_ns=MS)) == told(run(scenario))
+    assert told(run(scenario, slot_ns=width_ms * MS)) == told(run(scenario))
 
 
 def test_slots_short() -> None:
