@@ -44,6 +44,8 @@ class Health(StrEnum):
     """Its process is gone, or the device has none."""
     HUNG = "hung"
     """Its process runs and does not answer."""
+    LATE = "late"
+    """Its process does not answer since other work keeps it from running; packets may pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

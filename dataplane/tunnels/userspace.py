@@ -6,8 +6,9 @@ our tag in its environment says that we started it. No file holds a process numb
 could have become somebody else's.
 
 A process that was killed takes its TUN device along. One that hangs keeps it, black; it is
-told by its silence on the control socket, then killed. Both are ordinary faults that
-``ensure`` repairs; :meth:`Userspace.exit_fds` lets a driver wake at once when one dies.
+told by its silence on the control socket, then killed, unless it is only kept from running
+(:mod:`patronus.dataplane.tunnels.toil`). Both are ordinary faults that ``ensure`` repairs;
+:meth:`Userspace.exit_fds` lets a driver wake at once when one dies.
 
 The process is started under SCHED_FIFO where that is allowed: otherwise other work delays
 probes by up to 28 ms (DATAPLANE 5). A real-time process that fills every core is paused
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Final
 
 from patronus.dataplane.tunnels.driver import Health, Ownership, TunnelTrouble
+from patronus.dataplane.tunnels.toil import kept_waiting, toil
 from patronus.dataplane.tunnels.uapi import (
     GET,
     BadReply,
@@ -114,14 +116,19 @@ class Userspace:
 
     def look(self, name: str) -> Look:
         """Tell whether the process of a device works, and what it knows."""
-        if self._adopt(name) is None:
+        process = self._adopt(name)
+        if process is None:
             return Look(Health.DEAD)
         try:
-            return Look(Health.ALIVE, parse_get(self._ask_twice(name)))
-        except Silent:
-            return Look(Health.HUNG)
+            with suppress(Silent):
+                return Look(Health.ALIVE, parse_get(_ask(name, GET, ANSWER_MS[0])))
+            before = toil(process.pid)
+            with suppress(Silent):
+                return Look(Health.ALIVE, parse_get(_ask(name, GET, ANSWER_MS[1])))
         except (OSError, BadReply):
             return Look(Health.DEAD)
+        late = kept_waiting(before, toil(process.pid), ANSWER_MS[1] * MS)
+        return Look(Health.LATE if late else Health.HUNG)
 
     def make(self, name: str) -> None:
         """Start the process of a device; once this returns, the device is there.
@@ -180,12 +187,6 @@ class Userspace:
         device = self.look(name).device
         if device is not None:
             self.write(name, WgChange(port=device.port))
-
-    def _ask_twice(self, name: str) -> bytes:
-        try:
-            return _ask(name, GET, ANSWER_MS[0])
-        except Silent:
-            return _ask(name, GET, ANSWER_MS[1])
 
     def _adopt(self, name: str) -> _Process | None:
         """Return the process of a device, found through its socket if we do not know it yet."""

@@ -132,6 +132,10 @@ class WireGuardDriver:
         look = self._backend.look(name)
         if look.device is not None and link(name) is not None:
             return [], look.device
+        if look.health is Health.LATE:
+            raise TunnelTrouble(
+                f"{name}: {self._backend.name} waits for a processor: left as it is"
+            )
         self._backend.unmake(name)
         self._backend.make(name)
         made = self._backend.look(name).device
