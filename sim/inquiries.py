@@ -89,6 +89,9 @@ class Inquiries:
             heard_ns: by row, when anything came from the peer last.
             note: returns what has been sent over some rows.
         """
+        if not len(overdue):  # nearly always, where nothing is wrong
+            self._asked = _NOTHING
+            return _NOTHING
         asked = self._asked.at(np.isin(self._asked.rows, overdue))
         last_ns = asked.sent_ns + round_trip_ns[np.searchsorted(overdue, asked.rows)]
         answered = heard_ns[asked.rows] >= last_ns

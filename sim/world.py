@@ -246,6 +246,8 @@ class World:
         rows, round_trip_ns = self.engine.overdue(now_ns)
         mine = self.agents.running[self.overlay.src[rows]]
         told = self.prober.inquire(rows[mine], round_trip_ns[mine], now_ns)
+        if not len(told.rows):
+            return []
         at_ns = np.full(len(told.rows), now_ns, dtype=np.int64)
         sent, lost = told.data.T
         return [
