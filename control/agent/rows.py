@@ -94,11 +94,7 @@ class Rows:
         """Return the path's MTU that a row has been used with; the interface may take less."""
         lane = self._layout.lanes[row]
         outer = ip_address(lane.endpoint.address).version if lane.endpoint.address else 4
-        none = headers.user_mtu(
-            spec.Kind(lane.transport.kind), 0, outer=outer, inner=6,
-            patronus=records.OVERLAY.itemsize,
-        )  # fmt: skip
-        return user - none
+        return user - headers.user_mtu(spec.Kind(lane.transport.kind), 0, outer=outer, inner=6)
 
     def _narrowed(self, row: int, under: tuple[Any, ...]) -> tuple[Any, ...]:
         """Add to what a transport stands on whether the path of a row takes less, and how much."""
@@ -195,14 +191,7 @@ class Rows:
             peer_row=met.peer_row,
             session_in=self._sessions[row][0],
             session_out=self._sessions[row][1],
-            mtu=headers.user_mtu(
-                kind,
-                pmtu,
-                outer=outer.version,
-                inner=6,
-                patronus=records.OVERLAY.itemsize,
-                narrow=narrow,
-            ),
+            mtu=headers.user_mtu(kind, pmtu, outer=outer.version, inner=6, narrow=narrow),
             peer_site=int(self._layout.overlay.dst[row]),
             transport=int(self._layout.overlay.transport[row]),
             ifindex=index,

@@ -25,8 +25,8 @@ WIREGUARD: Final = 16 + 16
 """Type, receiver index and counter before the packet, the Poly1305 tag behind it."""
 WIREGUARD_PADDING: Final = 16
 """Packets are padded to a multiple of it, up to the device's MTU."""
-PATRONUS: Final = 16
-"""The overlay header (version, H bit, class, tunnel id, sequence, budget, destination)."""
+PATRONUS: Final = 20
+"""The overlay header (``bpf/records.h``)."""
 
 
 def device_overhead(kind: Kind, *, outer: int) -> int:
@@ -49,15 +49,7 @@ def device_mtu(kind: Kind, pmtu: int, *, outer: int) -> int:
     return pmtu - device_overhead(kind, outer=outer)
 
 
-def user_mtu(
-    kind: Kind,
-    pmtu: int,
-    *,
-    outer: int,
-    inner: int,
-    patronus: int = PATRONUS,
-    narrow: bool = False,
-) -> int:
+def user_mtu(kind: Kind, pmtu: int, *, outer: int, inner: int, narrow: bool = False) -> int:
     """Return the largest packet that users may send through a tunnel.
 
     Args:
@@ -65,11 +57,10 @@ def user_mtu(
         pmtu: of the path below it.
         outer: IP version of the underlay.
         inner: IP version of the tunnel addresses; a plain tunnel has none.
-        patronus: bytes of the overlay header.
         narrow: the device takes more than the path, so that WireGuard may pad beyond the path.
     """
     wrapped = 0 if kind is Kind.PLAIN else IP[inner] + UDP
     room = device_mtu(kind, pmtu, outer=outer)
     if narrow and kind is Kind.WIREGUARD:
         room -= room % WIREGUARD_PADDING
-    return room - wrapped - patronus
+    return room - wrapped - PATRONUS

@@ -9,6 +9,7 @@ from scapy.layers.l2 import Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
+from patronus.dataplane.linux import records
 from patronus.dataplane.tunnels.headers import (
     PATRONUS,
     device_mtu,
@@ -17,6 +18,11 @@ from patronus.dataplane.tunnels.headers import (
 from patronus.dataplane.tunnels.spec import Kind
 
 LAYER = {4: IP, 6: IPv6}
+
+
+def test_our_own_header_is_as_long_as_the_kernel_writes_it() -> None:
+    """Who reckons with its length and who writes it agree."""
+    assert records.OVERLAY.itemsize == PATRONUS
 
 
 @pytest.mark.parametrize(("outer", "inner"), list(product((4, 6), (4, 6))))
