@@ -25,7 +25,7 @@ def choose(links: Links, ownership: Ownership, *, priority: int | None = PRIORIT
     """
     if kernel_has_wireguard():
         return Choice(KernelWireGuard(links), "WireGuard runs in the kernel")
-    how = "at ordinary priority" if priority is None else f"under SCHED_FIFO {priority}, if allowed"
+    how = "at ordinary priority" if priority is None else f"under SCHED_RR {priority}, if allowed"
     return Choice(
         Userspace(ownership, priority=priority),
         f"this kernel has no WireGuard: wireguard-go carries it, one process a device, {how}; "

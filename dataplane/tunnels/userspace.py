@@ -10,9 +10,12 @@ told by its silence on the control socket, then killed, unless it is only kept f
 (:mod:`patronus.dataplane.tunnels.toil`). Both are ordinary faults that ``ensure`` repairs;
 :meth:`Userspace.exit_fds` lets a driver wake at once when one dies.
 
-The process is started under SCHED_FIFO where that is allowed: otherwise other work delays
-probes by up to 28 ms (DATAPLANE 5). A real-time process that fills every core is paused
-50 ms each second by the kernel's throttling, so the priority can be switched off.
+The process is started under SCHED_RR where that is allowed: otherwise other work delays
+probes by up to 28 ms (DATAPLANE 5). Under SCHED_FIFO two of them can stop a machine: Go's
+threads turn while they wait for each other (when memory is collected, for one), and of equal
+priority nobody takes a processor from a thread that turns, not even the one it waits for.
+A real-time process that fills every core is paused 50 ms each second by the kernel's
+throttling, so the priority can be switched off.
 """
 
 import os
@@ -83,7 +86,7 @@ class Userspace:
 
         Args:
             ownership: tells our processes from others.
-            priority: under SCHED_FIFO; None: ordinary scheduling.
+            priority: under SCHED_RR; None: ordinary scheduling.
 
         Raises:
             TunnelTrouble: it is not installed.
@@ -96,7 +99,7 @@ class Userspace:
         self._priority = priority
         self._processes: dict[str, _Process] = {}
         self.realtime: bool | None = None
-        """Whether SCHED_FIFO was allowed; None before the first start."""
+        """Whether SCHED_RR was allowed; None before the first start."""
 
     def close(self) -> None:
         """Let go of the processes; they go on carrying packets."""
@@ -268,7 +271,7 @@ class Userspace:
 
     @contextmanager
     def _realtime(self) -> Iterator[None]:
-        """Let what this thread starts inherit SCHED_FIFO, every thread of it.
+        """Let what this thread starts inherit SCHED_RR, every thread of it.
 
         Setting it afterwards would miss the threads that a Go program has started by then.
         """
@@ -278,7 +281,7 @@ class Userspace:
             return
         policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
         try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(self._priority))
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(self._priority))
             self.realtime = True
         except PermissionError:
             self.realtime = False

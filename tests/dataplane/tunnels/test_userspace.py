@@ -289,10 +289,10 @@ def test_nothing_is_left_behind(sites: tuple[Site, Site]) -> None:
 
 
 def test_the_process_runs_in_real_time_where_allowed(sites: tuple[Site, Site]) -> None:
-    """All threads of the process have SCHED_FIFO, and the thread that started it has not."""
+    """All threads of the process have SCHED_RR, and the thread that started it has not."""
     a, _ = sites
     (pid,) = a.pids()
     assert a.backend.realtime
     threads = [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
-    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_FIFO}
+    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_RR}
     assert a.space.run(lambda: os.sched_getscheduler(0)) == os.SCHED_OTHER
