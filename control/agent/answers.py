@@ -64,6 +64,7 @@ class Answers:
                     "silent_ns": None if age_ns[row] > 2**61 else int(age_ns[row]),
                     "latched": bool(latched[row]),
                     "drained": bool(self._engine.drained[row]),
+                    "drained_by_peer": bool(self._site.driver.drains.by_peer(rows[row : row + 1])),
                     "rtt_ns": _known(figures.rtt_ns[row]),
                     "jitter_ns": _known(figures.jitter_ns[row]),
                     "loss_ppm": _known(figures.loss_ppm[row]),

@@ -68,7 +68,7 @@ class Kernel(Protocol):
     def told(self) -> probing.Told:
         """Return what the peers of all rows say of our packets."""
 
-    def drain(self, rows: I64, until_ns: int) -> None:
+    def drain(self, rows: I64, until_ns: I64, told: Bool) -> int:
         """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it."""
 
     def set_delay(self, rows: I64, delay_ns: I64) -> None:
@@ -194,9 +194,9 @@ class LinuxKernel:
         """Return what the peers of all rows say of our packets."""
         return probing.told(self.plane.tunnels, self.seats)
 
-    def drain(self, rows: I64, until_ns: int) -> None:
+    def drain(self, rows: I64, until_ns: I64, told: Bool) -> int:
         """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it."""
-        self.plane.drain(self.seats[rows], until_ns)
+        return self.plane.drain(self.seats[rows], until_ns, told)
 
     def set_delay(self, rows: I64, delay_ns: I64) -> None:
         """Tell one-way delays, 0 for unknown."""
