@@ -3,6 +3,7 @@
     stamps    edges of silence, also those that healed between two ticks     every 20 ms or more
     moves     what the kernel did by itself: inputs of the journal           with them
     samples   probes that came back; then what peers say where none did      every 100 ms
+    sizes     how large packets tunnels carry, where that has changed        with them
     evaluate  at the site's own phase of the interval
 
 After each of them the engine's wishes are carried out at once: detect times, latches, the
@@ -106,6 +107,8 @@ class Driver:
         kernel.heartbeat(now_ns)
         self._moves(now_ns)
         engine.restart(OWN, now_ns, since_ns=since_ns, latched=latched)
+        self._mtu: I64 = np.zeros(rows, dtype=np.int64)
+        self._measure(now_ns)
         self.drains.hear(kernel.told().drains, now_ns)
         self._plan(now_ns)
         self._carry_out(now_ns)
@@ -144,6 +147,14 @@ class Driver:
         shortest_ns = int(kernel.detect_ns.min(initial=NEVER))
         return now_ns + min(max(LOOK_NS, shortest_ns // 4), SAMPLE_NS)
 
+    def _measure(self, now_ns: int) -> None:
+        """Tell the engine how large packets tunnels carry, where that is news."""
+        mtu = self.kernel.mtu
+        other = np.flatnonzero(mtu != self._mtu)
+        if len(other):
+            self._mtu = mtu.copy()
+            self.engine.set_mtu(other, mtu[other], self._time(now_ns))
+
     def _moves(self, now_ns: int) -> None:
         moves = self.kernel.events(OWN)
         self.kernel_moves_lost = moves.lost
@@ -159,6 +170,7 @@ class Driver:
         )
 
     def _sample(self, now_ns: int) -> int:
+        self._measure(now_ns)
         alarms = []
         for columns in self.kernel.samples():
             self.one_way.take(columns)

@@ -44,6 +44,10 @@ class Kernel(Protocol):
     def latched(self) -> Bool:
         """Down latch of each row."""
 
+    @property
+    def mtu(self) -> I64:
+        """Largest packet of users that each row carries, 0: not known."""
+
     def apply(self, delta: ForwardingDelta, now_ns: int) -> int:
         """Install new entries; return the generation that is in force."""
 
@@ -138,6 +142,12 @@ class LinuxKernel:
     def latched(self) -> Bool:
         """Down latch of each row."""
         return self.plane.latched[self.seats]
+
+    @property
+    def mtu(self) -> I64:
+        """Largest packet of users that each row carries, 0: it is not in use yet."""
+        found: I64 = self.plane.tunnels["mtu"][self.seats].astype(np.int64)
+        return found
 
     # Calls
 

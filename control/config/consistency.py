@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from patronus.control.config import bfd, ports
-from patronus.control.config.model import PORT_USUAL, Kind, Role
+from patronus.control.config.model import PORT_USUAL, Kind, Pacing, Role
 from patronus.sim.language.consistency import check_classes, check_distinct
 from patronus.sim.language.mistakes import Mark, did_you_mean, one_of, quoted
 from patronus.sim.language.records import Rec
@@ -219,6 +219,13 @@ def _prefixes(root: Rec, reading: Reading) -> None:
 
 
 def _services(root: Rec, reading: Reading) -> None:
+    dataplane = root.get("dataplane")
+    if dataplane and dataplane.get("probes") is Pacing.SENDER:
+        # Probes and users' packets of a tunnel share its numbers, which programs count up
+        # atomically; a process cannot, and numbers given twice would be losses at the peer.
+        reading.wrong(dataplane.mark("probes"), "beside BPF no process can send probes, since the "
+                      "kernel alone numbers packets of tunnels", "kernel",
+                      "without BPF a process sends them, whatever this says")  # fmt: skip
     metrics, record = root.get("metrics"), root.get("record")
     if metrics and metrics.get("address") and not metrics.get("expose"):
         address = metrics.get("address")

@@ -29,6 +29,7 @@ class MemoryKernel(MemoryDataplane):
         self.telling: set[int] = set()
         """Rows whose peers are told that we drain."""
         self.delay_ns = zeros.copy()
+        self.mtu: I64 = zeros.copy()
         self.spread = np.zeros((len(self.table), 2), dtype=np.int64)
         self.switches = 0
 

@@ -21,6 +21,7 @@ from patronus.engine.engine import Engine
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.liveness import State
 from patronus.engine.overlay import I64
+from patronus.engine.policy import Policy
 from patronus.engine.units import MS, SECOND
 from tests.control.agent.kernel import MemoryKernel
 from tests.control.config.files import config
@@ -34,10 +35,16 @@ START_NS = 10 * SECOND
 class Life:
     """A driver, its kernel, and what it said."""
 
-    def __init__(self, make: Callable[..., Engine] = Engine, **more: Any) -> None:
+    def __init__(
+        self, make: Callable[..., Engine] = Engine, policy: Policy | None = None, **more: Any
+    ) -> None:
         self.lines: list[bytes] = []
         self.engine = make(
-            LAYOUT.overlay, config().policy, fates=LAYOUT.fates, sink=self.lines.append, **more
+            LAYOUT.overlay,
+            policy or config().policy,
+            fates=LAYOUT.fates,
+            sink=self.lines.append,
+            **more,
         )
         self.kernel = MemoryKernel(self.engine)
         self.announced: list[Announcement] = []
@@ -263,6 +270,47 @@ def test_ways_out_are_told_to_the_kernel() -> None:
     """At each evaluation: what pinned flows are moved by."""
     life = risen()
     assert life.kernel.delay_ns[life.hub()] > 0
+
+
+NEEDY = (
+    "lte: {interface: eth1}",
+    "lte: {interface: eth1}\nclasses: {large: {match: {dscp: af11}, sla: {mtu: 1400}}, rest: {}}",
+)
+
+
+def test_only_a_class_that_cannot_live_with_it_leaves_a_lower_mtu() -> None:
+    """At once; a path counts again when it has carried enough for a while. 0 is not known."""
+    life = Life(policy=config(NEEDY).policy)
+    life.kernel.mtu[:] = 1400
+    life.live(START_NS + 6 * SECOND)
+    hub = 2 * LAYOUT.overlay.site_index["hub"]
+    row, same = life.primary()[hub : hub + 2]
+    assert row == same
+    life.kernel.mtu[row] = 1399
+    life.live(life.now_ns + 110 * MS)
+    large, rest = life.primary()[hub : hub + 2]
+    assert large != row
+    assert rest == row
+    assert any(b"mtu_lowered" in line and b"from_mtu" in line for line in life.lines)
+    life.kernel.mtu[row] = 0
+    life.live(life.now_ns + 200 * MS)
+    assert life.primary()[hub] == large
+    life.kernel.mtu[row] = 1400
+    life.live(life.now_ns + 20 * SECOND)
+    life.kernel.mtu[large] = 1399
+    life.live(life.now_ns + 110 * MS)
+    assert life.primary()[hub] == row
+
+
+def test_who_starts_knows_how_large_packets_paths_carry() -> None:
+    """No entry is given to a tunnel that is known to be too narrow for its class."""
+    life = Life(policy=config(NEEDY).policy)
+    row = int(np.flatnonzero(LAYOUT.overlay.dst == LAYOUT.overlay.site_index["hub"])[0])
+    life.kernel.mtu[:] = 1500
+    life.kernel.mtu[row] = 1300
+    life.live(START_NS + 6 * SECOND)
+    hub = 2 * LAYOUT.overlay.site_index["hub"]
+    assert life.primary()[hub] != row
 
 
 def test_flows_of_a_sharing_class_are_spread() -> None:

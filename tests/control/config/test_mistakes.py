@@ -125,6 +125,13 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         ("lan:", "record: {size: 10kB}\nlan:"),
         "7: files of this size hold next to nothing; 1MB or more; ",
     ),
+    "probes of a process": (
+        ("lan:", "dataplane: {probes: sender}\nlan:"),
+        (
+            "7: beside BPF no process can send probes, since the kernel alone numbers packets of "
+            "tunnels; kernel; without BPF a process sends them, whatever this says"
+        ),
+    ),
     "all forbidden": (
         ("lan:", "classes: {a: {forbid: [mpls, lte]}}\nlan:"),
         "7: the class a may use no transport at all; ",
