@@ -125,10 +125,7 @@ class Desk:
             "members": {n: roster.standing(n).name.lower() if roster else "unknown" for n in names},
             "jobs": agent.jobs(),
             "steps": agent.site.step_ns,
-            "troubles": [
-                *agent.site.troubles,
-                *(agent.neighbours.troubles if agent.neighbours else []),
-            ],
+            "troubles": agent.troubles,
             "lan_up": bool(agent.engine.lan_up[OWN]),
             "drifts": dict(agent.site.drifts),
             "recording": str(recorder.path) if recorder and recorder.running else None,

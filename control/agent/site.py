@@ -32,6 +32,7 @@ from patronus.control.agent.pairing import Pairing, pairing
 from patronus.control.agent.pathmtu import PathMtus
 from patronus.control.agent.places import places
 from patronus.control.agent.programs import obtain
+from patronus.control.agent.proofs import Proofs
 from patronus.control.agent.rows import Rows
 from patronus.control.agent.tables import Tables, repin
 from patronus.control.agent.wanted import MEETING_PORT, Unsupported
@@ -297,6 +298,10 @@ class Site:
         self.rules = self.tables.rules = compile_rules(config.policy.classes)
         self.tables.ensure()
         self._write_settings()
+
+    def proofs(self) -> Proofs:
+        """Return the authenticated sessions; inside a running event loop."""
+        return Proofs(self.config, self.layout, self.pairings, self.ground)
 
     # ------------------------------------------------------------ again and again
 

@@ -19,7 +19,7 @@ from patronus.control.config.values import (
 from patronus.sim.language import names
 from patronus.sim.language.network import LIVENESS
 from patronus.sim.language.policy import CLASSES, POLICY_OR_FILE, PREFIX, VERSION
-from patronus.sim.language.quantities import DURATION, VOLUME
+from patronus.sim.language.quantities import DURATION, PERIOD, VOLUME
 from patronus.sim.language.records import Field, Record, schema_of
 from patronus.sim.language.shapes import Either, Json, ListOf, MapOf
 from patronus.sim.language.tree import Kind as Sort
@@ -63,6 +63,9 @@ TRANSPORT: Final = Record(
     Field("groups", _GROUPS, "Shared-risk groups that all tunnels over it cross.", "groups"),
     Field("mtu", whole("an MTU from 576 to 65535", MTU_LEAST, 65_535),
           "Largest IP packet that it carries; found out if left out.", "mtu"),
+    Field("proofs", PERIOD,
+          "Interval of authenticated probes beside plain and VXLAN tunnels; none if left out.",
+          "proofs_ns"),
 )  # fmt: skip
 
 LAN_INTERFACE: Final = Record(
