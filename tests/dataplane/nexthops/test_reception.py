@@ -39,9 +39,7 @@ class End:
                 peer_site=1, ifindex=1,
             )  # fmt: skip
             write_endpoint(self.memory.tunnels, row, endpoint, detect_ns=10 * SECOND)
-        self.plane = NexthopDataplane(
-            self.memory, lambda hops: None, rows=SIZES.rows, classes=1, traffic_class=0
-        )
+        self.plane = NexthopDataplane(self.memory, lambda hops: None, rows=SIZES.rows, classes=1)
         self.samples = Samples(self.memory.tunnels, self.memory.array("samples"))
         self.prober = Prober(self.memory, self.plane, opened)
 
