@@ -213,10 +213,10 @@ class Engine:
         """
         fewer = rows[(mtu > 0) & ((mtu < self.ranking.mtu[rows]) | (self.ranking.mtu[rows] == 0))]
         self.ranking.mtu[rows] = mtu
-        fewer = fewer[self.state[fewer] == State.UP]
-        if not len(fewer):
-            return
         fell = self.ranking.condemn(fewer, self.figures(fewer, now_ns))
+        # What is narrow before it comes up is no flap, and nobody uses it.
+        up = self.state[fewer] == State.UP
+        fewer, fell = fewer[up], fell[:, up]
         self.tunnels.damper.flap(fewer[fell.any(axis=0)], now_ns, still_up=True)
         self._attention.tunnels(fewer[fell.any(axis=0)])
         self._avoid(fewer, fell, now_ns, Reason.MTU_LOWERED)
