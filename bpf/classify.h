@@ -13,6 +13,8 @@ struct decision {
 	__u8 class;
 	__u8 rule;
 	__u8 follows;       /* FLOW_FOLLOWS or 0 */
+	__u8 astray;        /* FLOW_ASTRAY or 0 */
+	__u8 strays;        /* that is news */
 	__u8 is_new;        /* class and destination have just been looked up */
 };
 
@@ -107,10 +109,11 @@ INLINE int decide(const struct work *work, const struct packet *packet,
 	find_flow(work, &packet->key, decision->hash, place);
 	decision->flags = 0;
 	decision->follows = place->flow ? place->decided >> 24 & FLOW_FOLLOWS : 0;
+	decision->astray = place->flow ? place->decided >> 16 & FLOW_ASTRAY : 0;
 	decision->is_new = !place->flow || epoch_in(place->head) != work->settings->epoch;
 	if (!decision->is_new) {
 		decision->destination = place->decided & 0xffff;
-		decision->class = place->decided >> 16;
+		decision->class = (place->decided >> 16) & ~FLOW_ASTRAY;
 		decision->rule = (place->decided >> 24) & ~FLOW_FOLLOWS;
 		return 1;
 	}

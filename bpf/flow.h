@@ -1,13 +1,17 @@
-/* Flows: their record, weighted sharing among tunnels, and pinning to one of them.
+/* Flows: their record, weighted sharing among tunnels, and pinning to one of them, as
+ * engine/pinning.py has it.
  *
  * A pinned flow stays on its tunnel while that is usable. It leaves a dead one at once, and
  * one that drains, or that the entry no longer names, where this reorders nothing: towards a
- * slower path, or in a gap longer than the paths' delays differ.
+ * slower path, or in a gap longer than the paths' delays differ. What the peer began follows
+ * the peer's packets by the same rule.
  */
 #pragma once
 
 #include "classify.h"
 #include "entry.h"
+
+#define UNLED_NS 1000000000LL /* after its deadline a drained tunnel is left by who is not led */
 
 INLINE int is_pinned(const struct work *work, __u8 class)
 {
@@ -55,27 +59,56 @@ INLINE int may_leave(const struct work *work, __u32 last, const struct tunnel *f
 	return 0;
 }
 
+/* Tell whether a tunnel is to be left even by what follows and is not led. */
+INLINE int overdue(const struct work *work, const struct tunnel *tunnel)
+{
+	return tunnel->drain_until_ns && work->now_ns >= tunnel->drain_until_ns + UNLED_NS;
+}
+
+/* Tell whether a flow leaves its usable tunnel for the one of its entry. */
+INLINE int leaves(const struct work *work, const struct decision *decision, __u64 word, __u32 row,
+		  const struct tunnel *from, const struct tunnel *to)
+{
+	if (decision->follows) {
+		if (!overdue(work, from))
+			return 0;
+		note(work, NOTE_DRAIN_FORCED);
+		return 1;
+	}
+	return (from->drain_until_ns || !is_candidate(word, row)) &&
+	       may_leave(work, decision->place.flow->last, from, to);
+}
+
+/* What follows and has left its tunnel unled shall follow the next packet at once. */
+INLINE void stray(struct decision *decision)
+{
+	decision->strays = decision->follows && !decision->astray;
+	decision->astray = decision->follows ? FLOW_ASTRAY : 0;
+}
+
 /* Keep a flow of a pinned class where it is, as far as that goes. */
-INLINE void pin(const struct work *work, const struct decision *decision, __u64 word,
+INLINE void pin(const struct work *work, struct decision *decision, __u64 word,
 		struct choice *choice)
 {
 	__u32 row = row_in(decision->place.head);
+	int found = choice->row != NO_ROW && choice->outcome != STEER_ALL_DEAD;
 	struct tunnel *from, *to;
 
 	if (row == NO_ROW || row == choice->row)
 		return;
 	from = tunnel_of(row - 1);
 	if (!from || !usable(work, from)) {
-		if (choice->row != NO_ROW && choice->outcome != STEER_ALL_DEAD)
+		if (found) {
 			note(work, NOTE_PIN_MOVED);
+			stray(decision);
+		}
 		return;
 	}
-	to = choice->row == NO_ROW || choice->outcome == STEER_ALL_DEAD ? NULL
-									 : tunnel_of(choice->row - 1);
-	if (to && (from->drain_until_ns ||
-		   (!is_candidate(word, row) && !decision->follows)) &&
-	    may_leave(work, decision->place.flow->last, from, to))
+	to = found ? tunnel_of(choice->row - 1) : NULL;
+	if (to && leaves(work, decision, word, row, from, to)) {
+		stray(decision);
 		return;
+	}
 	choice->row = row;
 	choice->outcome = STEER_PINNED;
 }
@@ -83,7 +116,8 @@ INLINE void pin(const struct work *work, const struct decision *decision, __u64 
 /* What a record keeps of a decision. */
 INLINE __u32 decided_in(const struct decision *decision)
 {
-	return (decision->destination & 0xffff) | (__u32)decision->class << 16 |
+	return (decision->destination & 0xffff) |
+	       (__u32)(decision->class | decision->astray) << 16 |
 	       (__u32)(decision->rule | decision->follows) << 24;
 }
 
@@ -99,7 +133,7 @@ INLINE void remember(const struct work *work, const struct packet *packet,
 	if (place->flow) {
 		row = kept ? choice->row : row_in(place->head);
 		add_figures(work, place->flow);
-		if (decision->is_new)
+		if (decision->is_new || decision->strays)
 			set_decided(place->flow, place->head, decided_in(decision), row, epoch);
 		else if (row != row_in(place->head))
 			set_row(place->flow, place->head, row);
@@ -109,6 +143,29 @@ INLINE void remember(const struct work *work, const struct packet *packet,
 				   ? NOTE_FLOW_NEW
 				   : NOTE_FLOW_FULL);
 	}
+}
+
+/* Let a flow that the peer began go where the peer's packet came from; row: row + 1.
+ *
+ * Not where nothing can be sent, or where nobody is to be any more. Its order is kept as a
+ * leader's is, unless it is lost already. */
+INLINE void follow(const struct work *work, const struct place *place, __u32 row)
+{
+	__u32 before = row_in(place->head), decided = place->decided;
+	struct tunnel *from = before == NO_ROW ? NULL : tunnel_of(before - 1);
+	struct tunnel *to = tunnel_of(row - 1);
+
+	if (!to || !usable(work, to) || overdue(work, to))
+		return;
+	if (decided >> 16 & FLOW_ASTRAY) {
+		set_decided(place->flow, place->head, decided & ~(FLOW_ASTRAY << 16), row,
+			    epoch_in(place->head));
+	} else {
+		if (from && usable(work, from) && !may_leave(work, place->flow->last, from, to))
+			return;
+		set_row(place->flow, place->head, row);
+	}
+	note(work, NOTE_RETURN_PINNED);
 }
 
 /* A packet of a pinned class came out of a tunnel: what goes back shall take the same one.
@@ -132,7 +189,6 @@ INLINE void pin_return(const struct work *work, const struct packet *packet, __u
 			     ~work->settings->epoch, 0))
 			note(work, NOTE_RETURN_PINNED);
 	} else if (place.decided >> 24 & FLOW_FOLLOWS && row_in(place.head) != row + 1) {
-		set_row(place.flow, place.head, row + 1);
-		note(work, NOTE_RETURN_PINNED);
+		follow(work, &place, row + 1);
 	}
 }

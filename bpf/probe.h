@@ -62,6 +62,7 @@ INLINE void listen(const struct work *work, struct tunnel *tunnel, const struct 
 	probing->in_probes = bpf_ntohl(tlv->probes_sent);
 	probing->in_data = (__u64)bpf_ntohl(tlv->data_sent) << 32 | packets_of(tunnel->rx_packets);
 	probing->peer_age_us = bpf_ntohl(tlv->heard_age_us);
+	probing->peer_drains = tlv->hears & (LIVENESS_DRAINS | LIVENESS_OVERDUE);
 	probing->out_probes = pair(tlv->probes_told, tlv->probes_heard);
 	probing->out_data = pair(tlv->data_told, tlv->data_heard);
 	probing->out_large = tunnel->tx_packets[BUCKETS - 1] << 32 | bpf_ntohs(tlv->large_heard);

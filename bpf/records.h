@@ -54,7 +54,9 @@ struct tunnel {
 	__s64 drain_until_ns; /* 0: not draining */
 	__u32 peer_site;
 	__u32 transport;
-	__u64 line_4_spare[5];
+	__u32 drained;        /* by us: the peer is told */
+	__u32 line_4_zero;
+	__u64 line_4_spare[4];
 
 	/* Lines 5 to 7: probes; named by bpf/probe.h. */
 	__u64 probe[24];
@@ -136,7 +138,7 @@ struct flow {
 	__u32 epoch;       /* of class and destination */
 	/* One word, read as one: */
 	__u16 destination;
-	__u8 class;
+	__u8 class;        /* with FLOW_ASTRAY */
 	__u8 rule;         /* RULES_MAX: none matched; with enum flow_flag */
 
 	__u32 last;        /* time >> FLOW_TICK */

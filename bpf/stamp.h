@@ -22,6 +22,8 @@ enum stamp_kind {
 #define TLV_LIVENESS 252
 #define LIVENESS_VERSION 1
 #define LIVENESS_HEARS 0x80
+#define LIVENESS_DRAINS 0x40  /* the sender moves its flows away from the tunnel, as planned */
+#define LIVENESS_OVERDUE 0x20 /* ... and its deadline is over */
 #define LIVENESS_NEVER 0xffffffffU
 #define SECOND_NS 1000000000ULL
 
@@ -75,7 +77,9 @@ struct probing {
 	__u64 in_data;   /* what it had sent << 32 | what we had heard of that */
 	__u32 in_probes; /* probes that it had sent */
 	__u32 peer_age_us;
-	__u64 line_6_spare[2];
+	__u32 peer_drains; /* LIVENESS_DRAINS, LIVENESS_OVERDUE */
+	__u32 line_6_zero;
+	__u64 line_6_spare;
 
 	/* Line 7: what that packet told of the way out, told << 32 | heard. */
 	__u64 out_probes;
@@ -135,6 +139,16 @@ INLINE __u32 heard_age_us(const struct work *work, const struct tunnel *tunnel)
 	return age_us < LIVENESS_NEVER ? age_us : LIVENESS_NEVER;
 }
 
+INLINE __u8 liveness_flags(const struct work *work, const struct tunnel *tunnel)
+{
+	__u8 flags = hears(work, tunnel) ? LIVENESS_HEARS : 0;
+
+	if (!tunnel->drained)
+		return flags;
+	return flags | LIVENESS_DRAINS |
+	       (work->now_ns >= tunnel->drain_until_ns ? LIVENESS_OVERDUE : 0);
+}
+
 /* Say how things stand in a packet of ours; its number is that of the overlay header. */
 INLINE void put_liveness(const struct work *work, struct tunnel *tunnel, __u32 sequence,
 			 struct liveness_tlv *tlv)
@@ -143,7 +157,7 @@ INLINE void put_liveness(const struct work *work, struct tunnel *tunnel, __u32 s
 
 	tlv->type = TLV_LIVENESS;
 	tlv->length = bpf_htons(sizeof(*tlv) - 4);
-	tlv->hears = hears(work, tunnel) ? LIVENESS_HEARS : 0;
+	tlv->hears = liveness_flags(work, tunnel);
 	tlv->version = LIVENESS_VERSION;
 	tlv->large_heard = bpf_htons(tunnel->rx_packets[BUCKETS - 1]);
 	tlv->sequence = bpf_htonl(sequence);

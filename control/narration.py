@@ -18,6 +18,7 @@ REASONS: Final = {
     "returned": "a preferred path is back",
     "withdrawn": "the site at the end does not announce the destination any more",
     "transit_lost": "the site between does not reach the destination any more",
+    "mtu_lowered": "the path carries too small packets for it",
     "drained": "the path is drained",
     "undrained": "the drain is over",
     "no_path": "no path is left",

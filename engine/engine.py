@@ -203,6 +203,24 @@ class Engine:
         self._attention.tunnels(rows[fell.any(axis=0)])
         self._avoid(rows, fell, at_ns, Reason.BROWNOUT)
 
+    def set_mtu(self, rows: I64, mtu: I64, now_ns: int) -> None:
+        """Take how large packets some rows carry; a class that cannot live with it leaves at once.
+
+        Args:
+            rows: ascending, each once.
+            mtu: largest packet of users on each, in bytes, 0: not known.
+            now_ns: the time.
+        """
+        fewer = rows[(mtu > 0) & ((mtu < self.ranking.mtu[rows]) | (self.ranking.mtu[rows] == 0))]
+        self.ranking.mtu[rows] = mtu
+        fell = self.ranking.condemn(fewer, self.figures(fewer, now_ns))
+        # What is narrow before it comes up is no flap, and nobody uses it.
+        up = self.state[fewer] == State.UP
+        fewer, fell = fewer[up], fell[:, up]
+        self.tunnels.damper.flap(fewer[fell.any(axis=0)], now_ns, still_up=True)
+        self._attention.tunnels(fewer[fell.any(axis=0)])
+        self._avoid(fewer, fell, now_ns, Reason.MTU_LOWERED)
+
     def learn(self, received: Sequence[Received], now_ns: int) -> None:
         """Take all announcements that arrive at one instant; what is withdrawn is left at once."""
         lost, heard = [], [np.zeros(0, dtype=np.int64)]

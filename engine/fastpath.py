@@ -2,7 +2,8 @@
 
 This file is the reference of the packet-time rule: the BPF programs are tested
 against it packet by packet, and the in-memory dataplane applies its vector form.
-It needs no engine and no agent: only the entry, the tunnels' stamps and the time.
+It needs no engine and no agent: only the entry, the tunnels' stamps and the time. Flows that are
+pinned to a tunnel are in :mod:`patronus.engine.pinning`.
 
 *Two stamps.* ``heard_ns``: any authenticated packet arrived. ``confirmed_ns``:
 proof that the peer hears us, i.e. our own probe came back or the peer said so

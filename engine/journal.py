@@ -35,6 +35,8 @@ class Reason(StrEnum):
     CARRIER_LOST = "carrier_lost"
     BROWNOUT = "brownout"
     SLA_VIOLATED = "sla_violated"
+    MTU_LOWERED = "mtu_lowered"
+    """The path carries no packets of the size that the class needs any more."""
     BETTER_PATH = "better_path"
     RETURNED = "returned"
     WITHDRAWN = "withdrawn"

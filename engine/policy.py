@@ -48,6 +48,8 @@ class SlaClass:
     mos_milli: int | None = None
     """Smallest mean opinion score times 1000 (ITU-T G.107)."""
     codec: str = "g711"
+    mtu: int | None = None
+    """Smallest MTU of a tunnel: the largest packet of users that it must carry, in bytes."""
     prefer: tuple[str, ...] = ()
     """Transports in order of preference; unnamed ones come after."""
     forbid: frozenset[str] = frozenset()

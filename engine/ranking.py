@@ -76,6 +76,8 @@ class Ranking:
     def __init__(self, overlay: Overlay, policy: Policy, configured: Configured) -> None:
         rows, classes = overlay.rows, len(policy.classes)
         self._overlay, self._policy, self._configured = overlay, policy, configured
+        self.mtu: I64 = np.zeros(rows, dtype=np.int64)
+        """Largest packet of users that each row carries, 0: not known."""
         self.told: I64 = np.full((3, rows), -1, dtype=np.int64)
         """Round trip, jitter and loss as of the published metric, by row."""
         self.verdict: I8 = np.full((classes, rows), UNKNOWN, dtype=np.int8)
@@ -168,8 +170,17 @@ class Ranking:
         raw = np.full(len(rows), COMPLIANT, dtype=np.int8)
         for policy, at in self._configured.split(self._overlay.src[rows]):
             if policy.features.sla:
-                raw[at] = verdict(Figures(*(f[at] for f in figures)), policy.classes[number].sla)
+                sla = policy.classes[number].sla
+                raw[at] = verdict(Figures(*(f[at] for f in figures)), sla)
+                self._narrow(raw, rows, at, sla)
         return raw
+
+    def _narrow(self, raw: I8, rows: I64, at: I64 | slice, sla: SlaClass) -> None:
+        """Worsen the verdicts of rows that are known to carry less than a class must send."""
+        if sla.mtu is not None:
+            mtu = self.mtu[rows[at]]
+            short = (mtu > 0) & (mtu < sla.mtu)
+            raw[at] = np.where(short, np.maximum(raw[at], np.int8(VIOLATING)), raw[at])
 
     def _measure(self, rows: I64, figures: Figures) -> Bools:
         now = badness_ns(figures)
@@ -211,6 +222,8 @@ class Ranking:
     def numbers(self, prefix: str, row: int, number: int) -> list[tuple[str, int]]:
         """Return what decided about one row and class, for the journal."""
         rtt, jitter, loss = self.told[:, row].tolist()
+        policy = self._configured.of(int(self._overlay.src[row]))
+        mtu = [(f"{prefix}_mtu", int(self.mtu[row]))] if policy.classes[number].sla.mtu else []
         return [
             (f"{prefix}_verdict", int(self.verdict[number, row])),
             (f"{prefix}_metric_now_ns", int(self.metric_now[row])),
@@ -218,6 +231,7 @@ class Ranking:
             (f"{prefix}_rtt_ns", rtt),
             (f"{prefix}_jitter_ns", jitter),
             (f"{prefix}_loss_ppm", loss),
+            *mtu,
         ]
 
 
@@ -236,8 +250,10 @@ def join_figures(first: Figures, second: Figures) -> Figures:
 
 
 def terms(policy: Policy) -> Terms | None:
-    """Return the terms of a policy, None where a feature is off that they take for granted."""
+    """Return the terms of a policy, None where they do not say all that it asks for."""
     if not (policy.features.sla and policy.features.brownout):
+        return None
+    if any(c.sla.mtu is not None for c in policy.classes):
         return None
     limits = np.array([_limits(c.sla) for c in policy.classes], dtype=np.int64)
     bands = (policy.margin_ns, policy.margin_ppm) if policy.features.hysteresis else (-1, -1)

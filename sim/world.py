@@ -47,6 +47,7 @@ from patronus.sim.prober import Prober
 from patronus.sim.reflections import Takers
 from patronus.sim.scenario import Scenario
 from patronus.sim.selection_policy import PolicySelector, SelectionPolicy
+from patronus.sim.sizes import row_mtus
 from patronus.sim.timeline import Timeline
 from patronus.sim.topology import build
 from patronus.sim.traffic import demands
@@ -111,6 +112,9 @@ class World:
         fates = row_fates(self.wire)
         selector = PolicySelector(overlay, selection) if selection is not None else select
         self.engine = Engine(overlay, policy, fates=fates, sink=sink, selector=selector)
+        begin_ns = 0 if scenario.cold else -scenario.warmup_ns
+        mtu = row_mtus(self.wire, underlay.links.mtu)
+        self.engine.set_mtu(np.arange(overlay.rows, dtype=np.int64), mtu, begin_ns)
         detect = np.array([policy.profile(t).detect_ns for t in overlay.transports], dtype=np.int64)
         self.dataplane = MemoryDataplane(
             overlay.src,
@@ -123,7 +127,7 @@ class World:
         self.prober = Prober(overlay, policy, self.wire, self.dataplane, seed, found)
         self._quick = None if found is None else Quick(found, self.engine, self.prober.by_blocks)
         # A cold start is what is studied, so nothing comes before it.
-        self.begin_ns = 0 if scenario.cold else -scenario.warmup_ns
+        self.begin_ns = begin_ns
         self.env = simpy.Environment(initial_time=self.begin_ns)
         self.agenda = Agenda(self.env)
         self.agents = Agents(self)

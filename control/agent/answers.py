@@ -9,6 +9,7 @@ import numpy as np
 
 from patronus.control.agent.driver import OWN
 from patronus.control.agent.history import History
+from patronus.control.agent.proofs import Proofs
 from patronus.control.agent.site import Site
 from patronus.dataplane.linux.views import Counters, named
 from patronus.engine.flowshares import PARTS
@@ -37,6 +38,8 @@ class Answers:
         self._overlay = site.layout.overlay
         self._classes = [c.name for c in site.config.policy.classes]
         self._counters = Counters(site.arrays)
+        self.proofs: Proofs | None = None
+        """Authenticated sessions, once the loop runs."""
 
     def tunnels(self, now_ns: int) -> list[Answer]:
         """Return how each tunnel is."""
@@ -64,6 +67,7 @@ class Answers:
                     "silent_ns": None if age_ns[row] > 2**61 else int(age_ns[row]),
                     "latched": bool(latched[row]),
                     "drained": bool(self._engine.drained[row]),
+                    "drained_by_peer": bool(self._site.driver.drains.by_peer(rows[row : row + 1])),
                     "rtt_ns": _known(figures.rtt_ns[row]),
                     "jitter_ns": _known(figures.jitter_ns[row]),
                     "loss_ppm": _known(figures.loss_ppm[row]),
@@ -73,6 +77,7 @@ class Answers:
                     "path_mtu_state": self._site.path_mtus.state(row),
                     "path_mtu_lowered": int(self._site.path_mtus.lowered[row]),
                     "path_mtu_raised": int(self._site.path_mtus.raised[row]),
+                    "proof": self.proofs.state(row, now_ns) if self.proofs else None,
                     "detect_ns": int(detect_ns[row]),
                     "detect_why": _why_detect(
                         probing.interval_ns, probing.multiplier, bool(adapted[row])
@@ -159,6 +164,7 @@ class Answers:
             "drifts": dict(self._site.drifts),
             "meeting_refused": {str(k): v for k, v in self._site.meeting.refused.items()},
             "path_mtu": self._site.path_mtus.counts,
+            "proofs_refused": self.proofs.refused if self.proofs else {},
             "kernel_moves": driver.kernel_moves,
             "kernel_moves_lost": driver.kernel_moves_lost,
             "decisions": self._history.count,

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from patronus.control.agent import drains
 from patronus.control.agent.control import SOCKET, Refused, Server
 from patronus.control.agent.driver import OWN
 from patronus.control.agent.wanted import Unsupported
 from patronus.control.config import ConfigError, load
 from patronus.control.config.model import AgentConfig
 from patronus.control.config.reload import Action, action, dangers, diff
+from patronus.control.members.secretfile import SecretError
 from patronus.engine.units import SECOND
 
 if TYPE_CHECKING:
@@ -123,10 +125,7 @@ class Desk:
             "members": {n: roster.standing(n).name.lower() if roster else "unknown" for n in names},
             "jobs": agent.jobs(),
             "steps": agent.site.step_ns,
-            "troubles": [
-                *agent.site.troubles,
-                *(agent.neighbours.troubles if agent.neighbours else []),
-            ],
+            "troubles": agent.troubles,
             "lan_up": bool(agent.engine.lan_up[OWN]),
             "drifts": dict(agent.site.drifts),
             "recording": str(recorder.path) if recorder and recorder.running else None,
@@ -142,9 +141,19 @@ class Desk:
     def _drain(self, asked: dict[str, Any]) -> Any:
         on = asked.get("on") is not False
         rows = self._agent.answers.rows(str(asked.get("name")))
-        self._agent.driver.drain(rows, time.monotonic_ns(), on=on)
+        driver, site = self._agent.driver, self._agent.site
+        driver.drain(rows, time.monotonic_ns(), on=on)
         log.info("%s name=%s", "drain" if on else "undrain", asked.get("name"))
-        return {"tunnels": len(rows), "on": on}
+        trouble = None
+        try:
+            drains.store(Path(site.config.state), site.layout.labels, driver.drains.ours_ns)
+        except SecretError as error:
+            trouble = f"an agent that starts again will not know of it: {error}"
+            log.warning("%s", trouble)
+        return {
+            "tunnels": len(rows), "on": on, "by_peer": driver.drains.by_peer(rows),
+            "trouble": trouble,
+        }  # fmt: skip
 
     def _record(self, asked: dict[str, Any]) -> Any:
         agent = self._agent

@@ -3,6 +3,7 @@
     stamps    edges of silence, also those that healed between two ticks     every 20 ms or more
     moves     what the kernel did by itself: inputs of the journal           with them
     samples   probes that came back; then what peers say where none did      every 100 ms
+    sizes     how large packets tunnels carry, where that has changed        with them
     evaluate  at the site's own phase of the interval
 
 After each of them the engine's wishes are carried out at once: detect times, latches, the
@@ -19,6 +20,7 @@ from typing import Final
 import numpy as np
 
 from patronus.control.agent.delays import OneWay
+from patronus.control.agent.drains import Drains
 from patronus.control.agent.kernel import Kernel
 from patronus.control.agent.largeloss import LargeLosses
 from patronus.control.agent.stamps import Stamps
@@ -68,6 +70,7 @@ class Driver:
         *,
         now_ns: int,
         drain_ns: int = DRAIN_NS,
+        drains: Drains | None = None,
     ) -> None:
         """Take over from whatever the kernel has been doing; it forwards meanwhile.
 
@@ -77,8 +80,11 @@ class Driver:
             listeners: of what happens.
             now_ns: the time.
             drain_ns: after so long, pinned flows without a gap leave what is drained by force.
+            drains: that were under way before; None: none.
         """
         self._drain_ns = drain_ns
+        none: I64 = np.zeros(engine.overlay.rows, dtype=np.int64)
+        self.drains = drains or Drains(none)
         self.engine, self.kernel, self._listeners = engine, kernel, listeners
         self.table = kernel.standing()
         """What the kernel was told to do, by us or by whoever ran before."""
@@ -101,6 +107,10 @@ class Driver:
         kernel.heartbeat(now_ns)
         self._moves(now_ns)
         engine.restart(OWN, now_ns, since_ns=since_ns, latched=latched)
+        self._mtu: I64 = np.zeros(rows, dtype=np.int64)
+        self._measure(now_ns)
+        self.drains.hear(kernel.told().drains, now_ns)
+        self._plan(now_ns)
         self._carry_out(now_ns)
 
     # ------------------------------------------------------------ time
@@ -137,6 +147,14 @@ class Driver:
         shortest_ns = int(kernel.detect_ns.min(initial=NEVER))
         return now_ns + min(max(LOOK_NS, shortest_ns // 4), SAMPLE_NS)
 
+    def _measure(self, now_ns: int) -> None:
+        """Tell the engine how large packets tunnels carry, where that is news."""
+        mtu = self.kernel.mtu
+        other = np.flatnonzero(mtu != self._mtu)
+        if len(other):
+            self._mtu = mtu.copy()
+            self.engine.set_mtu(other, mtu[other], self._time(now_ns))
+
     def _moves(self, now_ns: int) -> None:
         moves = self.kernel.events(OWN)
         self.kernel_moves_lost = moves.lost
@@ -152,6 +170,7 @@ class Driver:
         )
 
     def _sample(self, now_ns: int) -> int:
+        self._measure(now_ns)
         alarms = []
         for columns in self.kernel.samples():
             self.one_way.take(columns)
@@ -163,6 +182,8 @@ class Driver:
     def _inquire(self, now_ns: int) -> list[Alarmed]:
         """Take what peers say: of our probes where reflections are overdue, of our data always."""
         told = self.kernel.told()
+        self.drains.hear(told.drains, now_ns)
+        self._plan(now_ns)
         news = (told.at_ns > self._told_at_ns) & ~self.stamps.silent
         self._told_at_ns = told.at_ns.copy()
         overdue, _ = self.engine.overdue(now_ns)
@@ -236,7 +257,7 @@ class Driver:
         delta = diff(self.table, self.kernel.standing(), generation=0)
         if len(delta):
             self.kernel.apply(delta, now_ns)
-        return len(delta) + self._spread(now_ns)
+        return len(delta) + self._spread(now_ns) + self._plan(now_ns)
 
     # ------------------------------------------------------------ what others tell
 
@@ -248,11 +269,24 @@ class Driver:
     def drain(self, rows: I64, now_ns: int, *, on: bool) -> None:
         """Begin or end a planned move away from rows."""
         self._tell_delays()
-        self.kernel.drain(rows, now_ns + self._drain_ns if on else 0)
-        self.engine.drain(rows, self._time(now_ns), on=on)
-        if not on:
-            self._due[self._evaluate] = now_ns
+        self.drains.ask(rows, now_ns + self._drain_ns if on else 0)
+        self._plan(now_ns)
         self._carry_out(now_ns)
+
+    def _plan(self, now_ns: int) -> int:
+        """Let kernel and engine leave what is drained; return how many rows had it otherwise."""
+        engine, wanted = self.engine, self.drains.in_force
+        every: I64 = np.arange(engine.overlay.rows, dtype=np.int64)
+        differed = self.kernel.drain(every, wanted.until_ns, wanted.told)
+        drained = wanted.until_ns != 0
+        began, ended = (np.flatnonzero((engine.drained != drained) & (drained == on))
+                        for on in (True, False))  # fmt: skip
+        if len(began):
+            engine.drain(began, self._time(now_ns), on=True)
+        if len(ended):
+            engine.drain(ended, self._time(now_ns), on=False)
+            self._due[self._evaluate] = now_ns
+        return differed
 
     def carrier_lost(self, rows: I64, now_ns: int) -> None:
         """The interface under some rows has gone."""

@@ -32,10 +32,11 @@ from patronus.dataplane.linux.loader import unload
 from patronus.dataplane.linux.pins import Sizes
 from patronus.dataplane.linux.views import Flow
 from patronus.dataplane.nexthops import compat
+from patronus.dataplane.nexthops.classes import RULES_MOST, class_rules
 from patronus.dataplane.nexthops.dataplane import NexthopDataplane, through
 from patronus.dataplane.nexthops.memory import Memory
 from patronus.dataplane.nexthops.netlink import Channel
-from patronus.dataplane.nexthops.routes import LOCAL
+from patronus.dataplane.nexthops.routes import LAST, LOCAL, Network
 from patronus.dataplane.nexthops.tables import HopTables
 from patronus.dataplane.underlay.pinning import Pin
 
@@ -129,7 +130,7 @@ class FallbackSite(Site):
         words = {
             "memory": run / leftovers.MEMORY, "rows": self._sizes.rows,
             "entries": self._sizes.entries, "moves": self._sizes.moves, "classes": classes,
-            "traffic-class": classes - 1, "port": PROBE_PORT,
+            "port": PROBE_PORT,
         }  # fmt: skip
         self.prober = Prober(
             PROBER, [text for key, value in words.items() for text in (f"--{key}", str(value))],
@@ -140,21 +141,36 @@ class FallbackSite(Site):
         classes = len(self.config.policy.classes)
         plane = NexthopDataplane(
             self.memory, through(self._channel), rows=len(self._tunnels), classes=classes,
-            traffic_class=classes - 1, homes=self._homes(),
+            homes=self._homes(),
         )  # fmt: skip
-        routes = {
-            prefix: LOCAL if target.local else target.destination * classes + classes - 1
+        self.hops = self._hop_tables(plane)
+        return plane
+
+    def _hop_tables(self, plane: NexthopDataplane) -> HopTables:
+        """Return routes for each class, where the kernel's rules can tell classes apart."""
+        classes = self.config.policy.classes
+        rules = class_rules(classes, self._lan())
+        self.apart = rules is not None
+        routes = {LAST: self._routes(len(classes) - 1)}
+        if rules:
+            routes |= {number: self._routes(number) for number in range(len(classes) - 1)}
+        return HopTables(self._channel, plane, routes, self._interfaces(), rules or ())
+
+    def _routes(self, number: int) -> dict[Network, int]:
+        classes = len(self.config.policy.classes)
+        return {
+            prefix: LOCAL if target.local else target.destination * classes + number
             for prefix, target in self.prefixes.items()
         }
-        self.hops = HopTables(self._channel, plane, routes, self._interfaces())
-        return plane
+
+    def _lan(self) -> list[str]:
+        return [
+            i.name if i.vlan is None else f"{i.name}.{i.vlan}" for i in self.config.lan.interfaces
+        ]
 
     def _interfaces(self) -> list[str]:
         """Return the interfaces whose packets go by all routes."""
-        lan = [
-            i.name if i.vlan is None else f"{i.name}.{i.vlan}" for i in self.config.lan.interfaces
-        ]
-        return lan + [self.lanes.lane_name(lane) for lane in self.layout.lanes]
+        return self._lan() + [self.lanes.lane_name(lane) for lane in self.layout.lanes]
 
     def _install(self) -> None:
         self._remove_programs()
@@ -181,8 +197,12 @@ class FallbackSite(Site):
         unload(pin_name(self.config.site))
 
     def take_policy(self, config: AgentConfig) -> None:
-        """Go on under another policy; which class a packet is of matters to no route."""
+        """Go on under another policy; other rules lead to the routes of the same classes."""
         self.config = config
+        assert self.kernel is not None
+        assert isinstance(self.kernel.plane, NexthopDataplane)
+        self.hops = self._hop_tables(self.kernel.plane)
+        self.hops.ensure()
         self._write_settings()
 
     def follow(self, now_ns: int) -> None:
@@ -216,17 +236,22 @@ class FallbackSite(Site):
     @property
     def way(self) -> list[str]:
         """Which way the site runs, and what that costs."""
-        last = self.config.policy.classes[-1].name
         told = [
             "there is no BPF: packets follow routes over next-hop objects",
             "the prober, a process, moves them some milliseconds after a tunnel has gone silent",
             "probes are sent and answered by the prober: they go on while no agent runs",
-            f"classes are not told apart: everything goes as {last}",
+            self._classes_told(),
             "flows are neither pinned nor counted; transit over two sites ends by its TTL alone",
             "peers must run without BPF as well: tunnels of the other way do not fit",
         ]
         complaint = self.prober.complaint
         return told + ([complaint] if complaint else [])
+
+    def _classes_told(self) -> str:
+        last = self.config.policy.classes[-1].name
+        if not self.apart:
+            return f"classes need more than {RULES_MOST} rules: everything goes as {last}"
+        return f"rules tell classes of what comes from the LAN; in transit all goes as {last}"
 
     def flows(self, most: int) -> list[Flow]:
         """Return nothing: routes know no flows."""

@@ -44,6 +44,10 @@ class Kernel(Protocol):
     def latched(self) -> Bool:
         """Down latch of each row."""
 
+    @property
+    def mtu(self) -> I64:
+        """Largest packet of users that each row carries, 0: not known."""
+
     def apply(self, delta: ForwardingDelta, now_ns: int) -> int:
         """Install new entries; return the generation that is in force."""
 
@@ -68,7 +72,7 @@ class Kernel(Protocol):
     def told(self) -> probing.Told:
         """Return what the peers of all rows say of our packets."""
 
-    def drain(self, rows: I64, until_ns: int) -> None:
+    def drain(self, rows: I64, until_ns: I64, told: Bool) -> int:
         """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it."""
 
     def set_delay(self, rows: I64, delay_ns: I64) -> None:
@@ -139,6 +143,12 @@ class LinuxKernel:
         """Down latch of each row."""
         return self.plane.latched[self.seats]
 
+    @property
+    def mtu(self) -> I64:
+        """Largest packet of users that each row carries, 0: it is not in use yet."""
+        found: I64 = self.plane.tunnels["mtu"][self.seats].astype(np.int64)
+        return found
+
     # Calls
 
     def apply(self, delta: ForwardingDelta, now_ns: int) -> int:
@@ -194,9 +204,9 @@ class LinuxKernel:
         """Return what the peers of all rows say of our packets."""
         return probing.told(self.plane.tunnels, self.seats)
 
-    def drain(self, rows: I64, until_ns: int) -> None:
+    def drain(self, rows: I64, until_ns: I64, told: Bool) -> int:
         """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it."""
-        self.plane.drain(self.seats[rows], until_ns)
+        return self.plane.drain(self.seats[rows], until_ns, told)
 
     def set_delay(self, rows: I64, delay_ns: I64) -> None:
         """Tell one-way delays, 0 for unknown."""

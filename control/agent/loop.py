@@ -26,6 +26,7 @@ from patronus.control.agent.driver import Listeners
 from patronus.control.agent.history import History
 from patronus.control.agent.meeting import Met
 from patronus.control.agent.notify import Notifier
+from patronus.control.agent.proofs import Proofs
 from patronus.control.agent.site import Site
 from patronus.control.agent.sockets import MeetingSockets
 from patronus.control.config.model import AgentConfig, BfdNeighbour
@@ -108,6 +109,7 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._sockets: MeetingSockets | None = None
         self.neighbours: Neighbours | None = None
+        self.proofs: Proofs | None = None
         self._watcher = Watcher()
         self._usable = {t.name: site.ground.usable(t) for t in self.config.transports}
         self._looked_ns = 0
@@ -197,6 +199,7 @@ class Agent:
         )
         self._sockets.ensure()
         self.neighbours = Neighbours(self.config, self.site.bfd_keys, self._bfd_failed)
+        self.proofs = self.answers.proofs = self.site.proofs()
         loop.add_reader(self._watcher, self._changed)
         stop_metrics = self._serve_metrics()
         members = loop.create_task(self._take_part())
@@ -256,6 +259,8 @@ class Agent:
             self._sockets.close()
         if self.neighbours is not None:
             self.neighbours.close()
+        if self.proofs is not None:
+            self.proofs.close()
         if self.recorder is not None:
             self.recorder.stop(self.engine)
         if self.membership is not None:
@@ -324,12 +329,18 @@ class Agent:
         for what, count in found.items():
             log.warning("repaired what=%s count=%d", what, count)
         self._look(now_ns)
-        if self.site.troubles != self._troubles:
-            for text in self.site.troubles:
-                if text not in self._troubles:
-                    log.warning("trouble: %s", text)
-            self._troubles = list(self.site.troubles)
+        troubles = self.troubles
+        for text in troubles:
+            if text not in self._troubles:
+                log.warning("trouble: %s", text)
+        self._troubles = troubles
         return now_ns + RECONCILE_NS
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is not as wanted, in sentences."""
+        others = (self.neighbours, self.proofs)
+        return [*self.site.troubles, *(text for part in others if part for text in part.troubles)]
 
     def _look(self, now_ns: int) -> None:
         """Follow what the last look at the ground has shown."""
@@ -348,6 +359,8 @@ class Agent:
             self.driver.carrier_lost(rows, now_ns)
         assert self.neighbours is not None
         self.neighbours.ensure()
+        if self.proofs is not None:
+            self.proofs.ensure(site.meeting.lanes, self.driver.stamps.silent, now_ns)
         self._look_at_lan(now_ns)
 
     def _look_at_lan(self, now_ns: int) -> None:

@@ -140,6 +140,12 @@ def told_at_start(config: AgentConfig, agent: Agent) -> list[str]:
             f"plain tunnels over {', '.join(plain)} are neither secret nor authenticated: who "
             "sees their packets can forge liveness"
         )
+    proven = [t.name for t in config.transports if t.proofs_ns is not None]
+    if proven:
+        told.append(
+            f"authenticated probes over {', '.join(proven)} are stamped in user space: their round "
+            "trips hold the scheduler's waits, and no tunnel is taken for dead by them"
+        )
     return told
 
 

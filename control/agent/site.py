@@ -16,8 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from patronus.control.agent import bfd, firewall, meeting, wanted
+from patronus.control.agent import bfd, drains, firewall, meeting, wanted
 from patronus.control.agent.devices import Devices, ownership
+from patronus.control.agent.drains import Drains
 from patronus.control.agent.driver import Driver, Listeners
 from patronus.control.agent.filters import Filters
 from patronus.control.agent.filters import wanted as wanted_filters
@@ -31,6 +32,7 @@ from patronus.control.agent.pairing import Pairing, pairing
 from patronus.control.agent.pathmtu import PathMtus
 from patronus.control.agent.places import places
 from patronus.control.agent.programs import obtain
+from patronus.control.agent.proofs import Proofs
 from patronus.control.agent.rows import Rows
 from patronus.control.agent.tables import Tables, repin
 from patronus.control.agent.wanted import MEETING_PORT, Unsupported
@@ -230,11 +232,21 @@ class Site:
         every = np.arange(len(self.seats), dtype=np.int64)
         self.kernel.set_detect(every, engine.tunnels.detect_ns.copy(), now_ns)
         self.driver = Driver(
-            engine, self.kernel, listeners, now_ns=now_ns, drain_ns=self.config.dataplane.drain_ns
-        )
+            engine, self.kernel, listeners, now_ns=now_ns, drains=self._drains(now_ns),
+            drain_ns=self.config.dataplane.drain_ns,
+        )  # fmt: skip
         self.driver.tick(now_ns)
         self._install()
         return self.driver
+
+    def _drains(self, now_ns: int) -> Drains:
+        """Return the drains that were asked for before."""
+        drain_ns = self.config.dataplane.drain_ns
+        return Drains(
+            drains.stored(
+                Path(self.config.state), self.layout.labels, now_ns=now_ns, drain_ns=drain_ns
+            )
+        )
 
     def _homes(self) -> I64 | None:
         """Return which sites announce what, by place; None where we carry nobody's transit."""
@@ -286,6 +298,10 @@ class Site:
         self.rules = self.tables.rules = compile_rules(config.policy.classes)
         self.tables.ensure()
         self._write_settings()
+
+    def proofs(self) -> Proofs:
+        """Return the authenticated sessions; inside a running event loop."""
+        return Proofs(self.config, self.layout, self.pairings, self.ground)
 
     # ------------------------------------------------------------ again and again
 

@@ -10,7 +10,6 @@ from patronus.control.config.model import (
     AgentConfig,
     Kind,
     Mode,
-    Pacing,
     Transport,
 )
 from patronus.dataplane.linux.pins import Sizes
@@ -57,8 +56,6 @@ def _problems(config: AgentConfig) -> Iterator[str]:
     if len(set(taken)) < len(taken):
         names = " and ".join(t.name for t in wireguard)
         yield f"WireGuard listens on every address, so {names} need different ports"
-    if config.dataplane.probes is Pacing.SENDER:
-        yield "dataplane: probes from a sender process are not run by this agent yet; use kernel"
 
 
 def port(config: AgentConfig) -> int:

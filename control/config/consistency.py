@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from patronus.control.config import bfd, ports
-from patronus.control.config.model import PORT_USUAL, Kind, Role
+from patronus.control.config.model import PORT_USUAL, Kind, Pacing, Role
 from patronus.sim.language.consistency import check_classes, check_distinct
 from patronus.sim.language.mistakes import Mark, did_you_mean, one_of, quoted
 from patronus.sim.language.records import Rec
@@ -20,6 +20,8 @@ OUTER_BYTES: Final = {Kind.PLAIN: 28, Kind.VXLAN: 50, Kind.WIREGUARD: 60}
 inner Ethernet header; WireGuard's message header and tag."""
 
 RECORD_LEAST: Final = 1_000_000
+PROOFS_LEAST_NS: Final = 100_000_000
+"""As ``USER_INTERVAL_NS_MIN`` in ``patronus.dataplane.stamp.session``, which brings NumPy."""
 
 
 def check(root: Rec, reading: Reading) -> None:
@@ -113,6 +115,7 @@ def _transports(root: Rec, reading: Reading) -> None:
                           "another interface or port for each transport")  # fmt: skip
         first.setdefault(place, name)
         _families(rec, reading)
+        _proofs(rec, reading)
         _room(rec, _carries_ipv6(root), reading)
     for peer in root.get("peers", {}).values():
         _endpoints(peer, transports, reading)
@@ -123,6 +126,18 @@ def _families(rec: Rec, reading: Reading) -> None:
     if address and gateway and _version(address) != _version(gateway):
         reading.wrong(rec.mark("gateway"), f"{gateway} is no neighbour of {address}",
                       f"an IPv{_version(address)} address, as ours is")  # fmt: skip
+
+
+def _proofs(rec: Rec, reading: Reading) -> None:
+    interval_ns = rec.get("proofs")
+    if interval_ns is None:
+        return
+    if rec.get("kind", Kind.WIREGUARD) is Kind.WIREGUARD:
+        reading.wrong(rec.mark("proofs"), "WireGuard authenticates its tunnels itself",
+                      "no `proofs`, or another kind of tunnel")  # fmt: skip
+    elif interval_ns < PROOFS_LEAST_NS:
+        reading.wrong(rec.mark("proofs"), "probes of user space are too irregular for that",
+                      "100ms or more")  # fmt: skip
 
 
 def _version(address: str) -> int:
@@ -219,6 +234,13 @@ def _prefixes(root: Rec, reading: Reading) -> None:
 
 
 def _services(root: Rec, reading: Reading) -> None:
+    dataplane = root.get("dataplane")
+    if dataplane and dataplane.get("probes") is Pacing.SENDER:
+        # Probes and users' packets of a tunnel share its numbers, which programs count up
+        # atomically; a process cannot, and numbers given twice would be losses at the peer.
+        reading.wrong(dataplane.mark("probes"), "beside BPF no process can send probes, since the "
+                      "kernel alone numbers packets of tunnels", "kernel",
+                      "without BPF a process sends them, whatever this says")  # fmt: skip
     metrics, record = root.get("metrics"), root.get("record")
     if metrics and metrics.get("address") and not metrics.get("expose"):
         address = metrics.get("address")

@@ -19,7 +19,7 @@ from patronus.control.config.values import (
 from patronus.sim.language import names
 from patronus.sim.language.network import LIVENESS
 from patronus.sim.language.policy import CLASSES, POLICY_OR_FILE, PREFIX, VERSION
-from patronus.sim.language.quantities import DURATION, VOLUME
+from patronus.sim.language.quantities import DURATION, PERIOD, VOLUME
 from patronus.sim.language.records import Field, Record, schema_of
 from patronus.sim.language.shapes import Either, Json, ListOf, MapOf
 from patronus.sim.language.tree import Kind as Sort
@@ -63,6 +63,9 @@ TRANSPORT: Final = Record(
     Field("groups", _GROUPS, "Shared-risk groups that all tunnels over it cross.", "groups"),
     Field("mtu", whole("an MTU from 576 to 65535", MTU_LEAST, 65_535),
           "Largest IP packet that it carries; found out if left out.", "mtu"),
+    Field("proofs", PERIOD,
+          "Interval of authenticated probes beside plain and VXLAN tunnels; none if left out.",
+          "proofs_ns"),
 )  # fmt: skip
 
 LAN_INTERFACE: Final = Record(
@@ -117,7 +120,8 @@ DATAPLANE: Final = Record(
     Field("fallback", SWITCH, "Without BPF, run on next-hop objects instead of refusing to start.",
           "fallback", default="on"),
     Field("probes", choice("sender of probes", {str(pacing): pacing for pacing in Pacing}),
-          "Let the kernel send probes, or a process of its own.", "probes", default="kernel"),
+          "Who sends probes where there is BPF: the kernel; a `sender` process cannot.", "probes",
+          default="kernel"),
     Field("drain", DURATION,
           "How long pinned flows may stay on a drained tunnel, waiting for a gap.", "drain_ns",
           default="60s"),

@@ -41,6 +41,11 @@ class Layout:
     prefixes: tuple[tuple[str, int], ...]
     """Users' prefixes and the numbers of their destinations, in order of the prefixes."""
 
+    @property
+    def labels(self) -> list[str]:
+        """What rows are called, ``transport>peer``."""
+        return [f"{lane.transport.name}>{lane.peer.name}" for lane in self.lanes]
+
 
 def layout(config: AgentConfig) -> Layout:
     """Return the tables; equal configurations give equal ones, however they were written."""

@@ -73,6 +73,8 @@ class Transport:
     """Shared-risk groups that all tunnels over it cross."""
     mtu: int | None = None
     """None: found out."""
+    proofs_ns: int | None = None
+    """Interval of authenticated probes beside its tunnels, None for none."""
 
 
 @dataclass(frozen=True, slots=True)

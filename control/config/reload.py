@@ -53,7 +53,7 @@ _Named = Mapping[str, object]
 _LIVE: Final = ("classes", "cost", "margin_ppm", "margin_ns", "features")
 """Fields of a policy that an engine changes as it runs."""
 
-_WIRE: Final = ("interface", "address", "gateway", "kind", "port", "mtu")
+_WIRE: Final = ("interface", "address", "gateway", "kind", "port", "mtu", "proofs_ns")
 """Fields of a transport on which its tunnels depend; its liveness and cost are in the policy."""
 
 

@@ -252,5 +252,6 @@ def _first(recorded: bytes, replayed: bytes) -> tuple[str, str]:
     ours, theirs = recorded.splitlines(), replayed.splitlines()
     ours += [b""] * (len(theirs) - len(ours))
     theirs += [b""] * (len(ours) - len(theirs))
-    one, other = next(pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1])
+    differ = (pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1])
+    one, other = next(differ, (b"", b""))
     return one.decode("ascii", "replace"), other.decode("ascii", "replace")

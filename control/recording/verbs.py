@@ -115,6 +115,7 @@ VERBS: Final[Mapping[str, Mapping[str, Kind]]] = {
     "kernel_moved": {"entries": ARRAY, "before": ARRAY, "after": ARRAY, "now_ns": TIME},
     "programmed": {"delta": DELTA},
     "recording": {"on": SWITCH},
+    "set_mtu": {"rows": ARRAY, "mtu": ARRAY, "now_ns": TIME},
 }  # fmt: skip
 """In this order they are numbered, so new ones come last."""
 

@@ -138,9 +138,22 @@ class LinuxDataplane:
         """Tell one-way delays, 0 for unknown: pinned flows move where they reorder nothing."""
         self.tunnels["delay_ns"][rows] = delay_ns
 
-    def drain(self, rows: I64, until_ns: int) -> None:
-        """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it."""
-        self.tunnels["drain_until_ns"][rows] = until_ns
+    def drain(self, rows: I64, until_ns: I64, told: Bool) -> int:
+        """Let pinned flows leave tunnels, by force from ``until_ns`` on; 0 ends it.
+
+        Args:
+            rows: all of those that are meant.
+            until_ns: of each.
+            told: the peer is told of it.
+
+        Returns:
+            How many rows stood otherwise.
+        """
+        tunnels = self.tunnels
+        differ = (tunnels["drain_until_ns"][rows] != until_ns) | (tunnels["drained"][rows] != told)
+        tunnels["drain_until_ns"][rows[differ]] = until_ns[differ]
+        tunnels["drained"][rows[differ]] = told[differ]
+        return int(differ.sum())
 
     @property
     def generation(self) -> int:

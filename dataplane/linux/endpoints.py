@@ -72,7 +72,7 @@ def clear_endpoint(tunnels: npt.NDArray[Any], row: int) -> None:
     tunnel["confirmed_ns"] = tunnel["heard_ns"] = LONG_AGO
     tunnel["since_ns"] = NEVER
     tunnel["sequence"] = -1
-    for name in "got delay_ns drain_until_ns".split():
+    for name in "got delay_ns drain_until_ns drained".split():
         tunnel[name] = 0
 
 

@@ -32,7 +32,8 @@ _PROBING = np.dtype(
     [
         ("sent", "u8"), ("sent_ns", "i8"), ("skipped", "u8"), ("line_5_spare", "u8", 5),
         ("heard", "u8"), ("returned", "u8"), ("refused", "u8"), ("told_ns", "i8"),
-        ("in_data", "u8"), ("in_probes", "u4"), ("peer_age_us", "u4"), ("line_6_spare", "u8", 2),
+        ("in_data", "u8"), ("in_probes", "u4"), ("peer_age_us", "u4"),
+        ("peer_drains", "u4"), ("line_6_zero", "u4"), ("line_6_spare", "u8"),
         ("out_probes", "u8"), ("out_data", "u8"), ("out_large", "u8"), ("line_7_spare", "u8", 5),
     ]
 )  # fmt: skip
@@ -138,13 +139,16 @@ class Told(NamedTuple):
     """Of the largest packets (the last of the buckets), sent by us until it came ..."""
     out_large_heard: I64
     """... and the low 16 bits of how many the peer had heard."""
+    drains: I64
+    """``tlv.Drain`` of each peer."""
 
 
 def told(tunnels: Records, rows: I64) -> Told:
     """Return what peers say without a probe of ours having come back."""
     probing = probing_of(tunnels)[rows]
     pairs = [_pair(probing[name]) for name in ("out_probes", "out_data", "in_data", "out_large")]
-    return Told(probing["told_ns"], *(half for pair in pairs for half in pair))
+    halves = [half for pair in pairs for half in pair]
+    return Told(*(probing["told_ns"], *halves, probing["peer_drains"].astype(np.int64)))
 
 
 def _pair(word: npt.NDArray[np.uint64]) -> tuple[I64, I64]:

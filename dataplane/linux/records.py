@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Grows with every change of what is pinned; see ``bpf/consts.h``."""
 
 CLASSES_MAX: Final = 64
@@ -70,6 +70,10 @@ class FlowFlag(IntFlag):
 
     FOLLOWS = 1 << 7
     """Begun by the peer: it takes the tunnel that the peer takes."""
+
+
+FLOW_ASTRAY: Final = 1 << 7
+"""Beside a flow's class: it left the peer's tunnel unled."""
 
 
 class DestinationFlag(IntFlag):
@@ -194,7 +198,7 @@ _TUNNEL = np.dtype(
         ("mark", "u4"), ("local_port", ">u2"), ("remote_port", ">u2"), ("peer_id", "u2"),
         ("mtu", "u2"), ("line_3_spare", "u8"),
         ("delay_ns", "i8"), ("drain_until_ns", "i8"), ("peer_site", "u4"), ("transport", "u4"),
-        ("line_4_spare", "u8", 5),
+        ("drained", "u4"), ("line_4_zero", "u4"), ("line_4_spare", "u8", 4),
         ("probe", "u8", 24),
     ]
 )  # fmt: skip
@@ -287,7 +291,7 @@ _NUMBERS: Final = {
     "OVERLAY_BUDGET": OVERLAY_BUDGET, "ENTRY_SHARE_1": ENTRY_SHARE_1,
     "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE,
     "OUTCOMES": len(Outcome), "NOTES": len(Note), "FLOW_WAYS": FLOW_WAYS,
-    "FLOW_TICK": FLOW_TICK,
+    "FLOW_TICK": FLOW_TICK, "FLOW_ASTRAY": FLOW_ASTRAY,
 }  # fmt: skip
 
 

@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from patronus.dataplane.linux.endpoints import Address
 from patronus.dataplane.linux.pins import Arrays, Pins
-from patronus.dataplane.linux.records import CLASSES_MAX, RULES_MAX, CounterPlace, Note, Outcome
+from patronus.dataplane.linux.records import (
+    CLASSES_MAX,
+    FLOW_ASTRAY,
+    RULES_MAX,
+    CounterPlace,
+    Note,
+    Outcome,
+)
 
 
 class Count(NamedTuple):
@@ -120,7 +127,7 @@ def _flow(record: npt.NDArray[Any]) -> Flow:
         source_port=int(record["source_port"]),
         target_port=int(record["target_port"]),
         destination=int(record["destination"]),
-        traffic_class=int(record["class"]),
+        traffic_class=int(record["class"]) & ~FLOW_ASTRAY,
         row=None if row < 0 else row,
         packets=int(record["packets"]),
         bytes=int(_bytes_of(record)),

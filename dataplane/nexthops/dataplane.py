@@ -8,8 +8,7 @@ the packet-time rule and replaces the objects of entries that it moves. What can
 - *Packet time*: nothing looks at a stamp when a packet is there. A dead tunnel is left when
   somebody settles next; the prober does so every few milliseconds, the agent when the engine
   decides. With neither running nothing moves.
-- *Classes*: a packet's class is not known to a route. One class stands for all (``traffic_class``);
-  the entries of others are kept, and carry nothing.
+- *Classes*: rules of the kernel tell them apart (``classes.py``), for packets from the LAN.
 - *Drop when all are dead* and *no path* are the same black hole, and the kernel counts neither.
 - *Pinned flows, shares of flows, and that transit ends after one more site*: routes know no
   flows and no budget. Two hubs that send a packet to each other do so until its TTL ends.
@@ -64,7 +63,6 @@ class NexthopDataplane(LinuxDataplane):
         *,
         rows: int,
         classes: int,
-        traffic_class: int,
         homes: I64 | None = None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -75,13 +73,11 @@ class NexthopDataplane(LinuxDataplane):
             switch: replaces carriers.
             rows: tunnels of this site.
             classes: of the policy.
-            traffic_class: the one whose entries carry everything.
             homes: as for :class:`LinuxDataplane`.
             wait: likewise.
         """
         super().__init__(memory, rows=rows, classes=classes, homes=homes, wait=wait)
         self._memory, self._switch_hops = memory, switch
-        self._classes, self.traffic_class = classes, traffic_class
         self._counters = memory.array("counters")["packets"]
         self._ring, self._places = memory.array("ring"), memory.array("moves")
         self._seen: tuple[int, bytes] | None = None
@@ -105,8 +101,8 @@ class NexthopDataplane(LinuxDataplane):
     # ------------------------------------------------------------ what programs do elsewhere
 
     def carried(self) -> I64:
-        """Return the entries that carry traffic: those of the one class that were ever filled."""
-        places = np.arange(self.traffic_class, len(self.words), self._classes, dtype=np.int64)
+        """Return the entries that carry traffic: those that were ever filled."""
+        places: I64 = np.arange(len(self.words), dtype=np.int64)
         filled: I64 = places[(self.words[places] != 0) | (self._last(places) != NO_ROW)]
         return filled
 
@@ -125,9 +121,8 @@ class NexthopDataplane(LinuxDataplane):
         return int(tunnel["ifindex"]), IPv6Address(tunnel["remote"].tobytes())
 
     def _put(self, places: I64) -> None:
-        mine = places[places % self._classes == self.traffic_class].tolist()
-        if mine:
-            self._switch_hops([self.hop(place) for place in mine])
+        if len(places):
+            self._switch_hops([self.hop(place) for place in places.tolist()])
 
     def arrive(
         self, rows: I64, *, sequence: I64, hears: Bool, reflection: Bool, now_ns: I64 | int

@@ -143,10 +143,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         sizes = Sizes(rows=given.rows, entries=given.entries, moves=given.moves)
         memory = Memory(given.memory, sizes)
-        plane = NexthopDataplane(
-            memory, through(Channel()), rows=given.rows, classes=given.classes,
-            traffic_class=given.traffic_class,
-        )  # fmt: skip
+        plane = NexthopDataplane(memory, through(Channel()), rows=given.rows, classes=given.classes)
         signal.signal(signal.SIGTERM, _end)
         resource.setrlimit(resource.RLIMIT_RTTIME, (RUNS_ON_US, RUNS_ON_US))
         if refused := become_real_time(given.priority):
@@ -174,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory", type=Path, required=True, help="file shared with the agent")
     parser.add_argument("--lock", type=Path, required=True, help="held by the one who probes")
     parser.add_argument("--made", required=True, help="what the lock says of us")
-    for name in ("rows", "entries", "moves", "classes", "traffic-class", "port"):
+    for name in ("rows", "entries", "moves", "classes", "port"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--priority", type=int, default=PRIORITY, help="of SCHED_FIFO")
     parser.add_argument("--budget-ppm", type=int, default=BUDGET_PPM, help="of one core")

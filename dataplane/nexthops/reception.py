@@ -30,9 +30,16 @@ from patronus.dataplane.linux.records import (
 )
 from patronus.dataplane.nexthops.dataplane import NexthopDataplane
 from patronus.dataplane.nexthops.memory import Memory
-from patronus.dataplane.stamp.batch import FRAME
+from patronus.dataplane.stamp.batch import FRAME, drains
 from patronus.dataplane.stamp.fields import ErrorEstimate
-from patronus.dataplane.stamp.tlv import HEARS, LIVENESS_OCTETS, LIVENESS_VERSION, NEVER_HEARD, Type
+from patronus.dataplane.stamp.tlv import (
+    HEARS,
+    LIVENESS_OCTETS,
+    LIVENESS_VERSION,
+    NEVER_HEARD,
+    Drain,
+    Type,
+)
 from patronus.dataplane.stamp.udp import SO_TIMESTAMPNS
 from patronus.engine.overlay import I64
 from patronus.engine.units import SECOND, US
@@ -220,6 +227,7 @@ class Reception:
         probing["in_probes"][rows] = frames["probes_sent"]
         probing["in_data"][rows] = frames["data_sent"].astype(np.uint64) << np.uint64(32)
         probing["peer_age_us"][rows] = frames["heard_age_us"]
+        probing["peer_drains"][rows] = frames["hears"] & (Drain.ASKED | Drain.OVERDUE)
         for field, told, heard in (
             ("out_probes", "probes_told", "probes_heard"), ("out_data", "data_told", "data_heard"),
         ):  # fmt: skip
@@ -251,7 +259,8 @@ class Reception:
         for theirs, ours in (("sender_sequence", "sequence"), ("sender_sent", "sent"),
                              ("sender_error", "error")):  # fmt: skip
             frame[theirs] = frame[ours]
-        frame["sender_ttl"], frame["tlv_flags"], frame["hears"] = TTL, 0, HEARS * hears
+        frame["sender_ttl"], frame["tlv_flags"] = TTL, 0
+        frame["hears"] = HEARS * hears | drains(tunnel, now_ns)
         frame["sequence"] = (probing["heard"] - 1) & _MASK
         frame["received"], frame["sent"] = _stamps(came_ns), divmod(now_ns, SECOND)
         frame["session"] = overlay["session"]

@@ -7,14 +7,21 @@ that took, and at once where an object was gone, for its routes go with it.
 
 import errno
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from patronus.dataplane.nexthops import objects, routes
 from patronus.dataplane.nexthops.dataplane import NexthopDataplane
 from patronus.dataplane.nexthops.netlink import Channel, Request
 from patronus.dataplane.nexthops.objects import CARRIER_FIRST, GROUP_FIRST, Hop
-from patronus.dataplane.nexthops.routes import FAMILIES, LOCAL, Network, Rule
+from patronus.dataplane.nexthops.routes import (
+    CLASSES_MAX,
+    FAMILIES,
+    LAST,
+    LOCAL,
+    Network,
+    Rule,
+)
 
 REST: Final = 100
 """Times as long as a look took is the time until the next."""
@@ -28,23 +35,28 @@ class HopTables:
         self,
         channel: Channel,
         plane: NexthopDataplane,
-        wanted: dict[Network, int],
+        wanted: Mapping[int, dict[Network, int]],
         interfaces: Iterable[str],
+        classes: Iterable[Rule] = (),
     ) -> None:
         """Name what is wanted; nothing is done yet.
 
         Args:
             channel: of the network namespace.
             plane: knows which tunnel carries an entry.
-            wanted: entry of each prefix, ``LOCAL`` for what lies behind this site.
+            wanted: by the number of a class (``LAST``: the last one), the entry of each prefix,
+                ``LOCAL`` for what lies behind this site.
             interfaces: whose packets go by all routes: of the LAN and of tunnels.
+            classes: rules that lead to the tables of the other classes.
         """
         self._channel, self._plane, self._routes = channel, plane, wanted
-        self._entries = sorted(set(wanted.values()) - {LOCAL})
-        self._rules = sorted(
-            Rule(family, name) for family in FAMILIES for name in ["", *interfaces]
-        )
+        entries = (entry for routes_of in wanted.values() for entry in routes_of.values())
+        self._entries = sorted(set(entries) - {LOCAL})
+        usual = [Rule(family, name) for family in FAMILIES for name in ["", *interfaces]]
+        self._rules = sorted({*usual, *classes})
         self._due_ns = 0
+        self._others = [n for n in range(CLASSES_MAX) if n not in wanted]
+        """Classes whose tables one of before may have filled; looked at once."""
         self.troubles: list[str] = []
 
     def ensure(self) -> int:
@@ -89,11 +101,16 @@ class HopTables:
         return len(missing) + len(strange) + len(twice)
 
     def _ensure_routes(self) -> int:
-        have = routes.routes()
-        wrong = [(p, entry) for p, entry in self._routes.items() if have.get(p) != entry]
-        strange = [prefix for prefix in have if prefix not in self._routes]
-        self._do("route", [routes.adding(prefix, entry) for prefix, entry in wrong])
-        self._do("route", [routes.dropping(prefix) for prefix in strange])
+        differed = sum(self._ensure_table(n, self._routes.get(n, {})) for n in self._others)
+        self._others = []
+        return differed + sum(self._ensure_table(n, want) for n, want in self._routes.items())
+
+    def _ensure_table(self, number: int, want: dict[Network, int]) -> int:
+        have = routes.routes(number)
+        wrong = [(p, entry) for p, entry in want.items() if have.get(p) != entry]
+        strange = [prefix for prefix in have if prefix not in want]
+        self._do("route", [routes.adding(prefix, entry, number) for prefix, entry in wrong])
+        self._do("route", [routes.dropping(prefix, number) for prefix in strange])
         return len(wrong) + len(strange)
 
     def _do(self, what: str, requests: list[Request]) -> None:
@@ -111,12 +128,13 @@ def remove(channel: Channel) -> list[str]:
     Raises:
         OSError: the kernel does not let itself be asked.
     """
-    have, rules, there = routes.routes(), routes.rules(), objects.hops()
+    rules, there = routes.rules(), objects.hops()
+    have = [(prefix, n) for n in (LAST, *range(CLASSES_MAX)) for prefix in routes.routes(n)]
     channel.change([routes.dropping_rule(rule) for rule in rules])
-    channel.change([routes.dropping(prefix) for prefix in have])
+    channel.change([routes.dropping(prefix, number) for prefix, number in have])
     channel.change([objects.removing(number) for number in sorted(there, reverse=True)])
-    gone = [f"{len(rules)} rules to table {routes.TABLE}"] if rules else []
-    gone += [f"{len(have)} routes of table {routes.TABLE}"] if have else []
+    gone = [f"{len(rules)} rules to table {routes.TABLE} and those of classes"] if rules else []
+    gone += [f"{len(have)} routes of these tables"] if have else []
     return gone + ([f"{len(there)} next-hop objects"] if there else [])
 
 

@@ -24,6 +24,7 @@ from patronus.dataplane.stamp.tlv import (
     LIVENESS_OCTETS,
     LIVENESS_VERSION,
     NEVER_HEARD,
+    Drain,
     Type,
 )
 from patronus.engine.overlay import I64
@@ -107,7 +108,7 @@ class Batch:
         age_ns = now_ns - tunnel["heard_ns"]
         hears = age_ns <= tunnel["detect_ns"]
         frame["overlay"]["flags"] = OVERLAY_HEARS * hears
-        frame["hears"] = HEARS * hears
+        frame["hears"] = HEARS * hears | drains(tunnel, now_ns)
         frame["overlay"]["sequence"] = frame["number"] = tunnel["tx_sequence"] & _MASK
         frame["sequence"] = probing["sent"] & _MASK
         frame["sent"] = divmod(now_ns, SECOND)
@@ -134,6 +135,13 @@ class Batch:
             # The one that failed is the first that was not sent.
             went, at = went + done, at + (done if done == len(part) else done + 1)
         return went
+
+
+def drains(tunnels: Records, now_ns: int) -> npt.NDArray[np.uint8]:
+    """Return what packets of tunnels say of planned moves (``bpf/stamp.h``)."""
+    over = now_ns >= tunnels["drain_until_ns"]
+    said = np.where(over, Drain.ASKED | Drain.OVERDUE, Drain.ASKED)
+    return np.where(tunnels["drained"] != 0, said, 0).astype(np.uint8)
 
 
 def _sendmmsg(descriptor: int, messages: Records) -> int:

@@ -10,7 +10,7 @@ last and covers the sequence number of the packet and all TLVs before it (sectio
 Ours has a type for private use and carries what keeps a tunnel alive, the same in a probe and
 in a reflection, always as its sender sees things (offsets in the value, big endian):
 
-     0   H bit, then 7 bits zero         1   version
+     0   H bit, D bit, O bit             1   version
      2   of the largest data packets (above 1024 octets), those that we had heard, 16 bits
      4   sequence of the packet on its tunnel; probes, reflections and data share it
      8   session identifier of the tunnel, which an outsider cannot guess
@@ -22,13 +22,16 @@ in a reflection, always as its sender sees things (offsets in the value, big end
     36   data packets that the peer had sent, as its newest packet that we heard told
     40   data packets that we had heard of them
 
+D: the sender moves its flows away from the tunnel, as planned, and the receiver is to do so as
+well; O: the deadline of that is over, and what is still there is to be moved by force.
+
 So each packet tells the losses of both directions, in counts that belong to one instant.
 """
 
 import hmac
 import struct
 from collections.abc import Callable, Iterator
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Final, NamedTuple
 
 from patronus.dataplane.stamp.fields import Malformed, Refusal
@@ -74,6 +77,13 @@ class Tlv(NamedTuple):
         return bytes((self.flags, self.type)) + len(self.value).to_bytes(2) + self.value
 
 
+class Drain(IntFlag):
+    """What the sender of a packet says of a planned move away from the tunnel."""
+
+    ASKED = 0x40
+    OVERDUE = 0x20
+
+
 class Liveness(NamedTuple):
     """What our private TLV says, as the sender of the packet sees it."""
 
@@ -95,10 +105,11 @@ class Liveness(NamedTuple):
     data_heard: int
     large_heard: int = 0
     """Of the largest data packets, 16 bits."""
+    drain: Drain = Drain(0)
 
     def pack(self) -> bytes:
         """Return the value of the TLV; counters wrap."""
-        head = HEARS * self.hears, LIVENESS_VERSION, self.large_heard % 2**16
+        head = HEARS * self.hears | self.drain, LIVENESS_VERSION, self.large_heard % 2**16
         numbers = self.sequence % 2**32, self.session
         counts = (count % 2**32 for count in self[4:10])
         return _LIVENESS.pack(*head, *numbers, min(self.heard_age_us, NEVER_HEARD), *counts)
@@ -115,7 +126,8 @@ class Liveness(NamedTuple):
         flags, version, large, *rest = _LIVENESS.unpack(value)
         if version != LIVENESS_VERSION:
             raise Malformed(Refusal.VERSION, f"liveness version {version}")
-        return cls(bool(flags & HEARS), *rest)._replace(large_heard=large)
+        drain = Drain(flags & (Drain.ASKED | Drain.OVERDUE))
+        return cls(bool(flags & HEARS), *rest)._replace(large_heard=large, drain=drain)
 
 
 def split(data: bytes) -> Iterator[Tlv]:

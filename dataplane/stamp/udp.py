@@ -63,15 +63,20 @@ class Sender:
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, local: str, remote: str, port: int = PORT) -> None:
-        """Begin to probe; inside a running event loop.
+    def start(self, local: str, remote: str, port: int = PORT, *, mark: int = 0) -> None:
+        """Begin to probe, by packets with a firewall mark; inside a running event loop.
 
         Raises:
             OSError: the address is not ours, or the remote one is none.
         """
         assert self._socket is None
-        self._socket = _open(local, 0)
-        self._socket.connect((remote, port))
+        self._socket = _open(local, 0, mark)
+        try:
+            self._socket.connect((remote, port))
+        except OSError:
+            self._socket.close()
+            self._socket = None
+            raise
         asyncio.get_running_loop().add_reader(self._socket, self._receive, self._socket)
         self._arm()
 
@@ -125,14 +130,14 @@ class Listener:
         self.unsent = 0
         self._socket: socket.socket | None = None
 
-    def start(self, local: str, port: int = PORT) -> int:
+    def start(self, local: str, port: int = PORT, *, mark: int = 0) -> int:
         """Begin to answer, inside a running event loop; return the port.
 
         Raises:
             OSError: the address is not ours, or taken.
         """
         assert self._socket is None
-        self._socket = _open(local, port)
+        self._socket = _open(local, port, mark)
         asyncio.get_running_loop().add_reader(self._socket, self._receive, self._socket)
         bound: int = self._socket.getsockname()[1]
         return bound
@@ -162,11 +167,13 @@ class Listener:
                     self.unsent += 1
 
 
-def _open(local: str, port: int) -> socket.socket:
+def _open(local: str, port: int, mark: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in local else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if mark:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, TTL)
             sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)

@@ -6,7 +6,7 @@ from typing import Final
 from patronus.engine.policy import WhenNone
 from patronus.sim.language import names
 from patronus.sim.language.mistakes import quoted
-from patronus.sim.language.network import LIVENESS
+from patronus.sim.language.network import LIVENESS, MTU
 from patronus.sim.language.quantities import DURATION, PERIOD, SHARE
 from patronus.sim.language.records import Field, Rec, Record
 from patronus.sim.language.shapes import Either, ListOf, MapOf, Reading
@@ -97,6 +97,7 @@ SLA: Final = Record(
     Field("loss", SHARE, "Largest loss.", "loss_ppm"),
     Field("mos", decimal("a mean opinion score from 1 to 5", 1, 5, 1000),
           "Smallest mean opinion score (ITU-T G.107).", "mos_milli"),
+    Field("mtu", MTU, "Smallest MTU: the largest packet that a path must carry.", "mtu"),
     Field("codec", choice("codec", {name: name for name in CODECS}),
           "Codec whose sensitivity to loss the score assumes.", "codec", default="g711"),
 )  # fmt: skip

@@ -45,6 +45,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "carrier_lost": "Carrier lost",
     "brownout": "Brownout",
     "sla_violated": "SLA violated",
+    "mtu_lowered": "Packets too large",
     "better_path": "Better path",
     "returned": "Path came back",
     "withdrawn": "Destination withdrawn",

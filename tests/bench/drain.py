@@ -3,10 +3,11 @@
     python -m tests.bench.drain [--deadline 60] [--flows 8] [--busy 4]
 
 Two sites with agents, two wans. Some flows pause: five datagrams, then more than the delays
-differ by, and 5 ms; others never do. All are answered, so that there is return traffic. First
-the slow path is drained: flows that pause move in a pause, the others at the deadline, by force.
-Then the quick one: all move at once, since what comes later by the slower path overtakes nothing.
-The bar: nothing lost, nothing reordered but by force.
+differ by, and 5 ms; others never do. All are answered, so that there is return traffic, which
+follows by the same rule. One site alone is asked to drain. First the slow path: flows that pause
+move in a pause, the others at the deadline, by force. Then the quick one: all move at once, since
+what comes later by the slower path overtakes nothing. The bar, both ways: nothing lost, nothing
+reordered but by force.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,14 +143,16 @@ class Move:
     stayed: int
     """Flows that never pause and were still there then."""
     notes: Counter[str]
+    far_notes: Counter[str]
+    """Of the site that answers."""
 
 
 def pinned_at(site: Site, traffic: Traffic, *, busy: bool) -> Counter[str]:
-    """Return over which transport how many flows go."""
+    """Return over which transport how many flows go, or their answers."""
     ports = {f.socket.getsockname()[1] for f in traffic.flows if f.busy is busy}
     shown = site.ask("show", "flows", most=1000) or []
-    mine = [f for f in shown if f["source_port"] in ports and f["target_port"] == PORT]
-    return Counter(str(f["pinned_to"]).partition(">")[0] for f in mine)
+    ends = [({f["source_port"], f["target_port"]}, f["pinned_to"]) for f in shown]
+    return Counter(str(to).partition(">")[0] for end, to in ends if PORT in end and end & ports)
 
 
 def notes(site: Site) -> Counter[str]:
@@ -158,20 +161,25 @@ def notes(site: Site) -> Counter[str]:
     return Counter({k: told[k] for k in ("drained", "drain_forced", "pin_moved")})
 
 
-def move(site: Site, traffic: Traffic, *, leave: str, to: str, deadline_s: float) -> Move:
-    """Drain a transport under traffic, and wait until every flow has left it."""
-    before, began_s = notes(site), time.monotonic()
+def move(
+    site: Site, far: Site, traffic: Traffic, *, leave: str, to: str, deadline_s: float
+) -> Move:
+    """Drain a transport under traffic, and wait until every flow and its answers have left it."""
+    before, far_before, began_s = notes(site), notes(far), time.monotonic()
     marks = [(len(f.there), len(f.back)) for f in traffic.flows]
     assert site.ask("drain", name=leave)
     quiet = sum(not f.busy for f in traffic.flows)
-    until(lambda: pinned_at(site, traffic, busy=False)[to] == quiet)
+    for end in (site, far):
+        until(partial(_gathered, end, traffic, to, quiet))
     took_s = time.monotonic() - began_s
     stayed = pinned_at(site, traffic, busy=True)[leave]
-    until(lambda: not pinned_at(site, traffic, busy=True)[leave], deadline_s + 30)
+    for end in (site, far):
+        until(partial(_gone, end, traffic, leave), deadline_s + 30)
     # What is under way arrives.
     select.select([], [], [], 4 * SLOW_MS / 1000)
-    said = notes(site)
+    said, far_said = notes(site), notes(far)
     said.subtract(before)
+    far_said.subtract(far_before)
     parts: dict[bool, list[int]] = {False: [0, 0], True: [0, 0]}
     for flow, (there, back) in zip(traffic.flows, marks, strict=True):
         # One before the mark: what is overtaken then is this move's.
@@ -180,8 +188,16 @@ def move(site: Site, traffic: Traffic, *, leave: str, to: str, deadline_s: float
     assert site.ask("drain", name=leave, on=False)
     return Move(
         (0, 0), (parts[False][0], parts[False][1]), (parts[True][0], parts[True][1]),
-        took_s, stayed, said,
+        took_s, stayed, said, far_said,
     )  # fmt: skip
+
+
+def _gathered(site: Site, traffic: Traffic, transport: str, flows: int) -> bool:
+    return pinned_at(site, traffic, busy=False)[transport] == flows
+
+
+def _gone(site: Site, traffic: Traffic, transport: str) -> bool:
+    return not pinned_at(site, traffic, busy=True)[transport]
 
 
 def pinning(deadline_s: float) -> Any:
@@ -220,19 +236,15 @@ def measure(fleet: Fleet, *, deadline_s: float, flows: int, busy: int) -> dict[s
     for name, leave, to in (("slow to quick", "blue", "red"), ("quick to slow", "red", "blue")):
         if leave == "red":  # begin there: the engine prefers the other one
             assert oslo.ask("drain", name="blue")
-            assert hub.ask("drain", name="blue")
             until(lambda: oslo.show("paths")[0]["path"].startswith("red>"))
         traffic = Traffic(oslo, hub, flows=flows, busy=busy)
         until(partial(_all_at, oslo, traffic, leave))
         if leave == "red":
-            for site in (oslo, hub):
-                assert site.ask("drain", name="blue", on=False)
+            assert oslo.ask("drain", name="blue", on=False)
             until(lambda: oslo.show("paths")[0]["path"].startswith("blue>"))
-        done = move(oslo, traffic, leave=leave, to=to, deadline_s=deadline_s)
+        done = move(oslo, hub, traffic, leave=leave, to=to, deadline_s=deadline_s)
         traffic.end()
-        found[name] = Move(
-            traffic.lost(), done.reordered, done.forced, done.took_s, done.stayed, done.notes
-        )
+        found[name] = replace(done, lost=traffic.lost())
     return found
 
 
@@ -248,7 +260,10 @@ def lines(moves: dict[str, Move], flows: int, busy: int) -> Iterator[str]:
             f"{name}: lost {m.lost[0]} there, {m.lost[1]} back; {flows} flows that pause moved "
             f"within {m.took_s:.2f} s, reordered {m.reordered[0]} there, {m.reordered[1]} back; "
             f"{m.stayed} of {busy} that never pause stayed, reordered {m.forced[0]} there, "
-            f"{m.forced[1]} back; " + ", ".join(f"{k} {v}" for k, v in sorted(m.notes.items()))
+            f"{m.forced[1]} back; "
+            + ", ".join(f"{k} {v}" for k, v in sorted(m.notes.items()))
+            + "; answers: "
+            + ", ".join(f"{k} {v}" for k, v in sorted(m.far_notes.items()))
         )
 
 

@@ -150,9 +150,7 @@ def by_nexthops(version: int, count: int, *, still: bool = True) -> Iterator[Dat
         kit.channel.must([routes.adding(prefix, 0) for prefix in prefixes(version, count)])
         if not still:
             compat.restore(kept)
-        plane = NexthopDataplane(
-            kit.memory, through(kit.channel), rows=ROWS, classes=1, traffic_class=0
-        )
+        plane = NexthopDataplane(kit.memory, through(kit.channel), rows=ROWS, classes=1)
         alive(plane)
         yield plane
         compat.restore(kept)

@@ -32,7 +32,7 @@ CODES = {"compliant": COMPLIANT, "unknown": UNKNOWN, "violating": VIOLATING, "ou
 OVERLAY = Plan(2, 2, ((0, 1, 0), (0, 1, 1)), shared=(), transit=()).build()
 """Rows 0 and 1 are the first site's, 2 and 3 the second's."""
 
-LIMITS = SlaClass(latency_ns=100 * MS, loss_ppm=10_000)
+LIMITS = SlaClass(latency_ns=100 * MS, loss_ppm=10_000, mtu=1400)
 COMMON = Policy(
     classes=(TrafficClass("voice", sla=LIMITS), TrafficClass("rest")),
     margin_ns=2 * MS,
@@ -62,6 +62,7 @@ STEP = st.one_of(
     st.tuples(st.just("condemn"), ROWS, FOUR),
     st.tuples(st.just("rejudge"), ROWS, FOUR),
     st.tuples(st.just("forget"), ROWS),
+    st.tuples(st.just("carry"), ROWS, st.sampled_from([0, 1399, 1400])),
     st.tuples(st.just("configure"), st.integers(0, len(POLICIES) - 1)),
 )
 LIVES = st.lists(STEP, max_size=12)
@@ -88,6 +89,7 @@ class Ranks:
         self.configured = Configured(COMMON, 2)
         self.ranking = module.Ranking(OVERLAY, COMMON, self.configured)
         self.standing = [[Standing(SECOND) for _ in range(2)] for _ in range(4)]
+        self.mtu = [0] * 4
 
     def policy(self, row: int) -> Policy:
         return self.configured.of(row // 2)
@@ -96,7 +98,9 @@ class Ranks:
         policy = self.policy(row)
         if not policy.features.sla:
             return COMPLIANT
-        return CODES[judge(*figures, -1, policy.classes[number].sla)]
+        sla = policy.classes[number].sla
+        code = CODES[judge(*figures, -1, sla)]
+        return max(code, VIOLATING) if sla.mtu and 0 < self.mtu[row] < sla.mtu else code
 
     def evaluate(self, rows: tuple[int, ...], four: list[Row], hold: int) -> None:
         hold_ns = np.full(len(rows), hold)
@@ -134,6 +138,10 @@ class Ranks:
         for row in rows:
             for standing in self.standing[row]:
                 standing.forget()
+
+    def carry(self, rows: tuple[int, ...], mtu: int) -> None:
+        for row in rows:
+            self.mtu[row] = self.ranking.mtu[row] = mtu
 
     def configure(self, number: int) -> None:
         self.configured.set([1], POLICIES[number])
@@ -205,6 +213,9 @@ def test_a_tunnel_stands_where_its_evaluations_put_it(life: Life) -> None:
         ("np.maximum(policy.margin_ns, share) // 2", "policy.margin_ns // 2"),
         ("if policy.features.hysteresis:", "if True:"),
         ("if policy.features.sla:", "if True:"),
+        ("(mtu > 0) & (mtu < sla.mtu)", "mtu < sla.mtu"),
+        ("(mtu > 0) & (mtu < sla.mtu)", "(mtu > 0) & (mtu <= sla.mtu)"),
+        ("np.maximum(raw[at], np.int8(VIOLATING))", "np.int8(VIOLATING)"),
         ("self.told[:, rows[moved]] = np.stack(figures)[:, moved]",
          "self.told[:, rows] = np.stack(figures)"),
         ("hold_ns // self._policy.evaluation_ns, 1,", "hold_ns // self._policy.evaluation_ns, 2,"),
@@ -213,7 +224,7 @@ def test_a_tunnel_stands_where_its_evaluations_put_it(life: Life) -> None:
 def test_the_property_catches_mutants(old: str, new: str) -> None:
     """Each way of breaking the kernel is noticed."""
     broken = mutant(kernel, old, new)
-    assert caught(LIFE, lambda life: live(broken, life))
+    assert caught(LIFE, lambda life: live(broken, life), examples=1000)
 
 
 # ------------------------------------------------------------ by hand, and worse figures
@@ -279,7 +290,7 @@ def test_two_tunnels_in_a_row_are_never_better_than_one(four: list[Row]) -> None
 
 
 def test_terms_say_what_a_policy_asks() -> None:
-    """Limits that are not asked for are -1, and a policy without SLAs or brownouts has no terms."""
+    """Limits that are not asked for are -1; without SLAs or brownouts, or with an MTU: no terms."""
     sla = SlaClass(latency_ns=150 * MS, mos_milli=4_000)
     policy = Policy(classes=(TrafficClass("voice", sla=sla), TrafficClass("bulk")), liveness={})
     found = terms(policy)
@@ -291,3 +302,5 @@ def test_terms_say_what_a_policy_asks() -> None:
     assert (free.margin_ns, free.margin_ppm) == (-1, -1)
     assert terms(replace(policy, features=Features(sla=False))) is None
     assert terms(replace(policy, features=Features(brownout=False))) is None
+    asks = replace(policy, classes=(TrafficClass("large", sla=SlaClass(mtu=1400)),))
+    assert terms(asks) is None

@@ -270,3 +270,23 @@ def test_a_cold_start_is_journalled() -> None:
     """Bring-up is part of the story when nothing is known at the start."""
     done = rehearse(MESH, VOICE, "start: cold")
     assert reasons(done)["start"] > 0
+
+
+def test_a_class_keeps_off_paths_that_are_too_narrow() -> None:
+    """Links say how large packets they take; a class that needs more goes elsewhere."""
+    text = """
+version: 1
+duration: 12s
+topology: {sites: 12, mesh: full-mesh}
+transports: {mpls: {access: {mtu: 1400}}, broadband: {}}
+classes:
+  large: {match: {dscp: af11}, sla: {mtu: 1401}, prefer: [mpls]}
+  rest: {prefer: [mpls]}
+traffic:
+  - {class: large, from: "*", to: "*", rate: 64kbps}
+  - {class: rest, from: "*", to: "*", rate: 64kbps}
+"""
+    done = rehearse(text)
+    series = done.series
+    paths = {(c, p.split(">")[0]) for c, p in zip(series["class"], series.path, strict=True)}
+    assert paths == {("large", "broadband"), ("rest", "mpls")}

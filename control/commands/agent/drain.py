@@ -23,4 +23,5 @@ def command(name: str, file: str, as_json: bool) -> int:
 def _lines(answer: dict[str, Any]) -> list[str]:
     from patronus.control.tables import counted
 
-    return [f"{counted(answer['tunnels'], 'tunnel')} drained"]
+    lines = [f"{counted(answer['tunnels'], 'tunnel')} drained"]
+    return lines + ([answer["trouble"]] if answer["trouble"] else [])

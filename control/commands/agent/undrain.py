@@ -23,4 +23,7 @@ def command(name: str, file: str, as_json: bool) -> int:
 def _lines(answer: dict[str, Any]) -> list[str]:
     from patronus.control.tables import counted
 
-    return [f"{counted(answer['tunnels'], 'tunnel')} undrained"]
+    lines = [f"{counted(answer['tunnels'], 'tunnel')} undrained"]
+    if answer["by_peer"]:
+        lines.append(f"{counted(answer['by_peer'], 'tunnel')} of them the peer still drains")
+    return lines + ([answer["trouble"]] if answer["trouble"] else [])

@@ -1,6 +1,7 @@
 """A fleet on machines without BPF: the file system of BPF is hidden from agents."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -32,6 +33,13 @@ class BareSite(Site):
         names, values = (line.split() for line in text.splitlines() if line.startswith("Udp: "))
         return int(values[names.index("RcvbufErrors")])
 
+    def sent(self) -> dict[str, int]:
+        """Return how many packets each tunnel's device has sent."""
+        shown = json.loads(
+            run("ip", "-n", self.router, "-s", "-j", "link", "show", "type", "vxlan")
+        )
+        return {each["ifname"]: each["stats64"]["tx"]["packets"] for each in shown}
+
     def left(self) -> list[str]:
         """Return all of ours that the kernel holds."""
         found = [f"process {self.prober}"] if self.prober else []
@@ -58,6 +66,7 @@ class BareFleet(Fleet):
         text = super().text(site)
         for transport in text["transports"].values():
             transport["liveness"] = {"interval": "100ms", "multiplier": 5}
+        text["classes"] = {"voice": {"match": {"dscp": "ef"}, "prefer": "red"}, "rest": {}}
         return text
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from patronus.dataplane.linux.probing import Told
 from patronus.dataplane.memory import MemoryDataplane
 from patronus.dataplane.stamp.columns import Columns
 from patronus.engine.engine import Engine
-from patronus.engine.forwarding import ForwardingTable
+from patronus.engine.forwarding import Bool, ForwardingTable
 from patronus.engine.overlay import I64
 from patronus.engine.units import LONG_AGO, NEVER
 
@@ -25,7 +25,11 @@ class MemoryKernel(MemoryDataplane):
         zeros = np.zeros(engine.overlay.rows, dtype=np.int64)
         self.say = Told(*(zeros.copy() for _ in Told._fields))
         self.drained: dict[int, int] = {}
+        """Until when; others are not."""
+        self.telling: set[int] = set()
+        """Rows whose peers are told that we drain."""
         self.delay_ns = zeros.copy()
+        self.mtu: I64 = zeros.copy()
         self.spread = np.zeros((len(self.table), 2), dtype=np.int64)
         self.switches = 0
 
@@ -45,8 +49,13 @@ class MemoryKernel(MemoryDataplane):
     def told(self) -> Told:
         return self.say
 
-    def drain(self, rows: I64, until_ns: int) -> None:
-        self.drained.update(dict.fromkeys(rows.tolist(), until_ns))
+    def drain(self, rows: I64, until_ns: I64, told: Bool) -> int:
+        before = dict(self.drained), set(self.telling)
+        for row, until in zip(rows.tolist(), until_ns.tolist(), strict=True):
+            self.drained[row] = until
+        self.drained = {row: until for row, until in self.drained.items() if until}
+        self.telling = set(rows[told].tolist())
+        return int(before != (self.drained, self.telling))
 
     def set_delay(self, rows: I64, delay_ns: I64) -> None:
         self.delay_ns[rows] = delay_ns

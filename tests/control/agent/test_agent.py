@@ -166,6 +166,34 @@ def test_a_drain_moves_traffic_without_loss(fleet: Fleet) -> None:
     assert oslo.call("drain", "green").returncode == 2
 
 
+def test_a_drain_is_the_peers_too_and_outlives_the_agent(fleet: Fleet) -> None:
+    """One end is asked, both leave the tunnel; an agent that starts again goes on with it."""
+    oslo, hub = fleet["oslo"], fleet["hub"]
+    fleet.wait()
+    here, there = f"blue>{hub.site}", f"blue>{oslo.site}"
+    assert oslo.call("drain", here).returncode == 0
+    until(lambda: hub.tunnel("blue>oslo")["drained"])
+    told = hub.tunnel("blue>oslo")
+    here_told = oslo.tunnel("blue>hub")
+    assert (told["drained_by_peer"], here_told["drained_by_peer"]) == (True, False)
+    until(lambda: not any(p["path"] == there for p in hub.show("paths")))
+    flow = stream(oslo, hub)
+    flow.for_s(0.2)
+    assert oslo.stop() == 0
+    oslo.start()
+    flow.for_s(0.2)
+    flow.end()
+    assert flow.lost == 0
+    assert oslo.tunnel("blue>hub")["drained"]
+    # Not at once on a busy machine: a drained tunnel helps while the other one is down.
+    until(lambda: oslo.show("paths")[0]["path"].startswith("red>"))
+    done = hub.call("undrain", there)
+    assert "1 tunnel of them the peer still drains" in done.stdout
+    assert oslo.call("undrain", "blue").returncode == 0
+    until(lambda: not hub.tunnel("blue>oslo")["drained"])
+    until(lambda: oslo.show("paths")[0]["path"] == here)
+
+
 def test_what_is_deleted_comes_back(fleet: Fleet) -> None:
     """Filters, rules, routes, prefixes, entries, rows and pins: noticed, repaired, counted."""
     oslo = fleet["oslo"]

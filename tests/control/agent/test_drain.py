@@ -16,15 +16,20 @@ FLOWS, BUSY = 6, 2
 
 
 def test_pinned_flows_move_without_loss_or_reordering(cache: Path, tmp_path: Path) -> None:
-    """From 50 to 10 ms in a pause, back at once; who never pauses moves at the deadline."""
+    """From 50 to 10 ms in a pause, back at once; who never pauses moves at the deadline.
+
+    So do the answers, each by their own pauses.
+    """
     with far_apart(tmp_path, cache, DEADLINE_S) as (fleet, _):
         moves = measure(fleet, deadline_s=DEADLINE_S, flows=FLOWS, busy=BUSY)
     print("\n".join(lines(moves, FLOWS, BUSY)))  # noqa: T201  # figures are for whoever reads on
     quicker, slower = moves["slow to quick"], moves["quick to slow"]
     assert quicker.lost == slower.lost == (0, 0)
-    assert quicker.reordered[0] == slower.reordered[0] == slower.forced[0] == 0
-    assert (quicker.stayed, quicker.notes["drain_forced"]) == (BUSY, BUSY)
-    assert slower.notes["drain_forced"] == 0
+    assert quicker.reordered == slower.reordered == slower.forced == (0, 0)
+    for notes in (quicker.notes, quicker.far_notes):
+        assert (quicker.stayed, notes["drain_forced"], notes["pin_moved"]) == (BUSY, BUSY, 0)
+        assert notes["drained"] == FLOWS
+    assert slower.notes["drain_forced"] == slower.far_notes["drain_forced"] == 0
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from patronus.control.agent.drains import FAR_NS, Drains
 from patronus.control.agent.driver import LOOK_NS, SETTLE_NS, Driver, Listeners, merged
 from patronus.control.config.layout import layout
 from patronus.control.config.model import DRAIN_NS
@@ -14,11 +15,13 @@ from patronus.control.recording.engine import RecordedEngine
 from patronus.control.recording.recorder import files
 from patronus.control.recording.replay import replay
 from patronus.dataplane.stamp.columns import Columns
+from patronus.dataplane.stamp.tlv import Drain
 from patronus.engine.announcement import Announcement
 from patronus.engine.engine import Engine
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.liveness import State
 from patronus.engine.overlay import I64
+from patronus.engine.policy import Policy
 from patronus.engine.units import MS, SECOND
 from tests.control.agent.kernel import MemoryKernel
 from tests.control.config.files import config
@@ -32,10 +35,16 @@ START_NS = 10 * SECOND
 class Life:
     """A driver, its kernel, and what it said."""
 
-    def __init__(self, make: Callable[..., Engine] = Engine, **more: Any) -> None:
+    def __init__(
+        self, make: Callable[..., Engine] = Engine, policy: Policy | None = None, **more: Any
+    ) -> None:
         self.lines: list[bytes] = []
         self.engine = make(
-            LAYOUT.overlay, config().policy, fates=LAYOUT.fates, sink=self.lines.append, **more
+            LAYOUT.overlay,
+            policy or config().policy,
+            fates=LAYOUT.fates,
+            sink=self.lines.append,
+            **more,
         )
         self.kernel = MemoryKernel(self.engine)
         self.announced: list[Announcement] = []
@@ -45,12 +54,12 @@ class Life:
         self.driver = self.begin(self.engine)
         self.sequence = 0
 
-    def begin(self, engine: Engine) -> Driver:
+    def begin(self, engine: Engine, drains: Drains | None = None) -> Driver:
         """Start an agent over the kernel as it is."""
         listeners = Listeners(
             self.announced.append, lambda row, at_ns, layer: self.detected.append((row, layer))
         )
-        return Driver(engine, self.kernel, listeners, now_ns=self.now_ns)
+        return Driver(engine, self.kernel, listeners, now_ns=self.now_ns, drains=drains)
 
     def live(self, until_ns: int, *, ticking: bool = True) -> None:
         """Let proof come every 10 ms, and the driver tick when it wants to."""
@@ -179,16 +188,129 @@ def test_a_drain_is_told_to_engine_and_kernel() -> None:
     life.driver.drain(rows, life.now_ns, on=True)
     assert row not in life.primary()
     assert life.kernel.drained == {row: life.now_ns + DRAIN_NS}
+    assert life.kernel.telling == {row}
     life.driver.drain(rows, life.now_ns, on=False)
     life.live(life.now_ns + 20 * SECOND)
-    assert life.kernel.drained == {row: 0}
+    assert not life.kernel.drained
+    assert not life.kernel.telling
     assert not life.engine.drained.any()
+
+
+def test_what_the_peer_drains_is_left_until_it_says_otherwise() -> None:
+    """Its deadline is the peer's: it says when that is over. It is told nothing back."""
+    life = risen()
+    row = life.hub()
+    life.kernel.say.drains[row] = Drain.ASKED
+    life.live(life.now_ns + 200 * MS)
+    assert row not in life.primary()
+    assert life.kernel.drained == {row: FAR_NS}
+    life.kernel.say.drains[row] = Drain.ASKED | Drain.OVERDUE
+    life.live(life.now_ns + 200 * MS)
+    over_ns = life.kernel.drained[row]
+    assert life.now_ns - 200 * MS <= over_ns <= life.now_ns
+    life.live(life.now_ns + 2 * SECOND)
+    assert life.kernel.drained == {row: over_ns}
+    assert not life.kernel.telling
+    life.kernel.say.drains[row] = 0
+    life.live(life.now_ns + 20 * SECOND)
+    assert not life.kernel.drained
+    assert not life.engine.drained.any()
+
+
+def test_of_two_drains_of_a_tunnel_the_last_to_end_counts() -> None:
+    """Ours runs to its own deadline, unless the peer's is over; both must have ended."""
+    life = risen()
+    row = life.hub()
+    rows, until_ns = np.array([row], dtype=np.int64), life.now_ns + DRAIN_NS
+    life.driver.drain(rows, life.now_ns, on=True)
+    life.kernel.say.drains[row] = Drain.ASKED
+    life.live(life.now_ns + 200 * MS)
+    life.driver.drain(rows, life.now_ns, on=True)
+    assert life.kernel.drained == {row: until_ns}
+    life.driver.drain(rows, life.now_ns, on=False)
+    assert life.kernel.drained == {row: FAR_NS}
+    assert life.engine.drained[row]
+    assert not life.kernel.telling
+
+
+@pytest.mark.parametrize("who", ["we", "the peer"])
+def test_a_restart_goes_on_with_a_drain(who: str) -> None:
+    """No packet goes back to a drained tunnel when the agent starts again."""
+    life = risen()
+    row = life.hub()
+    if who == "we":
+        life.driver.drain(np.array([row], dtype=np.int64), life.now_ns, on=True)
+    else:
+        life.kernel.say.drains[row] = Drain.ASKED
+    life.live(life.now_ns + SECOND)
+    before = dict(life.kernel.drained)
+    life.engine = Engine(LAYOUT.overlay, config().policy, fates=LAYOUT.fates)
+    life.driver = life.begin(life.engine, Drains(life.driver.drains.ours_ns))
+    carried = {tuple(life.primary())}
+    for _ in range(100):
+        life.live(life.now_ns + 100 * MS)
+        carried.add(tuple(life.primary()))
+    assert not any(row in rows for rows in carried)
+    assert life.kernel.drained == before
+    assert life.engine.drained[row]
+
+
+def test_a_drain_that_the_kernel_lost_is_put_back() -> None:
+    """A row made anew drains as before, and that is counted as a repair."""
+    life = risen()
+    row = life.hub()
+    life.driver.drain(np.array([row], dtype=np.int64), life.now_ns, on=True)
+    before = dict(life.kernel.drained)
+    life.kernel.drained.clear()
+    assert life.driver.repair(life.now_ns) == 1
+    assert life.kernel.drained == before
 
 
 def test_ways_out_are_told_to_the_kernel() -> None:
     """At each evaluation: what pinned flows are moved by."""
     life = risen()
     assert life.kernel.delay_ns[life.hub()] > 0
+
+
+NEEDY = (
+    "lte: {interface: eth1}",
+    "lte: {interface: eth1}\nclasses: {large: {match: {dscp: af11}, sla: {mtu: 1400}}, rest: {}}",
+)
+
+
+def test_only_a_class_that_cannot_live_with_it_leaves_a_lower_mtu() -> None:
+    """At once; a path counts again when it has carried enough for a while. 0 is not known."""
+    life = Life(policy=config(NEEDY).policy)
+    life.kernel.mtu[:] = 1400
+    life.live(START_NS + 6 * SECOND)
+    hub = 2 * LAYOUT.overlay.site_index["hub"]
+    row, same = life.primary()[hub : hub + 2]
+    assert row == same
+    life.kernel.mtu[row] = 1399
+    life.live(life.now_ns + 110 * MS)
+    large, rest = life.primary()[hub : hub + 2]
+    assert large != row
+    assert rest == row
+    assert any(b"mtu_lowered" in line and b"from_mtu" in line for line in life.lines)
+    life.kernel.mtu[row] = 0
+    life.live(life.now_ns + 200 * MS)
+    assert life.primary()[hub] == large
+    life.kernel.mtu[row] = 1400
+    life.live(life.now_ns + 20 * SECOND)
+    life.kernel.mtu[large] = 1399
+    life.live(life.now_ns + 110 * MS)
+    assert life.primary()[hub] == row
+
+
+def test_who_starts_knows_how_large_packets_paths_carry() -> None:
+    """No entry is given to a tunnel that is known to be too narrow for its class."""
+    life = Life(policy=config(NEEDY).policy)
+    row = int(np.flatnonzero(LAYOUT.overlay.dst == LAYOUT.overlay.site_index["hub"])[0])
+    life.kernel.mtu[:] = 1500
+    life.kernel.mtu[row] = 1300
+    life.live(START_NS + 6 * SECOND)
+    hub = 2 * LAYOUT.overlay.site_index["hub"]
+    assert life.primary()[hub] != row
 
 
 def test_flows_of_a_sharing_class_are_spread() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -41,9 +42,27 @@ def test_traffic_flows_and_the_agent_says_which_way(fleet: BareFleet) -> None:
         assert flow.lost == 0
     way = " ".join(fleet.spoke.show("health")["way"])
     assert "no BPF" in way
-    assert "classes are not told apart" in way
+    assert "rules tell classes" in way
     assert fleet.spoke.ask("show", "flows") == []
     assert fleet.spoke.show("counters")["outcomes"]["probe_returned"] > 0
+
+
+def test_classes_go_by_their_own_tunnels(fleet: BareFleet) -> None:
+    """What is marked as voice takes the wan that it prefers, all else the cheaper one."""
+    fleet.wait()
+    spoke, hub = fleet.spoke, fleet.hub
+    until(lambda: [p["path"].partition(">")[0] for p in spoke.show("paths")] == ["red", "blue"])
+    took = []
+    with spoke.udp() as sender, hub.udp() as receiver:
+        for tos in (46 << 2, 0):
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+            before = spoke.sent()
+            for _ in range(200):
+                sender.sendto(b"of a class", receiver.getsockname())
+            rises = {name: count - before[name] for name, count in spoke.sent().items()}
+            took.append([name for name, rise in rises.items() if rise >= 200])
+    assert [len(names) for names in took] == [1, 1]
+    assert took[0] != took[1]
 
 
 @pytest.mark.parametrize("state", ["running", "stopped"])

@@ -13,7 +13,6 @@ from tests.control.config.files import config
     ("change", "message"),
     [
         (("{interface: eth1}", "{interface: eth1, kind: plain, port: 99}"), "share one port"),
-        (("state: nowhere", "state: nowhere\ndataplane: {probes: sender}"), "sender"),
     ],
 )
 def test_what_is_not_there_yet_is_refused(change: tuple[str, str], message: str) -> None:

@@ -125,6 +125,21 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         ("lan:", "record: {size: 10kB}\nlan:"),
         "7: files of this size hold next to nothing; 1MB or more; ",
     ),
+    "proofs inside WireGuard": (
+        ("eth1}", "eth1, proofs: 1s}"),
+        "6: WireGuard authenticates its tunnels itself; no `proofs`, or another kind of tunnel; ",
+    ),
+    "proofs too often": (
+        ("kind: plain}", "kind: plain, proofs: 50ms}"),
+        "5: probes of user space are too irregular for that; 100ms or more; ",
+    ),
+    "probes of a process": (
+        ("lan:", "dataplane: {probes: sender}\nlan:"),
+        (
+            "7: beside BPF no process can send probes, since the kernel alone numbers packets of "
+            "tunnels; kernel; without BPF a process sends them, whatever this says"
+        ),
+    ),
     "all forbidden": (
         ("lan:", "classes: {a: {forbid: [mpls, lte]}}\nlan:"),
         "7: the class a may use no transport at all; ",

@@ -140,6 +140,8 @@ class Life:
             lambda: self.engine.restart(0, self.now_ns, since_ns=since, latched=latched),
             lambda: self.engine.resume(0, self.now_ns, since_ns=since, latched=latched),
             lambda: self.engine.kernel_moved(entries, one, other, self.now_ns),
+            lambda: self.engine.set_mtu(rows, self.luck.integers(0, 3, len(rows)) * 700,
+                                        self.now_ns),
             lambda: self.engine.heard(rows, np.full(len(rows), self.now_ns, dtype=np.int64)),
         )  # fmt: skip
         choices[self.pick(len(choices))]()

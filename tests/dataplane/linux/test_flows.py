@@ -1,5 +1,7 @@
 """Flows: their records, pinning, draining, weighted sharing."""
 
+from typing import Any
+
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -127,15 +129,78 @@ def test_a_dead_pinned_flow_fails_static_with_its_entry(pinned: Kit) -> None:
     assert send(pinned)[0] == 1
 
 
-def test_answers_return_on_the_tunnel_of_the_question(pinned: Kit) -> None:
-    """A flow that the peer began takes the tunnel that the peer takes, also after it moved."""
-    endpoints = [pinned.tunnel(row, detect_ns=1000 * SECOND) for row in range(3)]
-    for row in (2, 1):
-        seen = pinned.run("tunnel_ether", wrapped(endpoints[row], row, RETURN))
-        assert seen.notes[Note.RETURN_PINNED] == 1
-        assert send(pinned)[0] == row
-    pinned.kill(1)
-    assert send(pinned)[0] == 0
+@pytest.fixture
+def asked(pinned: Kit) -> Kit:
+    """Return the same site, where the peer has begun a flow by the tunnel of 50 ms, row 2."""
+    seen = pinned.run("tunnel_ether", wrapped(endpoint(pinned, 2), 2, RETURN))
+    assert seen.notes[Note.RETURN_PINNED] == 1
+    return pinned
+
+
+def endpoint(kit: Kit, row: int) -> Any:
+    """Return a tunnel of the site, as it was made; nothing of it is lost."""
+    told = {name: int(kit.tunnels[name][row]) for name in ("delay_ns", "drain_until_ns")}
+    made = kit.tunnel(row, detect_ns=1000 * SECOND)
+    for name, value in told.items():
+        kit.tunnels[name][row] = value
+    return made
+
+
+def ask(kit: Kit, row: int) -> Seen:
+    """Let a packet of the peer's flow come by a tunnel."""
+    return kit.run("tunnel_ether", wrapped(endpoint(kit, row), row, RETURN))
+
+
+def test_answers_return_on_the_tunnel_of_the_question(asked: Kit) -> None:
+    """What the peer began takes its tunnel; to one that is no quicker it follows at once."""
+    assert send(asked)[0] == 2
+    assert ask(asked, 1).notes[Note.RETURN_PINNED] == 1
+    assert send(asked)[0] == 1
+
+
+def test_answers_follow_to_a_quicker_tunnel_in_a_gap_of_their_own(asked: Kit) -> None:
+    """The question's pause is not the answers': these wait until they overtake nothing."""
+    assert send(asked)[0] == 2
+    asked.at(asked.now_ns + 20 * MS)
+    assert Note.RETURN_PINNED not in ask(asked, 0).notes
+    assert send(asked)[0] == 2
+    asked.at(asked.now_ns + 45 * MS + TICK)
+    assert ask(asked, 0).notes[Note.DRAINED] == 1
+    assert send(asked)[0] == 0
+
+
+def test_answers_that_never_pause_follow_at_the_deadline(asked: Kit) -> None:
+    """A drain that has come to its end moves them to where the question goes."""
+    asked.tunnels["drain_until_ns"][2] = asked.now_ns + 30 * MS
+    for _ in range(3):
+        assert send(asked, after_ns=10 * MS - 1)[0] == 2
+        assert Note.RETURN_PINNED not in ask(asked, 0).notes
+    asked.at(asked.now_ns + 3)
+    assert ask(asked, 0).notes[Note.DRAIN_FORCED] == 1
+    assert send(asked)[0] == 0
+
+
+def test_answers_to_nobody_leave_a_drained_tunnel_in_the_end(asked: Kit) -> None:
+    """Who is not led stays a second longer, then goes where the entry says, and may be led on."""
+    asked.tunnels["drain_until_ns"][2] = asked.now_ns
+    assert send(asked, after_ns=SECOND - 1)[0] == 2
+    row, seen = send(asked, after_ns=1)
+    assert (row, seen.notes[Note.DRAIN_FORCED]) == (0, 1)
+    assert Note.RETURN_PINNED not in ask(asked, 2).notes
+    assert ask(asked, 1).notes[Note.RETURN_PINNED] == 1
+    assert send(asked)[0] == 1
+
+
+def test_answers_that_lost_their_tunnel_are_led_back_at_once(asked: Kit) -> None:
+    """A dead tunnel is left for the entry's; the next question says where to, however soon."""
+    assert send(asked)[0] == 2
+    asked.kill(2)
+    row, seen = send(asked)
+    assert (row, seen.notes[Note.PIN_MOVED]) == (0, 1)
+    assert ask(asked, 1).notes[Note.RETURN_PINNED] == 1
+    assert send(asked)[0] == 1
+    asked.tunnels["delay_ns"][1] = 50 * MS
+    assert Note.RETURN_PINNED not in ask(asked, 0).notes
 
 
 def test_the_peers_move_does_not_drag_our_own_flow(pinned: Kit) -> None:

@@ -17,7 +17,7 @@ from patronus.dataplane.linux import probing, records
 from patronus.dataplane.linux.records import Outcome
 from patronus.dataplane.stamp.fields import ErrorEstimate, Stamp
 from patronus.dataplane.stamp.packet import Probe, Reflection
-from patronus.dataplane.stamp.tlv import Liveness, Tlv, Type, liveness_of
+from patronus.dataplane.stamp.tlv import Drain, Liveness, Tlv, Type, liveness_of
 from patronus.engine.meters import Meters
 from patronus.engine.policy import Policy
 from patronus.engine.units import LONG_AGO, MS, NEVER
@@ -247,6 +247,23 @@ def test_reflections_are_as_the_standard_says(silent: Pair) -> None:
     assert Ether(frame).src == Ether(data).dst
 
 
+def test_planned_moves_are_told_and_heard(silent: Pair) -> None:
+    """A probe says that its sender drains, a reflection that we do; the newest one counts."""
+    near, far = silent.near, silent.far
+    far.tunnels["drained"][1], far.tunnels["drain_until_ns"][1] = 1, time.monotonic_ns()
+    for sequence, drain in ((200, Drain.ASKED), (201, Drain.ASKED | Drain.OVERDUE)):
+        data = made(silent, sequence, hears=True, drain=drain)
+        frame = capture(near, lambda data: overlay_of(data)["class"] == 1, partial(send, data))
+        told = liveness_of(Reflection.parse(stamp_of(frame)).tlvs)
+        assert (told.hears, told.drain) == (True, Drain.ASKED | Drain.OVERDUE)
+        assert probing.told(far.tunnels, np.array([1])).drains == [drain]
+    far.tunnels["drained"][1] = far.tunnels["drain_until_ns"][1] = 0
+    data = made(silent, 202, hears=True)
+    frame = capture(near, lambda data: overlay_of(data)["class"] == 1, partial(send, data))
+    assert not liveness_of(Reflection.parse(stamp_of(frame)).tlvs).drain
+    assert not probing.told(far.tunnels, np.array([1])).drains
+
+
 @pytest.mark.parametrize("what", ["short", "long", "version", "type", "error", "reflection"])
 def test_hostile_bytes_prove_nothing(silent: Pair, what: str) -> None:
     """Broken packets of the right session are dropped and counted before a stamp moves."""
@@ -281,7 +298,13 @@ def test_another_session_is_not_stamped(silent: Pair) -> None:
 
 
 def made(
-    found: Pair, sequence: int, *, hears: bool, probe_sequence: int = 0, ssid: int = 9
+    found: Pair,
+    sequence: int,
+    *,
+    hears: bool,
+    probe_sequence: int = 0,
+    ssid: int = 9,
+    drain: int = 0,
 ) -> bytes:
     """Return a frame with a probe on row 1 from the near end to the far one."""
     tunnel = found.near.tunnels[1]
@@ -291,7 +314,7 @@ def made(
     overlay["segments"], overlay["tunnel"], overlay["sequence"] = 1, 1, sequence
     session = int(tunnel["session_out"])
     overlay["session"] = (session >> 32, session & 0xFFFF_FFFF)
-    liveness = Liveness(hears, sequence, session, 0, 123, 0, 0, 456, 0, 0)
+    liveness = Liveness(hears, sequence, session, 0, 123, 0, 0, 456, 0, 0, drain=Drain(drain))
     tlv = Tlv(Type.LIVENESS, liveness.pack()).pack()
     probe = Probe(probe_sequence, Stamp.of(time.monotonic_ns()), ssid=ssid, tlvs=tlv)
     ends = [bytes(tunnel[name]) for name in ("local", "remote")]

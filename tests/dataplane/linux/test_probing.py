@@ -144,9 +144,9 @@ def test_told_pairs_are_taken_apart() -> None:
     kernel.probing["told_ns"] = [5, 6, 7]
     kernel.probing["out_probes"] = (2**32 - 1) << 32 | 3
     kernel.probing["out_data"], kernel.probing["in_data"] = 7 << 32 | 6, 9 << 32 | 8
-    kernel.probing["out_large"] = 4 << 32 | 2
+    kernel.probing["out_large"], kernel.probing["peer_drains"] = 4 << 32 | 2, 0x40
     told = probing.told(kernel.tunnels, np.array([2]))
-    assert [int(field[0]) for field in told] == [7, 2**32 - 1, 3, 7, 6, 9, 8, 4, 2]
+    assert [int(field[0]) for field in told] == [7, 2**32 - 1, 3, 7, 6, 9, 8, 4, 2, 0x40]
 
 
 @given(

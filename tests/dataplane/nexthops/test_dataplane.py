@@ -62,9 +62,9 @@ class NexthopRig:
         return kernel
 
 
-def plane_of(kit: Kit, classes: int = 1, traffic_class: int = 0) -> NexthopDataplane:
+def plane_of(kit: Kit, classes: int = 1) -> NexthopDataplane:
     return NexthopDataplane(
-        kit.memory, through(kit.channel), rows=ROWS, classes=classes, traffic_class=traffic_class,
+        kit.memory, through(kit.channel), rows=ROWS, classes=classes,
         wait=lambda _: None,
     )  # fmt: skip
 
@@ -72,8 +72,7 @@ def plane_of(kit: Kit, classes: int = 1, traffic_class: int = 0) -> NexthopDatap
 def test_objects_of_the_kernel_behave_as_the_fake_does(kit: Kit) -> None:
     """The same lives, the same oracle; where packets go is read from the kernel's objects.
 
-    What cannot hold is not asked: between two instants nothing moves by itself, and there is one
-    class.
+    What cannot hold is not asked: between two instants nothing moves by itself.
     """
 
     @settings(max_examples=60)
@@ -123,15 +122,14 @@ def table(entries: int, row: int, classes: int = 1) -> ForwardingDelta:
     )  # fmt: skip
 
 
-def test_one_class_carries_everything(kit: Kit) -> None:
-    """Entries of other classes are kept, and no object is made of them."""
+def test_each_class_has_objects_of_its_own(kit: Kit) -> None:
+    """Entries of all classes carry, each by its own tunnel."""
     kit.begin([SECOND] * ROWS)
-    plane = plane_of(kit, classes=2, traffic_class=1)
+    plane = plane_of(kit, classes=2)
     up(plane, 0)
     plane.apply(delta(0, (0, 1, 2), drop=False), 0)
-    assert kit.carried(2) == [NO_ROW, NO_ROW]
     plane.apply(delta(1, (2, 1, 0), drop=False), 1)
-    assert kit.carried(2) == [NO_ROW, 2]
+    assert kit.carried(2) == [0, 2]
     assert words.unpack(plane.words[:1]).rows.tolist() == [[0, 1, 2]]
 
 

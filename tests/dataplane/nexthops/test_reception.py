@@ -19,7 +19,7 @@ from patronus.dataplane.nexthops.memory import Memory
 from patronus.dataplane.nexthops.prober import Prober
 from patronus.dataplane.stamp.batch import Batch
 from patronus.dataplane.stamp.packet import Reflection
-from patronus.dataplane.stamp.tlv import liveness_of
+from patronus.dataplane.stamp.tlv import Drain, liveness_of
 from patronus.engine.units import MS, SECOND
 from tests.dataplane.nexthops.kit import SESSION, SIZES
 
@@ -39,9 +39,7 @@ class End:
                 peer_site=1, ifindex=1,
             )  # fmt: skip
             write_endpoint(self.memory.tunnels, row, endpoint, detect_ns=10 * SECOND)
-        self.plane = NexthopDataplane(
-            self.memory, lambda hops: None, rows=SIZES.rows, classes=1, traffic_class=0
-        )
+        self.plane = NexthopDataplane(self.memory, lambda hops: None, rows=SIZES.rows, classes=1)
         self.samples = Samples(self.memory.tunnels, self.memory.array("samples"))
         self.prober = Prober(self.memory, self.plane, opened)
 
@@ -94,6 +92,20 @@ def test_probes_are_answered_stamped_and_measured(tmp_path: Path) -> None:
         for end in (one, two):
             end.turn()
         assert (two.plane.confirmed_ns[:ROWS] > 0).all(), "the H bit proves it to the far end"
+
+
+def test_planned_moves_are_told_both_ways(tmp_path: Path) -> None:
+    """Probes tell what their sender drains, reflections what we do."""
+    with ends(tmp_path) as (one, two):
+        one.memory.tunnels["drained"][0] = two.memory.tunnels["drained"][1] = 1
+        one.memory.tunnels["drain_until_ns"][0] = time.monotonic_ns() + 100 * SECOND
+        one.probe()
+        for end in (one, two, one):
+            end.turn()
+        rows = np.arange(ROWS)
+        assert probing.told(two.memory.tunnels, rows).drains.tolist() == [Drain.ASKED, 0]
+        over = Drain.ASKED | Drain.OVERDUE
+        assert probing.told(one.memory.tunnels, rows).drains.tolist() == [0, over]
 
 
 def test_a_reflection_is_one_by_the_standard(tmp_path: Path) -> None:

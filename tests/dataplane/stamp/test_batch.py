@@ -10,7 +10,7 @@ from patronus.dataplane.linux import records
 from patronus.dataplane.linux.probing import Records, probing_of
 from patronus.dataplane.stamp.batch import Batch
 from patronus.dataplane.stamp.packet import Probe
-from patronus.dataplane.stamp.tlv import NEVER_HEARD, liveness_of
+from patronus.dataplane.stamp.tlv import NEVER_HEARD, Drain, liveness_of
 from patronus.engine.units import LONG_AGO, MS, SECOND
 
 ROWS = 3
@@ -72,6 +72,16 @@ def test_a_peer_never_heard_has_no_age() -> None:
     for frame in batch.frames:
         liveness = liveness_of(Probe.parse(frame.tobytes()[20:]).tlvs)
         assert (liveness.hears, liveness.heard_age_us) == (False, NEVER_HEARD)
+
+
+def test_a_planned_move_is_told_in_every_probe() -> None:
+    """Whoever drains a tunnel says so, and when its deadline is over."""
+    tunnels = table()
+    tunnels["drained"][1:], tunnels["drain_until_ns"] = 1, (SECOND, SECOND, 2 * SECOND)
+    batch = Batch(tunnels)
+    batch.fill(np.arange(ROWS), SECOND)
+    said = [liveness_of(Probe.parse(f.tobytes()[20:]).tlvs).drain for f in batch.frames]
+    assert said == [Drain(0), Drain.ASKED | Drain.OVERDUE, Drain.ASKED]
 
 
 def test_one_call_sends_to_all_rows() -> None:

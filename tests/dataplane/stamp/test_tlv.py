@@ -11,6 +11,7 @@ from patronus.dataplane.stamp.tlv import (
     FLAG_M,
     FLAG_U,
     NEVER_HEARD,
+    Drain,
     Liveness,
     Tlv,
     Type,
@@ -65,6 +66,17 @@ def test_liveness_stands_as_its_table_says() -> None:
     assert value[:8].hex() == "80010d0e01020304"
     assert [value[i] for i in (15, 19, 23, 27, 31, 35, 39, 43)] == [5, 6, 7, 8, 9, 10, 11, 12]
     assert (len(value), sum(value[8:])) == (44, 68)
+
+
+@pytest.mark.parametrize(
+    ("drain", "octet"),
+    [(Drain(0), 0x80), (Drain.ASKED, 0xC0), (Drain.ASKED | Drain.OVERDUE, 0xE0)],
+)
+def test_planned_moves_stand_beside_the_h_bit(drain: Drain, octet: int) -> None:
+    """D and O are the next two bits, and come back."""
+    value = Liveness(True, 1, 5, 6, 7, 8, 9, 10, 11, 12, drain=drain).pack()
+    assert value[0] == octet
+    assert Liveness.parse(value).drain == drain
 
 
 def test_counters_wrap_and_ages_do_not() -> None:

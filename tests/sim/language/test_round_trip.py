@@ -62,7 +62,7 @@ def test_every_field_can_be_written() -> None:
         GIVEN.replace("[mpls]", "{mpls: {provider: geo}, lte: {provider: map:abilene}}"),
         GIVEN.replace("{sites: 3}", "{sites: 9, mesh: partial-mesh, degree: 3}"),
         GIVEN.replace("{sites: 3}", "{sites: [a, b], hubs: 1, mesh: pairs, pairs: [[a, b]]}"),
-        GIVEN + "classes: {default: {pin: on}}",
+        GIVEN + "classes: {default: {pin: on, sla: {mtu: 1400}}}",
         GIVEN
         + "faults:\n  - {kind: loss, at: 1s, for: 1s, every: 2s, loss: 1%, on: {link: 'mpls:*'}}",
     )
