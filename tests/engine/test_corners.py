@@ -244,7 +244,7 @@ def test_a_site_alone_has_nothing_to_say() -> None:
         Policy(),
     )
     alone = np.zeros(1, dtype=np.int64)
-    engine.evaluate(alone, SECOND)
+    engine.evaluate([0], SECOND)
     assert engine.take().deltas == []
     assert engine.steering.stranded(alone).tolist() == []
     engine.set_lan(0, up=False, now_ns=SECOND)
