@@ -1,8 +1,9 @@
 """C to BPF instructions, by bcc, in a process of its own: its compiler holds 120 MB.
 
 ``python -m patronus.dataplane.linux.compiler OUT SOURCE [-DNAME]...`` writes what
-:mod:`patronus.dataplane.linux.objects` reads. Nothing is loaded into the kernel but the
-maps that bcc makes while it compiles, and those go with the process.
+:mod:`patronus.dataplane.linux.objects` reads; OUT ``-`` is the standard output. Nothing is
+loaded into the kernel but the maps that bcc makes while it compiles, and those go with the
+process.
 """
 
 import ctypes
@@ -19,7 +20,8 @@ from patronus.dataplane.linux.objects import (
     Program,
     Reference,
     flatten,
-    write_object,
+    text_of,
+    write_text,
 )
 
 SYSTEM_PACKAGES = "/usr/lib/python3/dist-packages"
@@ -29,6 +31,7 @@ FLAGS = ("-Wno-unused-function", "-Wno-address-of-packed-member")
 LD_IMM64 = 0x18
 PSEUDO_MAP_FD = 1
 ENTRY_POINTS = "int "
+STANDARD_OUTPUT = "-"
 
 
 def load_bcc() -> Any:
@@ -113,7 +116,11 @@ def main(arguments: Sequence[str]) -> int:
     defines = [a for a in arguments if a.startswith("-D")]
     out, source = (Path(a) for a in arguments if not a.startswith("-D"))
     try:
-        write_object(out, compile_source(source, defines))
+        text = text_of(compile_source(source, defines))
+        if str(out) == STANDARD_OUTPUT:
+            sys.stdout.write(text)
+        else:
+            write_text(out, text)
     except (ImportError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

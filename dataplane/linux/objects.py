@@ -85,9 +85,9 @@ def flatten(source: Path) -> str:
     return expand(source)
 
 
-def write_object(path: Path, made: Object) -> None:
-    """Write an object; a reader sees all of it or nothing."""
-    text = json.dumps(
+def text_of(made: Object) -> str:
+    """Return an object as the text of its file."""
+    return json.dumps(
         {
             "maps": {name: asdict(shape) for name, shape in made.maps.items()},
             "programs": {
@@ -99,9 +99,21 @@ def write_object(path: Path, made: Object) -> None:
             },
         }
     )
+
+
+def write_object(path: Path, made: Object) -> None:
+    """Write an object; a reader sees all of it or nothing."""
+    write_text(path, text_of(made))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the text of an object; a reader sees all of it or nothing."""
     fresh = path.with_suffix(".fresh")
-    fresh.write_text(text)
-    fresh.replace(path)
+    try:
+        fresh.write_text(text)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def read_object(path: Path) -> Object:
@@ -111,8 +123,17 @@ def read_object(path: Path) -> Object:
         OSError: there is none.
         ValueError: the file is not one.
     """
+    return object_of(path.read_bytes(), str(path))
+
+
+def object_of(text: bytes, name: str) -> Object:
+    """Return the object that a text describes.
+
+    Raises:
+        ValueError: it describes none; the message has the name.
+    """
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(text)
         maps = {name: MapShape(**shape) for name, shape in found["maps"].items()}
         programs = {
             name: Program(
@@ -122,5 +143,5 @@ def read_object(path: Path) -> Object:
             for name, program in found["programs"].items()
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is no compiled program") from error
+        raise ValueError(f"{name} is no compiled program") from error
     return Object(maps, programs)

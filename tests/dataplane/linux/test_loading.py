@@ -1,6 +1,7 @@
 """Loading: built once, pinned whole, kept over upgrades, refused where it does not fit."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,7 +91,19 @@ def test_a_source_that_does_not_compile_is_told(tmp_path: Path) -> None:
     source.write_text("int program(struct __sk_buff *skb) { return nowhere; }\n")
     with pytest.raises(ValueError, match="nowhere"):
         builder.build(tmp_path / "cache", sources=[str(source)])
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_bad_cache_costs_nothing_but_time(tmp_path: Path) -> None:
+    """A file that a crash has cut is made anew, and used even where it cannot be kept."""
+    shutil.copytree(builder.source_path("steer.bpf.c").parent, tmp_path / "bpf")
+    source = tmp_path / "bpf" / "tiny.bpf.c"
+    source.write_text('#include "base.h"\nint tiny(struct __sk_buff *skb) { return 0; }\n')
+    kept = builder.place(tmp_path / "cache", source, [])
+    kept.with_suffix(".fresh").mkdir(parents=True)  # in the way of whoever writes
+    kept.write_text("")
+    assert list(builder.build(kept.parent, sources=[str(source)]).programs) == ["tiny"]
+    assert kept.read_text() == ""
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"maps": {}, "programs": {"x": 5}}', "{"])
