@@ -167,5 +167,6 @@ enum note {
 	NOTE_MSS_CLAMPED = 12,
 	NOTE_DISPROVED = 13, /* the peer said that it does not hear us */
 	NOTE_FLOW_EVICTED = 14, /* the longest idle one of a full set, for a new one */
-	NOTES = 15,
+	NOTE_ERROR_LIMITED = 15, /* an ICMP error that was not sent: there were too many */
+	NOTES = 16,
 };

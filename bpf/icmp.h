@@ -2,6 +2,11 @@
  *
  * The quotation is the IP header and eight bytes (RFC 792); IPv6 quotes its header and eight
  * bytes as well, which hold the ports and a TCP sequence number.
+ *
+ * Each processor sends a thousand a second of each kind, and up to ERRORS_AT_ONCE of them
+ * together (RFC 4443 section 2.4 f, RFC 1812 section 4.3.2.8): what is sent in order to be
+ * answered costs no more than that. As Linux does, neither kind takes from the other, so a
+ * flood of packets without hops stops nobody from learning the size that fits.
  */
 #pragma once
 
@@ -9,11 +14,20 @@
 #include "parse.h"
 
 #define QUOTED 8
+#define ERROR_NS 1000000LL /* what one costs */
+#define ERRORS_AT_ONCE 50
 
 enum trouble {
 	TIME_EXCEEDED,
 	TOO_BIG,
 };
+
+/* Of one kind on one processor: until when its errors are paid for. */
+struct budget {
+	__s64 paid_ns;
+};
+
+BPF_PERCPU_ARRAY(budgets, struct budget, 2);
 
 struct icmp_message {
 	__u8 type;
@@ -68,6 +82,26 @@ INLINE int may_answer(const struct packet *packet)
 		return from[0] != 0 && from[0] != 127 && from[0] < 224 &&
 		       packet->transport == packet->ip + sizeof(struct iphdr);
 	return from[0] != 0xff && *(__u64 *)from | *(__u64 *)(from + 8);
+}
+
+/* Take an error's cost from the budget; 0 where there is nothing left. */
+INLINE int may_afford(const struct work *work, enum trouble trouble)
+{
+	__u32 place = trouble;
+	struct budget *budget = budgets.lookup(&place);
+	__s64 ahead_ns;
+
+	if (!budget)
+		return 0;
+	ahead_ns = budget->paid_ns - work->now_ns;
+	if (ahead_ns < 0 || ahead_ns > ERRORS_AT_ONCE * ERROR_NS) /* idle, or of another clock */
+		ahead_ns = 0;
+	if (ahead_ns + ERROR_NS > ERRORS_AT_ONCE * ERROR_NS) {
+		note(work, NOTE_ERROR_LIMITED);
+		return 0;
+	}
+	budget->paid_ns = work->now_ns + ahead_ns + ERROR_NS;
+	return 1;
 }
 
 /* Cut the packet down to what is quoted and make room for the reply's headers before it. */
@@ -157,7 +191,8 @@ INLINE int complain(const struct work *work, const struct packet *packet, enum t
 	struct __sk_buff *skb = work->skb;
 	int made;
 
-	if (work->origin == FROM_KERNEL || !may_answer(packet))
+	if (work->origin == FROM_KERNEL || !may_answer(packet) ||
+	    !may_afford(work, trouble))
 		return drop(work, silent);
 	if (packet->key.family == 4)
 		made = reply4(work, packet, trouble, mtu);

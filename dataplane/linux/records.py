@@ -184,6 +184,7 @@ class Note(IntEnum):
     MSS_CLAMPED = 12
     DISPROVED = 13
     FLOW_EVICTED = 14
+    ERROR_LIMITED = 15
 
 
 _TUNNEL = np.dtype(

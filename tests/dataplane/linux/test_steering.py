@@ -1,5 +1,7 @@
 """The steering program, packet in and packet out."""
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from patronus.dataplane.linux import syscall
 from patronus.dataplane.linux.prefixes import Target
 from patronus.dataplane.linux.records import Note, Outcome, Setting
 from patronus.engine.policy import Match, TrafficClass
-from patronus.engine.units import MS
+from patronus.engine.units import MS, SECOND
 from tests.dataplane.linux.kit import NEXT, REDIRECT, SHOT, Kit, lan, outer
 
 pytestmark = pytest.mark.root
@@ -210,6 +212,34 @@ def test_no_error_answers_an_error(steering: Kit, packet: Frame) -> None:
     """ICMP errors, later fragments and senders without address are not answered."""
     seen = steering.run("steer_lan", lan(packet))
     assert (seen.action, seen.outcome) == (SHOT, Outcome.DROP_TIME_EXCEEDED)
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """Stay on one processor: each has a budget of its own."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_errors_are_limited(steering: Kit) -> None:
+    """Fifty at once, then one a millisecond; what is not told is counted, other kinds are told."""
+    last, large = FOUR.copy(), IP(src="10.0.0.7", dst="10.1.0.9", flags="DF") / UDP() / bytes(1400)
+    last.ttl = 1
+    now_ns = int(steering.settings["test_now_ns"][0])
+    steering.settings["test_now_ns"] = now_ns + SECOND
+    seen = [steering.run("steer_lan", lan(last)) for _ in range(55)]
+    assert [each.outcome for each in seen[:50]] == [Outcome.REPLY_TIME_EXCEEDED] * 50
+    assert [each.outcome for each in seen[50:]] == [Outcome.DROP_TIME_EXCEEDED] * 5
+    assert [each.notes.get(Note.ERROR_LIMITED, 0) for each in seen] == [0] * 50 + [1] * 5
+    assert steering.run("steer_lan", lan(large)).outcome is Outcome.REPLY_TOO_BIG
+    steering.settings["test_now_ns"] = now_ns + SECOND + 2 * MS
+    seen = [steering.run("steer_lan", lan(last)) for _ in range(3)]
+    assert [each.outcome for each in seen] == [
+        Outcome.REPLY_TIME_EXCEEDED, Outcome.REPLY_TIME_EXCEEDED, Outcome.DROP_TIME_EXCEEDED,
+    ]  # fmt: skip
 
 
 def test_a_large_packet_is_refused_with_the_size_that_fits(steering: Kit) -> None:
