@@ -31,7 +31,7 @@ class Server:
     """Answers on one socket."""
 
     def __init__(self, path: Path, handler: Handler) -> None:
-        self._path, self._handler = path, handler
+        self.path, self._handler = path, handler
         self._server: asyncio.Server | None = None
         self._open = 0
 
@@ -41,12 +41,15 @@ class Server:
         Raises:
             OSError: the folder cannot be written to.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        self._path.unlink(missing_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         before = os.umask(0o177)
         try:
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            listener.bind(str(self._path))
+            listener.bind(str(self.path))
+        except OSError:
+            listener.close()
+            raise
         finally:
             os.umask(before)
         self._server = await asyncio.start_unix_server(
@@ -57,7 +60,8 @@ class Server:
         """Listen no more."""
         if self._server is not None:
             self._server.close()
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be read-only by now
+                self.path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1

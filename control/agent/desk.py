@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from patronus.control.agent.loop import Agent
 
 CONFIRM_S_MAX: Final = 3600.0
+AGAIN_S: Final = 5.0
+"""Between two tries to have a socket: the disk may be full."""
 
 log = logging.getLogger("patronus.agent")
 
@@ -63,6 +65,8 @@ class Desk:
         """
         self._agent, self._trial, self._begin = agent, trial, begin
         self._timer: asyncio.TimerHandle | None = None
+        self._again: asyncio.Task[None] | None = None
+        self._trouble = ""
         self._server = Server(Path(agent.config.run) / SOCKET, self._answer)
         self._does: dict[str, Callable[[dict[str, Any]], Any]] = {
             "show": self._show, "why": self._why, "drain": self._drain, "reload": self._reload,
@@ -70,18 +74,34 @@ class Desk:
         }  # fmt: skip
 
     async def start(self) -> None:
-        """Begin to answer.
+        """Begin to answer, now or when the folder of the socket can be written to.
 
-        Raises:
-            OSError: the folder of the socket cannot be written to.
+        Without anybody who could ask, packets are steered all the same.
         """
-        await self._server.start()
+        await self._listen()
         if self._trial is not None:
             left_s = max(self._trial.until_ns - time.monotonic_ns(), 0) / SECOND
             self._timer = asyncio.get_running_loop().call_later(left_s, self._undo)
 
+    async def _listen(self) -> None:
+        try:
+            await self._server.start()
+            self._trouble = ""
+        except OSError as error:
+            told = f"nobody can ask this agent: {self._server.path}: {error.strerror or error}"
+            if told != self._trouble:
+                log.error("trouble: %s", told)
+            self._trouble = told
+            self._again = asyncio.get_running_loop().create_task(self._listen_later())
+
+    async def _listen_later(self) -> None:
+        await asyncio.sleep(AGAIN_S)
+        await self._listen()
+
     async def stop(self) -> None:
         """Answer no more."""
+        if self._again is not None:
+            self._again.cancel()
         if self._timer is not None:
             self._timer.cancel()
         await self._server.stop()
@@ -106,11 +126,24 @@ class Desk:
             most = asked.get("most", 20)
             return answers.flows(most if isinstance(most, int) and most > 0 else 20)
         views = {
-            "paths": answers.paths, "forwarding": answers.forwarding, "counters": answers.counters,
+            "paths": answers.paths, "forwarding": answers.forwarding, "counters": self._counters,
         }  # fmt: skip
         if what not in views:
             raise Refused(f"there is nothing called {what} to show")
         return views[what](now_ns)
+
+    def _counters(self, now_ns: int) -> dict[str, Any]:
+        """Return every counter; those of the kernel, and of what came to our own sockets."""
+        members, neighbours = self._agent.members, self._agent.neighbours
+        refused = members.roster.refused if members else {}
+        failed = members.unsent + members.unread if members else {}
+        discards = neighbours.driver.discards if neighbours else {}
+        return {
+            **self._agent.answers.counters(now_ns),
+            "members_refused": {str(why): count for why, count in refused.items()},
+            "members_failed": dict(failed),
+            "bfd_refused": {str(why): count for why, count in discards.items()},
+        }
 
     def _health(self, now_ns: int) -> dict[str, Any]:
         agent = self._agent

@@ -109,20 +109,33 @@ class Devices:
         """
         specs = [d for t in self._config.transports if (d := self._device(t, mets)) is not None]
         specs += self.vxlans.specs(mets) if self.vxlans else []
-        try:
-            check(specs, prefix=self._ownership.prefix)
-        except BadSpec as bad:
-            self.troubles = [str(bad)]
-            return 0
+        self.troubles = []
+        specs = self._sound(specs)
+        bad = self.troubles
         drivers: list[TunnelDriver] = [d for d in (self.plain, self.wireguard) if d is not None]
         if self.vxlans is not None:
             drivers.append(self.vxlans.driver)
         outcomes = [d.ensure([s for s in specs if s.kind is d.kind]) for d in drivers]
-        self.troubles = [text for outcome in outcomes for text in outcome.troubles]
+        self.troubles = bad + [text for outcome in outcomes for text in outcome.troubles]
         if self.vxlans is not None:
             self.vxlans.look()
             self.troubles += self.vxlans.troubles
         return sum(len(outcome.drifts) for outcome in outcomes)
+
+    def _sound(self, specs: Sequence[DeviceSpec]) -> list[DeviceSpec]:
+        """Return the devices that can work together; the others are troubles, one by one."""
+        try:
+            check(specs, prefix=self._ownership.prefix)
+        except BadSpec:
+            good: list[DeviceSpec] = []
+            for each in specs:
+                try:
+                    check([*good, each], prefix=self._ownership.prefix)
+                    good.append(each)
+                except BadSpec as bad:
+                    self.troubles.append(f"{bad}; it is left out")
+            return good
+        return list(specs)
 
     def adopt(self, row: int) -> tuple[bytes, int] | None:
         """Return key and port of the peer that a WireGuard device holds for a row."""
@@ -162,7 +175,7 @@ class Devices:
             )  # fmt: skip
         return DeviceSpec(
             name=self.name(transport), kind=kind, transport=transport.name, mark=mark,
-            local=local, mtu=headers.device_mtu(kind, pmtu, outer=own.version),
+            local=local, mtu=headers.roomy_mtu(kind, pmtu, outer=own.version),
             addresses=(inside(self._config.site, transport.name),),
             tunnels=tuple(self._tunnels(transport, mets)),
             private_key=self._keys[transport.name],

@@ -10,7 +10,7 @@ the names of its sites and its transport: both ends know them.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from patronus.control.config.model import AgentConfig, Kind, Transport
 from patronus.dataplane.linkdump import links
 from patronus.dataplane.tunnels import headers, spec
 from patronus.dataplane.tunnels.links import Links
-from patronus.dataplane.tunnels.spec import BadSpec, DeviceSpec, Endpoint, TunnelSpec, check
+from patronus.dataplane.tunnels.spec import DeviceSpec, Endpoint, TunnelSpec
 from patronus.dataplane.tunnels.vxlan import VxlanDriver
 
 INSIDE_PORT: Final = 4_512
@@ -67,25 +67,10 @@ class LaneDevices(Devices):
         """Make the kernel hold WireGuard's devices and those of tunnels."""
         changed = super().ensure(mets)
         specs = [found for lane in self._layout.lanes if (found := self._lane_spec(lane))]
-        outcome = VxlanDriver(Links(self._ownership)).ensure(list(self._sound(specs)))
+        outcome = VxlanDriver(Links(self._ownership)).ensure(self._sound(specs))
         self.troubles += outcome.troubles
         self._indices = None
         return changed + len(outcome.drifts)
-
-    def _sound(self, specs: Sequence[DeviceSpec]) -> Iterator[DeviceSpec]:
-        """Yield the devices that can work together; the others are troubles, one by one."""
-        try:
-            check(specs, prefix=self._ownership.prefix)
-        except BadSpec:
-            good: list[DeviceSpec] = []
-            for each in specs:
-                try:
-                    check([*good, each], prefix=self._ownership.prefix)
-                    good.append(each)
-                except BadSpec as bad:
-                    self.troubles.append(str(bad))
-            specs = good
-        yield from specs
 
     def _device(self, transport: Transport, mets: Sequence[Met | None]) -> DeviceSpec | None:
         return super()._device(transport, mets) if transport.kind is Kind.WIREGUARD else None

@@ -203,6 +203,7 @@ class Agent:
         loop.add_reader(self._watcher, self._changed)
         stop_metrics = self._serve_metrics()
         members = loop.create_task(self._take_part())
+        members.add_done_callback(self._took_part)
         await self.desk.start()
         self._notifier.tell("READY=1", f"STATUS={self.site.config.site} forwards")
         give_back()
@@ -215,8 +216,7 @@ class Agent:
                 self._timer.cancel()
             # No farewell: the kernel goes on, and so shall the peers.
             members.cancel()
-            with suppress(asyncio.CancelledError):
-                await members
+            await asyncio.wait([members])
             await self.desk.stop()
             stop_metrics()
             self._close(loop)
@@ -284,6 +284,12 @@ class Agent:
         self.members = MembersDriver(self.membership, sockets, listeners)
         asyncio.get_running_loop().call_soon(self._speak)
         await self.members.run(asyncio.Event())
+
+    def _took_part(self, task: "asyncio.Task[None]") -> None:
+        """End as for any other bug when the membership has ended by itself."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._outcome is not None and not self._outcome.done():
+            self._outcome.set_exception(error)
 
     def _serve_metrics(self) -> Callable[[], None]:
         wants = self.config.metrics

@@ -111,7 +111,7 @@ def _site(config: AgentConfig, cache: Path) -> Site:
             f"{error}; `dataplane: {{fallback: on}}` runs without BPF, with less", machine=True
         ) from None
     except (Unsupported, BadPins, KeyTrouble, TunnelTrouble, SecretError, EnrolmentError) as error:
-        raise CannotStart(str(error)) from None
+        raise CannotStart(str(error), machine=_is_full(error.__cause__)) from None
     except OSError as error:
         raise _of_the_machine(error, config.state) from None
 
@@ -163,9 +163,14 @@ def _check_rights() -> None:
 
 
 def _of_the_machine(error: OSError, where: str) -> CannotStart:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
     name = error.filename or where
-    return CannotStart(f"{name}: {error.strerror}", machine=full)
+    return CannotStart(f"{name}: {error.strerror}", machine=_is_full(error))
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Tell whether a disk is to blame."""
+    full = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+    return isinstance(error, OSError) and error.errno in full
 
 
 def _log_to_stderr(level: str) -> None:

@@ -49,6 +49,9 @@ class Refusal(StrEnum):
     OTHER_WAY = "other_way"
     """One of us runs without BPF and the other with it: their tunnels do not fit together."""
     OLD = "old"
+    KEY_TAKEN = "key_taken"
+    """Its WireGuard key is ours, or that of another peer over the same transport: a device takes
+    none of both, and would take no change any more."""
     UNPROVEN = "unproven"
     """It does not echo our session: answered, not believed."""
 
@@ -206,6 +209,9 @@ class Meeting:
         if not fresh and told.counter <= lane.counter:
             self.refused[Refusal.OLD] += 1
             return [], None
+        if lane.outer and self._is_taken(lane, told.public):
+            self.refused[Refusal.KEY_TAKEN] += 1
+            return [], None
         lane.session = lane.proven = told.session
         lane.counter = told.counter
         if not lane.fixed:
@@ -217,6 +223,13 @@ class Meeting:
         lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
         said = [self._say(lane)] if fresh else []
         return said, lane.met if lane.met != before else None
+
+    def _is_taken(self, lane: Lane, public: bytes) -> bool:
+        """Tell whether a key is ours, or of another peer of the same device; none is no key."""
+        if lane.met is not None and lane.met.public == public:
+            return False
+        others = {w.met.public for w in self.lanes if w.met and w.transport == lane.transport}
+        return not any(public) or public in others | {w.public for w in self.lanes}
 
     def _read(self, transport: str, data: bytes) -> tuple[Lane, _Told]:
         if not data.startswith((MAGIC, MAGIC_FALLBACK)) or len(data) > DATAGRAM_BYTES_MAX:
@@ -233,7 +246,10 @@ class Meeting:
             raise _Refused(Refusal.FORGED)
         if not data.startswith(self._magic):
             raise _Refused(Refusal.OTHER_WAY)
-        return lane, _Told(*_TAIL.unpack(rest))
+        told = _Told(*_TAIL.unpack(rest))
+        if lane.outer and not told.outer:  # no port that a device could send to
+            raise _Refused(Refusal.MALFORMED)
+        return lane, told
 
 
 class _Refused(Exception):

@@ -31,8 +31,8 @@ KINDS: Final = ("dummy", "ifb")
 """Devices that resolve no neighbours; kernels for tests often lack the first."""
 METRIC: Final = 7_470
 GROUP: Final = 0x7074_6F76
-MTU_LEAST: Final = 1_280
-"""RFC 8200 section 5: a smaller device has no IPv6."""
+MTU_LEAST: Final = {4: 68, 6: 1_280}
+"""RFC 791 section 3.2; RFC 8200 section 5: a smaller device has no IPv6."""
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENODEV})
 
@@ -52,6 +52,7 @@ class OverlayDevice:
         self.name = name_of(ownership)
         self._alias = f"{ownership.tag}:overlay"
         self._prefixes = prefixes
+        self._mtu_least = max((MTU_LEAST[p.version] for p in prefixes), default=MTU_LEAST[6])
         self.index = 0
         """The kernel's number of it; 0: there is none."""
         self._mtu = 0
@@ -62,10 +63,10 @@ class OverlayDevice:
         """Make the device, or what is wanted of it; return whether somebody had changed it.
 
         Args:
-            mtu: what every tunnel carries.
+            mtu: what every tunnel carries, 0 while there is none.
         """
         self.troubles = []
-        mtu, before = max(mtu, MTU_LEAST), (self._alias, self._mtu, True)
+        mtu, before = max(mtu or MTU_LEAST[6], self._mtu_least), (self._alias, self._mtu, True)
         try:
             found = link(self.name)
             if found is not None and self._is_strange(found):

@@ -36,6 +36,9 @@ _PARTS: Final = (
 """Fields that may change while the tunnel stays the same."""
 
 
+MTU_LEAST: Final = 68
+"""Of IPv4 (RFC 791 section 3.2): however little an interface takes, a row says no less."""
+
 _IDENTITY: Final = ("session_in", "kind", "flags")
 """With another value of one of these it is another tunnel."""
 
@@ -44,6 +47,20 @@ def _under(transport: Transport, ground: Ground, devices: Devices) -> tuple[Any,
     """Return what the rows of a transport stand on: addresses, size of packets, interface."""
     four, six = (ground.local(transport, version) for version in (4, 6))
     return four, six, ground.pmtu(transport), devices.index(transport)
+
+
+def _user_mtu(kind: spec.Kind, pmtu: int, *, outer: int, narrow: bool) -> int:
+    """Return the largest packet of users over a path.
+
+    Args:
+        kind: of the tunnel.
+        pmtu: of the path.
+        outer: IP version of the path.
+        narrow: it takes less than its interface.
+    """
+    narrow |= headers.device_mtu(kind, pmtu, outer=outer) < spec.MTU_MIN_IPV6
+    user = headers.user_mtu(kind, pmtu, outer=outer, inner=6, narrow=narrow)
+    return max(user, MTU_LEAST)
 
 
 class Rows:
@@ -181,7 +198,6 @@ class Rows:
             remote = inside(lane.peer.name, transport.name)
         if local is None or pmtu is None:
             return None
-        kind = spec.Kind(transport.kind)
         return Endpoint(
             kind=KINDS[transport.kind],
             local=local,
@@ -191,7 +207,7 @@ class Rows:
             peer_row=met.peer_row,
             session_in=self._sessions[row][0],
             session_out=self._sessions[row][1],
-            mtu=headers.user_mtu(kind, pmtu, outer=outer.version, inner=6, narrow=narrow),
+            mtu=_user_mtu(spec.Kind(transport.kind), pmtu, outer=outer.version, narrow=narrow),
             peer_site=int(self._layout.overlay.dst[row]),
             transport=int(self._layout.overlay.transport[row]),
             ifindex=index,

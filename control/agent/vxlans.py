@@ -92,7 +92,7 @@ class Vxlans:
         return DeviceSpec(
             name=self.name(lane), kind=kind, transport=transport.name,
             mark=wanted.mark(self._config, transport), local=Endpoint(own, transport.port),
-            mtu=headers.device_mtu(kind, pmtu, outer=own.version),
+            mtu=headers.roomy_mtu(kind, pmtu, outer=own.version),
             addresses=(self._inside(self._config.site, transport.name),), tunnels=(tunnel,),
         )  # fmt: skip
 

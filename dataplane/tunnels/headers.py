@@ -13,7 +13,7 @@ WireGuard checks.
 
 from typing import Final
 
-from patronus.dataplane.tunnels.spec import Kind
+from patronus.dataplane.tunnels.spec import MTU_MIN_IPV6, Kind
 
 IP: Final = {4: 20, 6: 40}
 """RFC 791 section 3.1 without options; RFC 8200 section 3."""
@@ -47,6 +47,14 @@ def device_mtu(kind: Kind, pmtu: int, *, outer: int) -> int:
     an MTU that is no multiple of 16 costs nothing and can be used to the last byte.
     """
     return pmtu - device_overhead(kind, outer=outer)
+
+
+def roomy_mtu(kind: Kind, pmtu: int, *, outer: int) -> int:
+    """Return the MTU of a device with IPv6 addresses, which cannot be smaller than theirs.
+
+    Over a narrower path it is the users' packets that are smaller (:func:`user_mtu`).
+    """
+    return max(device_mtu(kind, pmtu, outer=outer), MTU_MIN_IPV6)
 
 
 def user_mtu(kind: Kind, pmtu: int, *, outer: int, inner: int, narrow: bool = False) -> int:

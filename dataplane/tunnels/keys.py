@@ -99,7 +99,7 @@ class KeyStore:
         try:
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
         except OSError as error:
-            raise _trouble(folder, error) from None
+            raise _trouble(folder, error) from error
         with _Opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
             _refuse_others(folder, os.fstat(fd), folder=True)
 
@@ -139,7 +139,7 @@ class KeyStore:
         try:
             wholefile.write(path, f"{encoded(key)}\n".encode("ascii"))
         except OSError as error:
-            raise _trouble(path, error) from None
+            raise _trouble(path, error) from error
 
     def forget(self, name: str) -> None:
         """Remove a key that is no longer used; that it is not there is fine."""
@@ -148,7 +148,7 @@ class KeyStore:
             path.unlink(missing_ok=True)
             wholefile.sync_folder(self.folder)
         except OSError as error:
-            raise _trouble(path, error) from None
+            raise _trouble(path, error) from error
 
     def names(self) -> list[str]:
         """Return the names of all keys."""
@@ -167,7 +167,7 @@ class _Opened:
         try:
             self.fd = os.open(path, flags | os.O_CLOEXEC)
         except OSError as error:
-            raise _trouble(path, error) from None
+            raise _trouble(path, error) from error
 
     def __enter__(self) -> int:
         return self.fd

@@ -85,6 +85,10 @@ class Site:
             run("ip", "netns", "add", namespace)
             run("ip", "-n", namespace, "link", "set", "lo", "up")
             run("ip", "netns", "exec", namespace, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.lay()
+
+    def lay(self) -> None:
+        """Lay the cable of the LAN."""
         run("ip", "-n", self.router, "link", "add", "lan", "type", "veth",
             "peer", "name", "eth", "netns", self.host)  # fmt: skip
         for namespace, device, last in ((self.router, "lan", 1), (self.host, "eth", 2)):

@@ -151,6 +151,56 @@ def test_what_is_wrong_is_counted(change: object, why: Refusal) -> None:
     assert end.refused[why] == 1
 
 
+OURS, HERS, ANOTHER, NONE = (bytes([number]) * 32 for number in (1, 2, 3, 0))
+
+
+def hub_of(*peers: str) -> Meeting:
+    """Return a site with WireGuard tunnels to some peers."""
+    lanes = [
+        Lane(row=row, peer=peer, transport="lte", key=KEY, where=Where(peer, 4511), fixed=True,
+             outer=51_820, public=OURS)
+        for row, peer in enumerate(peers)
+    ]  # fmt: skip
+    return Meeting("a", lanes, session=7, port=4789)
+
+
+def told(site: Meeting, name: str, public: bytes, *, session: int, outer: int = 51_820
+         ) -> Met | None:  # fmt: skip
+    """Let a site ask a peer that has just started; return what it believes of the answer."""
+    lane = Lane(row=1, peer="a", transport="lte", key=KEY, where=None, fixed=False, outer=outer,
+                public=public)  # fmt: skip
+    peer = Meeting(name, [lane], session=session, port=4789)
+    now_ns = session * 2 * KEEP_NS
+    (question,) = (data for _, to, data in site.wake(now_ns) if to.host == name)
+    ((_, _, answer),), _ = peer.receive("lte", question, HERE, now_ns)
+    return site.receive("lte", answer, Where(name, 4511), now_ns)[1]
+
+
+@pytest.mark.parametrize("public", [OURS, HERS, NONE])
+def test_a_key_that_is_taken_is_not_believed(public: bytes) -> None:
+    """Ours, another peer's or none: the device would take no change of any peer any more."""
+    site = hub_of("b", "c")
+    assert told(site, "c", HERS, session=1)
+    assert told(site, "b", public, session=2) is None
+    assert site.refused[Refusal.KEY_TAKEN] == 1
+
+
+def test_a_peer_may_tell_its_own_key_again() -> None:
+    """After a restart, and a new one as well."""
+    site = hub_of("b")
+    assert told(site, "b", HERS, session=1)
+    assert told(site, "b", HERS, session=2) is None, "that is no news"
+    assert told(site, "b", ANOTHER, session=3)
+    assert not site.refused[Refusal.KEY_TAKEN]
+
+
+def test_a_device_without_a_port_is_nowhere() -> None:
+    """A peer that says that its device listens on port 0 is refused."""
+    site = hub_of("b")
+    assert told(site, "b", HERS, session=1, outer=0) is None
+    assert site.refused == {Refusal.MALFORMED: 1}
+
+
 @given(st.binary(max_size=600))
 def test_rubbish_never_crashes(data: bytes) -> None:
     """Whatever the bytes are, nothing is met and nothing raised."""

@@ -13,6 +13,7 @@ from patronus.dataplane.linux import records
 from patronus.dataplane.tunnels.headers import (
     PATRONUS,
     device_mtu,
+    roomy_mtu,
     user_mtu,
 )
 from patronus.dataplane.tunnels.spec import Kind
@@ -64,3 +65,11 @@ def test_wireguard_pads_no_further_than_a_narrow_path(pmtu: int) -> None:
     inside = 40 + 8 + PATRONUS + user
     assert inside % 16 == 0
     assert pmtu - 16 < 20 + 8 + 32 + inside <= pmtu
+
+
+@pytest.mark.parametrize("kind", [Kind.VXLAN, Kind.WIREGUARD])
+@pytest.mark.parametrize("outer", [4, 6])
+def test_a_device_over_a_narrow_path_keeps_its_addresses(kind: Kind, outer: int) -> None:
+    """Below 1280 bytes Linux would take the IPv6 addresses off a device."""
+    assert roomy_mtu(kind, 576, outer=outer) == 1280
+    assert roomy_mtu(kind, 1500, outer=outer) == device_mtu(kind, 1500, outer=outer) > 1280
