@@ -39,6 +39,7 @@ RTM_NEWADDR: Final = 20
 RTM_DELADDR: Final = 21
 RTM_NEWNEIGH: Final = 28
 IFA_F_NODAD: Final = 2
+IFF_NOARP: Final = 0x80
 
 
 def add_link(name: str, *, kind: str, group: int, mtu: int = 0, mac: str = "", data: bytes) -> None:
@@ -64,9 +65,11 @@ def add_link(name: str, *, kind: str, group: int, mtu: int = 0, mac: str = "", d
     change(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
-def set_link(index: int, *, alias: str | None = None, mtu: int = 0, up: bool = False) -> None:
+def set_link(
+    index: int, *, alias: str | None = None, mtu: int = 0, up: bool = False, arp: bool = True
+) -> None:
     """Change an interface; what is left out stays."""
-    flags = IFF_UP if up else 0
+    flags = (IFF_UP if up else 0) | (0 if arp else IFF_NOARP)
     body = LINK.pack(0, 0, index, flags, flags)
     if alias is not None:
         body += attribute(IFLA_IFALIAS, alias.encode())

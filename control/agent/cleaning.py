@@ -8,8 +8,6 @@ it by now.
 from pathlib import Path
 from typing import Final
 
-from pyroute2 import IPRoute
-
 from patronus.control.agent.control import SOCKET
 from patronus.control.agent.devices import ownership
 from patronus.control.agent.filters import Filters
@@ -18,7 +16,8 @@ from patronus.control.agent.lock import Lock
 from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.programs import PROGRAMS_FILE, pin_name
 from patronus.control.config.model import AgentConfig
-from patronus.dataplane.linkdump import links
+from patronus.dataplane.linkdump import link, links
+from patronus.dataplane.linkwrite import delete_link
 from patronus.dataplane.linux.loader import unload
 from patronus.dataplane.routedump import Route
 from patronus.dataplane.tunnels.choice import choose
@@ -50,13 +49,13 @@ def clean(config: AgentConfig) -> list[str]:
 
 
 def _filters() -> list[str]:
-    with IPRoute() as ip:
-        names = {link.index: link.name for link in links()}
-        found = Filters(ip, {}).remove(list(names))
-        gone = [f"filter {f.program} on {names[f.ifindex]}" for f in found]
-        for index in ip.link_lookup(ifname=PACER):
-            ip.link("del", index=index)
-            gone.append(f"devices of the pacer ({PACER})")
+    names = {each.index: each.name for each in links()}
+    found = Filters({}).remove(list(names))
+    gone = [f"filter {f.program} on {names[f.ifindex]}" for f in found]
+    pacer = link(PACER)
+    if pacer is not None:
+        delete_link(pacer.index)
+        gone.append(f"devices of the pacer ({PACER})")
     return gone
 
 

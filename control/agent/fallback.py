@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pyroute2 import IPRoute
-
 from patronus.control.agent import leftovers, meeting, wanted
 from patronus.control.agent.devices import Devices
 from patronus.control.agent.filters import Filters
 from patronus.control.agent.lanes import PROBE_PORT, LaneDevices, end
 from patronus.control.agent.meeting import Met
-from patronus.control.agent.netlink import Netlink
 from patronus.control.agent.prober import NoProber, Prober
 from patronus.control.agent.programs import pin_name
 from patronus.control.agent.rows import Rows
@@ -186,14 +183,7 @@ class FallbackSite(Site):
 
     def _remove_programs(self) -> None:
         """Take away the filters of a site that ran with BPF: they would steer by an old table."""
-
-        def remove() -> None:
-            with IPRoute() as ip:
-                Filters(ip, {}).remove([link.index for link in links()])
-
-        netlink = Netlink()
-        netlink.do(remove)
-        netlink.close()
+        Filters({}).remove([link.index for link in links()])
         unload(pin_name(self.config.site))
 
     def take_policy(self, config: AgentConfig) -> None:

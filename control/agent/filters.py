@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from patronus.control.agent.devices import Devices
 from patronus.control.agent.ground import Ground, has_ethernet
 from patronus.control.config.model import AgentConfig, Kind
@@ -31,8 +28,8 @@ def wanted(
 class Filters:
     """The filters of one agent."""
 
-    def __init__(self, ip: IPRoute, programs: Mapping[str, int]) -> None:
-        self._ip, self._programs = ip, programs
+    def __init__(self, programs: Mapping[str, int]) -> None:
+        self._programs = programs
         self._mine: set[Filter] = set()
         self.troubles: list[str] = []
 
@@ -49,24 +46,24 @@ class Filters:
             own = {w for w in want if w.ifindex == device}
             try:
                 repaired += self._device(device, own, renew=renew)
-            except NetlinkError as error:
+            except OSError as error:
                 self.troubles.append(f"filter on interface {device}: {error}")
         self._mine = want
         return repaired
 
     def _device(self, device: int, own: set[Filter], *, renew: bool) -> int:
-        there = attached(self._ip, device)
+        there = attached(device)
         missing = own if renew else own - there
         for each in missing:
-            attach(self._ip, each, self._programs[each.program])
+            attach(each, self._programs[each.program])
         strange = {f for f in there - own if f.program not in {"launch", "turn"}}
         for each in strange:
-            detach(self._ip, each)
+            detach(each)
         return len(own - there) + len(strange)
 
     def remove(self, devices: list[int]) -> list[Filter]:
         """Take our filters off devices; return those that there were."""
-        gone = [each for device in devices for each in attached(self._ip, device)]
+        gone = [each for device in devices for each in attached(device)]
         for each in gone:
-            detach(self._ip, each)
+            detach(each)
         return gone

@@ -26,7 +26,6 @@ from patronus.control.agent.ground import Ground
 from patronus.control.agent.kernel import LinuxKernel, seat
 from patronus.control.agent.leftovers import remove_fallback
 from patronus.control.agent.meeting import Lane, Meeting, Met, Where
-from patronus.control.agent.netlink import Netlink
 from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.pairing import Pairing, pairing
 from patronus.control.agent.pathmtu import PathMtus
@@ -135,15 +134,11 @@ class Site:
 
     def _parts(self) -> None:
         """Name the parts that hold the kernel to the tables."""
-        self._netlink = Netlink()
-        self.filters = Filters(self._netlink.ip, self.pins.programs)
+        self.filters = Filters(self.pins.programs)
         self.tables = Tables(self.pins, self.prefixes, self.rules)
         self.pacer = Pacer(
-            self._netlink.ip,
-            self.pins.array("pacing"),
-            len(self._schedule),
-            programs=self.pins.programs,
-        )  # fmt: skip
+            self.pins.array("pacing"), len(self._schedule), programs=self.pins.programs
+        )
 
     def _plane(self) -> LinuxDataplane:
         """Return what steers."""
@@ -159,7 +154,7 @@ class Site:
         self._ensure_overlay()
         self._ensure_filters(renew=True)
         self.overlay.lead(self.ground.sources())
-        self._netlink.do(lambda: self.pacer.start(time.monotonic_ns()))
+        self.pacer.start(time.monotonic_ns())
 
     @property
     def way(self) -> list[str]:
@@ -368,13 +363,10 @@ class Site:
 
     def _ensure_filters(self, *, renew: bool) -> int:
         filters = wanted_filters(self.config, self.ground, self.devices, overlay=self.overlay.index)
-        return self._netlink.do(lambda: self.filters.ensure(filters, renew=renew))
+        return self.filters.ensure(filters, renew=renew)
 
     def _ensure_pacer(self) -> int:
-        now_ns = time.monotonic_ns()
-        if self.pacer.turns(now_ns):
-            return 0
-        return self._netlink.do(lambda: int(not self.pacer.check(now_ns)))
+        return int(not self.pacer.check(time.monotonic_ns()))
 
     @property
     def troubles(self) -> list[str]:
@@ -385,7 +377,6 @@ class Site:
     def close(self) -> None:
         """Let go of everything; the kernel goes on."""
         self.devices.close()
-        self._netlink.close()
         self.pins.close()
 
 

@@ -17,10 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pyroute2 import IPRoute
-
+from patronus.dataplane.linkdump import IFLA_IFNAME, LINK, link
+from patronus.dataplane.linkwrite import add_link, delete_link, set_link
 from patronus.dataplane.linux.attach import Filter, Hook, attach
 from patronus.dataplane.linux.probing import Records
+from patronus.dataplane.rtnetlink import attribute
+from patronus.dataplane.traffic import add_tbf
 from patronus.engine.units import MS, SECOND
 
 TICK_NS: Final = MS
@@ -30,6 +32,8 @@ PATIENCE_TICKS: Final = 50
 """Tokens may wait for a busy processor."""
 
 ETH_P_IP: Final = 0x0800
+VETH_INFO_PEER: Final = 1
+"""linux/veth.h"""
 TOKEN_MAGIC: Final = 0x70617472
 TOKEN_OCTETS: Final = 14 + 20 + 8 + 20 + 92
 """An IPv4 probe in its tunnel, so that a clone is as long as what it becomes."""
@@ -43,7 +47,6 @@ class Pacer:
 
     def __init__(
         self,
-        ip: IPRoute,
         pacing: Records,
         rows: int,
         *,
@@ -54,7 +57,6 @@ class Pacer:
         """Name what the pacer is made of; nothing is done yet.
 
         Args:
-            ip: netlink of the namespace.
             pacing: mapped record of the pacer.
             rows: that the schedule has room for.
             programs: descriptors of ``turn`` and ``launch``.
@@ -64,7 +66,7 @@ class Pacer:
         assert len(name) <= 14
         assert tick_ns >= TICK_NS_MIN
         assert len(pacing) == 1
-        self._ip, self._pacing, self._rows = ip, pacing, rows
+        self._pacing, self._rows = pacing, rows
         self._programs = programs
         self._names = (f"{name}0", f"{name}1")
         self._tick_ns = tick_ns
@@ -82,13 +84,14 @@ class Pacer:
             return
         self.stop()
         first, second = self._names
-        self._ip.link("add", ifname=first, kind="veth", peer={"ifname": second})
+        peer = LINK.pack(0, 0, 0, 0, 0) + attribute(IFLA_IFNAME, second.encode() + b"\0")
+        add_link(first, kind="veth", group=0, data=attribute(VETH_INFO_PEER, peer))
         for name in self._names:
             # Nobody else's packets may cost a tick.
             Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
             queue_apart(name)
         for index in self._found():
-            self._ip.link("set", index=index, state="up", arp=False)
+            set_link(index, up=True, arp=False)
         self._hold_back()
         self._attach()
         self._pacing["rows"], self._pacing["cursor"] = self._rows, 0
@@ -114,12 +117,13 @@ class Pacer:
 
     def stop(self) -> None:
         """Take the devices away, and with them the tokens and the filters."""
-        for index in self._ip.link_lookup(ifname=self._names[0]):
-            self._ip.link("del", index=index)
+        found = link(self._names[0])
+        if found is not None:
+            delete_link(found.index)
 
     def _indices(self) -> tuple[int, ...] | None:
-        found = [self._ip.link_lookup(ifname=name) for name in self._names]
-        return tuple(index[0] for index in found) if all(found) else None
+        found = [each.index for name in self._names if (each := link(name)) is not None]
+        return tuple(found) if len(found) == len(self._names) else None
 
     def _found(self) -> tuple[int, ...]:
         found = self._indices()
@@ -129,13 +133,11 @@ class Pacer:
     def _hold_back(self) -> None:
         # The bucket holds one token, so a long tick is not made up for by a short one.
         rate = TOKEN_OCTETS * SECOND // self._tick_ns
-        self._ip.tc(
-            "add", "tbf", self._found()[0], rate=rate, burst=TOKEN_OCTETS, limit=16 * TOKEN_OCTETS
-        )
+        add_tbf(self._found()[0], rate=rate, burst=TOKEN_OCTETS, limit=16 * TOKEN_OCTETS)
 
     def _attach(self) -> None:
         for index, program in zip(self._found(), ("launch", "turn"), strict=True):
-            attach(self._ip, Filter(index, Hook.INGRESS, program), self._programs[program])
+            attach(Filter(index, Hook.INGRESS, program), self._programs[program])
 
     def _send_token(self) -> None:
         generation = (int(self._pacing["generation"][0]) + 1) % 2**32

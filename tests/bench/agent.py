@@ -57,11 +57,11 @@ class Far:
         self.pins.array("settings")["heartbeat_ns"] = time.monotonic_ns() + 3600 * SECOND
         self.meetings: dict[socket.socket, tuple[str, Meeting]] = {}
         tunnels = self.pins.array("tunnels")
-        with NetNS(FAR) as ip:
+        with NetNS(FAR) as ip, inside(FAR):
             for number, wan in enumerate(WANS):
                 index = ip.link_lookup(ifname=wan)[0]
                 where = Filter(index, Hook.INGRESS, "tunnel_ether")
-                attach(ip, where, self.pins.programs["tunnel_ether"])
+                attach(where, self.pins.programs["tunnel_ether"])
                 for peer, identity in enumerate(identities):
                     row = peer * len(WANS) + number
                     shared = pairing(f"p{peer}", identity, SITE, near.public)

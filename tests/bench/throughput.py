@@ -141,7 +141,8 @@ class Course:
                 if wanted:
                     site.attach(device, Hook.INGRESS, program)
                 else:
-                    detach(site.ip, Filter(site.ifindex(device), Hook.INGRESS, program))
+                    with inside(site.name):
+                        detach(Filter(site.ifindex(device), Hook.INGRESS, program))
         self._attached = wanted
 
     @contextlib.contextmanager

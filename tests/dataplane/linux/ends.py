@@ -162,7 +162,7 @@ class End:
         subprocess.run(["ip", "-n", self.name, *words], check=True)
         self.netlink.link("set", index=self.wan, state="up")
         where = Filter(self.wan, Hook.INGRESS, program)
-        attach(self.netlink, where, self._pins.programs[program])
+        self.run(lambda: attach(where, self._pins.programs[program]))
         self.netlink.tc(
             "add-filter", "bpf", self.wan, 1, parent=int(Hook.EGRESS), prio=1, protocol=3,
             fd=self._cut, name="cut", direct_action=True,
@@ -175,7 +175,7 @@ class End:
     def pace(self, interval_ns: int, tick_ns: int = MS) -> None:
         """Begin to probe all rows."""
         self.pacer = Pacer(
-            self.netlink, self.memory["pacing"], self.rows,
+            self.memory["pacing"], self.rows,
             programs=self._pins.programs, name="st-tick", tick_ns=tick_ns,
         )  # fmt: skip
         rows = np.arange(self.rows, dtype=np.int64)

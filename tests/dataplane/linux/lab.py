@@ -123,7 +123,8 @@ class Site:
 
     def attach(self, device: str, hook: Hook, program: str) -> None:
         where = Filter(self.ifindex(device), hook, program)
-        attach(self.ip, where, self.pins.programs[program])
+        with inside(self.name):
+            attach(where, self.pins.programs[program])
 
     def udp(self, port: int = 0, *, six: bool = False) -> socket.socket:
         """Return a socket of the host."""

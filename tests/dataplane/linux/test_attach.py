@@ -2,15 +2,16 @@
 
 import errno
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
-from pyroute2 import NetNS
-from pyroute2.netlink.exceptions import NetlinkError
 
 from patronus.dataplane.linux.attach import Filter, Hook, attach, attached, detach
 from patronus.dataplane.linux.pins import Pins
+from patronus.dataplane.traffic import BpfFilter, set_filter
+from tests.dataplane.linux.lab import inside
 
 pytestmark = pytest.mark.root
 
@@ -29,10 +30,10 @@ def namespace() -> Iterator[str]:
 
 
 @pytest.fixture
-def ip(namespace: str) -> Iterator[NetNS]:
-    """Return netlink inside the namespace."""
-    with NetNS(namespace) as opened:
-        yield opened
+def device(namespace: str) -> Iterator[int]:
+    """Be inside the namespace; return the index of its device."""
+    with inside(namespace):
+        yield socket.if_nametoindex("bpa")
 
 
 def everything(namespace: str) -> str:
@@ -43,54 +44,49 @@ def everything(namespace: str) -> str:
     return done.stdout
 
 
-def test_programs_come_and_go(ip: NetNS, pins: Pins) -> None:
+def test_programs_come_and_go(device: int, pins: Pins) -> None:
     """Both hooks, several programs, each found again under its own name."""
-    device = ip.link_lookup(ifname="bpa")[0]
-    assert attached(ip, device) == set()
+    assert attached(device) == set()
     wanted = {
         Filter(device, Hook.INGRESS, "tunnel_ether"),
         Filter(device, Hook.INGRESS, "steer_lan"),
         Filter(device, Hook.EGRESS, "steer_out"),
     }
     for where in wanted:
-        attach(ip, where, pins.programs[where.program])
-    assert attached(ip, device) == wanted
+        attach(where, pins.programs[where.program])
+    assert attached(device) == wanted
     for where in wanted:
-        assert detach(ip, where)
-        assert not detach(ip, where)
-    assert attached(ip, device) == set()
+        assert detach(where)
+        assert not detach(where)
+    assert attached(device) == set()
 
 
-def test_an_upgrade_leaves_one_filter(ip: NetNS, namespace: str, pins: Pins) -> None:
+def test_an_upgrade_leaves_one_filter(device: int, namespace: str, pins: Pins) -> None:
     """Attaching again replaces; there is never a second filter, nor none."""
-    device = ip.link_lookup(ifname="bpa")[0]
     where = Filter(device, Hook.INGRESS, "steer_lan")
     for _ in range(2):
-        attach(ip, where, pins.programs["steer_lan"])
+        attach(where, pins.programs["steer_lan"])
     assert everything(namespace).count("patronus/steer_lan") == 1
 
 
-def test_foreign_filters_stay(ip: NetNS, namespace: str, pins: Pins) -> None:
+def test_foreign_filters_stay(device: int, namespace: str, pins: Pins) -> None:
     """What an administrator attached is neither ours nor touched."""
-    device = ip.link_lookup(ifname="bpa")[0]
     for words in ("qdisc add dev bpa clsact", "filter add dev bpa ingress u32 match u32 0 0"):
         subprocess.run(["tc", "-n", namespace, *words.split()], check=True)
-    ip.tc(
-        "add-filter", "bpf", device, 1, parent=int(Hook.INGRESS), prio=7, protocol=3,
-        fd=pins.programs["empty"], name="steer_lan", direct_action=True,
-    )  # fmt: skip
+    set_filter(device, Hook.INGRESS, BpfFilter(7, "steer_lan"), pins.programs["empty"])
     before = everything(namespace)
-    assert attached(ip, device) == set()
+    assert attached(device) == set()
     where = Filter(device, Hook.INGRESS, "tunnel_ether")
-    attach(ip, where, pins.programs["tunnel_ether"])
-    assert attached(ip, device) == {where}
-    detach(ip, where)
+    attach(where, pins.programs["tunnel_ether"])
+    assert attached(device) == {where}
+    detach(where)
     assert everything(namespace) == before
 
 
-def test_a_device_that_is_gone_is_told(ip: NetNS, pins: Pins) -> None:
+@pytest.mark.usefixtures("device")
+def test_a_device_that_is_gone_is_told(pins: Pins) -> None:
     """Attaching to nothing is an error; nothing has no filters."""
-    assert attached(ip, 9999) == set()
-    with pytest.raises(NetlinkError) as raised:
-        attach(ip, Filter(9999, Hook.INGRESS, "steer_lan"), pins.programs["steer_lan"])
-    assert raised.value.code == errno.ENODEV
+    assert attached(9999) == set()
+    with pytest.raises(OSError, match="No such device") as raised:
+        attach(Filter(9999, Hook.INGRESS, "steer_lan"), pins.programs["steer_lan"])
+    assert raised.value.errno == errno.ENODEV
