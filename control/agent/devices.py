@@ -76,7 +76,7 @@ class Devices:
 
     def name(self, transport: Transport) -> str:
         """Return the name of a transport's device."""
-        return f"{self._ownership.prefix}{self._config.transports.index(transport)}"
+        return f"{self._ownership.prefix}{wanted.number(self._config, transport)}"
 
     def public(self, transport: Transport) -> bytes:
         """Return the public key of a transport's device; zeroes for a plain one."""

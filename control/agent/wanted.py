@@ -75,7 +75,16 @@ def settings_flags(config: AgentConfig) -> Setting:
 
 def mark(config: AgentConfig, transport: Transport) -> int:
     """Return the firewall mark of a transport."""
-    return (config.transports.index(transport) + 1) << MARK_SHIFT
+    return (number(config, transport) + 1) << MARK_SHIFT
+
+
+def number(config: AgentConfig, transport: Transport) -> int:
+    """Return the place of a transport, which may come from an elder or a newer configuration.
+
+    A policy is taken while the agent runs, and with it what transports cost: they are the same
+    by name.
+    """
+    return [each.name for each in config.transports].index(transport.name)
 
 
 def underlay(config: AgentConfig) -> list[Pin]:

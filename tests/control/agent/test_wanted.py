@@ -1,5 +1,7 @@
 """What a configuration wants of a machine, and what is refused rather than pretended."""
 
+from dataclasses import replace
+
 import pytest
 
 from patronus.control.agent import wanted
@@ -27,6 +29,14 @@ def test_each_transport_has_its_own_mark_and_table() -> None:
     pins = wanted.underlay(config())
     assert len({pin.mark for pin in pins}) == len({pin.table for pin in pins}) == len(pins) == 2
     assert all(not pin.mark & ~pin.mask for pin in pins)
+
+
+def test_a_transport_of_another_price_is_the_same() -> None:
+    """A reload that changes what it costs is taken while the agent runs with the elder file."""
+    elder = config()
+    for transport in elder.transports:
+        dearer = replace(transport, cost=transport.cost + 7)
+        assert wanted.mark(elder, dearer) == wanted.mark(elder, transport)
 
 
 def test_mode_mark_has_a_mark_and_table_of_its_own() -> None:
