@@ -27,6 +27,7 @@ RTNH_F_ONLINK: Final = 4
 ROUTE: Final = struct.Struct("=BBBBBBBBI")
 """struct rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, type,
 flags."""
+_TABLE_AT: Final = 4
 _NEXT_HOP: Final = struct.Struct("=HBBi")
 
 
@@ -49,7 +50,13 @@ class Route:
 
 
 def routes(
-    family: int, *, protocol: int = 0, table: int = 0, oif: int = 0, default_only: bool = False
+    family: int,
+    *,
+    protocol: int = 0,
+    table: int = 0,
+    beside: int = 0,
+    oif: int = 0,
+    default_only: bool = False,
 ) -> list[Route]:
     """Return the routes that match; 0 matches all.
 
@@ -57,8 +64,22 @@ def routes(
         family: AF_INET or AF_INET6.
         protocol: who set them.
         table: number of the routing table; one that there is not holds nothing.
+        beside: leave out those of this table, below 252.
         oif: index of the interface.
         default_only: leave out all that have a destination.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    replies = raw_routes(family, protocol=protocol, table=table, oif=oif)
+    wanted = (r for r in replies if not beside or r[_TABLE_AT : _TABLE_AT + 1] != bytes([beside]))
+    return [route for reply in wanted for route in _parsed(reply, oif, default_only)]
+
+
+def raw_routes(
+    family: int, *, protocol: int = 0, table: int = 0, oif: int = 0
+) -> list[bytes]:
+    """Return routes as the kernel tells them, equal for as long as they are the same.
 
     Raises:
         OSError: the kernel refused.
@@ -68,8 +89,7 @@ def routes(
         body += attribute(RTA_TABLE, struct.pack("=I", table))
     if oif:
         body += attribute(RTA_OIF, struct.pack("=I", oif))
-    replies = dump(RTM_GETROUTE, body)
-    return [route for reply in replies for route in _parsed(reply, oif, default_only)]
+    return dump(RTM_GETROUTE, body)
 
 
 def local_addresses() -> frozenset[IPv4Address | IPv6Address]:

@@ -20,6 +20,7 @@ from patronus.dataplane.rtnetlink import (
 )
 
 RTM_NEWQDISC: Final = 36
+RTM_GETQDISC: Final = 38
 RTM_NEWTFILTER: Final = 44
 RTM_DELTFILTER: Final = 45
 RTM_GETTFILTER: Final = 46
@@ -84,6 +85,16 @@ def add_tbf(index: int, *, rate: int, burst: int, limit: int) -> None:
     )
     body = TRAFFIC.pack(0, index, 0, TC_H_ROOT, 0) + _kind("tbf") + options
     change(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def tbf_rate(index: int) -> int:
+    """Return how many octets a second a device's token bucket lets through, 0: it has none."""
+    for body in dump(RTM_GETQDISC, TRAFFIC.pack(0, index, 0, 0, 0)):
+        found = dict(attributes(body, TRAFFIC.size))
+        if TRAFFIC.unpack_from(body)[1] == index and found.get(TCA_KIND) == b"tbf\0":
+            parameters = dict(attributes(found[TCA_OPTIONS])).get(TCA_TBF_PARMS, bytes(_RATE.size))
+            return int(_RATE.unpack_from(parameters)[5])
+    return 0
 
 
 def set_filter(index: int, parent: int, which: BpfFilter, descriptor: int) -> None:

@@ -54,8 +54,11 @@ class OneWay:
     def estimates(self) -> I64:
         """Return the delay out of each row in nanoseconds, 0 where nothing is known."""
         found: I64 = np.zeros(len(self._peers), dtype=np.int64)
-        for peer in np.unique(self._peers[self._known]).tolist():
-            rows = np.flatnonzero(self._known & (self._peers == peer))
-            offset_ns = (self._out_ns[rows] - self._round_ns[rows] // 2).sum() // len(rows)
-            found[rows] = np.maximum(self._out_ns[rows] - offset_ns, 1)
+        rows = np.flatnonzero(self._known)
+        peers = self._peers[rows]
+        sites = int(peers.max(initial=-1)) + 1
+        sums: I64 = np.zeros(sites, dtype=np.int64)
+        np.add.at(sums, peers, self._out_ns[rows] - self._round_ns[rows] // 2)
+        offset_ns = sums // np.maximum(np.bincount(peers, minlength=sites), 1)
+        found[rows] = np.maximum(self._out_ns[rows] - offset_ns[peers], 1)
         return found

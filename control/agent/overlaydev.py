@@ -19,7 +19,7 @@ from typing import Final
 from patronus.dataplane.linkdump import Link, link
 from patronus.dataplane.linkwrite import add_link, delete_link, set_link
 from patronus.dataplane.linux.prefixes import Network
-from patronus.dataplane.routedump import RT_TABLE_MAIN, Route, routes
+from patronus.dataplane.routedump import RT_TABLE_MAIN, Route, raw_routes, routes
 from patronus.dataplane.routewrite import delete_route, set_route
 from patronus.dataplane.rtnetlink import ROUTE_PROTOCOL
 from patronus.dataplane.tunnels.driver import Ownership
@@ -58,6 +58,8 @@ class OverlayDevice:
         self._mtu = 0
         """What it was given last."""
         self.troubles: list[str] = []
+        self._sound: tuple[tuple[int, Sources], list[list[bytes]]] | None = None
+        """What the kernel held when its routes were found to be right, and for what."""
 
     def ensure(self, mtu: int) -> int:
         """Make the device, or what is wanted of it; return whether somebody had changed it.
@@ -110,6 +112,16 @@ class OverlayDevice:
         """
         if not self.index:
             return 0
+        there = self.index, dict(sources)
+        raw = [raw_routes(f, table=RT_TABLE_MAIN, oif=self.index) for f in FAMILIES]
+        if self._sound == (there, raw):
+            return 0
+        changed = self._lead(sources)
+        # To make routes of bytes takes ten times as long as to ask for them.
+        self._sound = None if changed else (there, raw)
+        return changed
+
+    def _lead(self, sources: Sources) -> int:
         want = {self._route(prefix, sources) for prefix in self._prefixes}
         have = {
             route

@@ -52,6 +52,8 @@ class PathMtus:
         self._rows: dict[tuple[str, Endpoint], int] = {}
         self._pending: dict[int, int] = {}
         """What passes on rows whose own size is not disproved yet."""
+        self._followed: list[tuple[Where, int] | None] = [None] * len(mtus)
+        """By row: where its peer is and what the interface takes, as they were last seen."""
         self._past: Counter[str] = Counter()
         self._changed: set[int] = set()
 
@@ -88,8 +90,10 @@ class PathMtus:
         """Send what is due."""
         for (transport, _), prober in self._probers.items():
             self._learn(transport, prober.poll(now_ns))
-        for row in [*self._pending]:
-            self._weigh(row)
+            for remote in prober.touched():
+                row = self._rows.get((transport, remote))
+                if row in self._pending:
+                    self._weigh(row)
 
     def changed(self) -> I64:
         """Return the rows whose size has changed since the last call."""
@@ -107,16 +111,20 @@ class PathMtus:
             ground: looked at lately.
             now_ns: the time.
         """
+        searched = {t.name: t for t in self._transports if t.mtu is None}
+        ceilings = {name: ground.pmtu(t) or 0 for name, t in searched.items()}
         for row, lane in enumerate(lanes):
             if lane.where is None:
                 continue
-            transport = self._transports[row]
-            ceiling = 0
-            if lane.proven and transport.mtu is None:
-                ceiling = ground.pmtu(transport) or 0
+            ceiling = ceilings.get(lane.transport, 0) if lane.proven else 0
+            seen = lane.where, ceiling
+            if self._followed[row] == seen:
+                continue
             remote = Endpoint(ip_address(lane.where.host), lane.where.port)
             if (remote, ceiling) != (self._remote[row], int(self._ceiling[row])):
                 self._move(row, remote, ceiling, now_ns)
+            # Without a socket it is tried again.
+            self._followed[row] = seen if self._remote[row] == remote else None
 
     def suspect(self, rows: I64, now_ns: int) -> None:
         """Large packets of rows get lost while small ones arrive: ask at once."""
@@ -169,7 +177,7 @@ class PathMtus:
 
     def _forget(self, row: int) -> None:
         remote = self._remote[row]
-        self._remote[row], self._ceiling[row] = None, 0
+        self._remote[row], self._ceiling[row], self._followed[row] = None, 0, None
         self._pending.pop(row, None)
         if remote is None:
             return

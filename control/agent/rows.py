@@ -88,6 +88,8 @@ class Rows:
             [w.transport.liveness.interval_ns for w in layout.lanes], dtype=np.int64
         )
         self._expected = records.zeros(records.TUNNEL, len(seats))
+        self._under: dict[str, tuple[Any, ...]] = {}
+        """By transport: what its rows stand on."""
         self._basis: dict[int, tuple[Any, ...]] = {}
         """By row in use: what its record was made of."""
         self.path_mtus: I64 = np.zeros(len(seats), dtype=np.int64)
@@ -127,8 +129,12 @@ class Rows:
         A record is worked out again only when something that it is made of has changed; the
         comparison with the kernel's goes over all rows at once.
         """
-        under = {t.name: _under(t, ground, devices) for t in self._config.transports}
-        changed = 0
+        for transport in self._config.transports:
+            found = _under(transport, ground, devices)
+            # The same objects again compare at once, a thousand times below.
+            if found != self._under.get(transport.name):
+                self._under[transport.name] = found
+        under, changed = self._under, 0
         for row, lane in enumerate(self._layout.lanes):
             met = self.mets[row]
             found = (*under[lane.transport.name], devices.lane(row))

@@ -39,13 +39,14 @@ from patronus.control.config.layout import OWN, layout
 from patronus.control.config.model import AgentConfig, Kind, Mode
 from patronus.control.members.identity import Identity, public_key
 from patronus.dataplane.linux.dataplane import LinuxDataplane
-from patronus.dataplane.linux.pacer import Pacer
+from patronus.dataplane.linux.pacer import Pacer, tick_of
 from patronus.dataplane.linux.pins import Arrays, Sizes
 from patronus.dataplane.linux.rules import compile_rules
 from patronus.dataplane.linux.views import Flow, top_flows
 from patronus.dataplane.underlay.pinning import Pin
 from patronus.engine.engine import Engine
 from patronus.engine.overlay import I64
+from patronus.engine.units import SECOND
 
 
 class Site:
@@ -136,9 +137,11 @@ class Site:
         """Name the parts that hold the kernel to the tables."""
         self.filters = Filters(self.pins.programs)
         self.tables = Tables(self.pins, self.prefixes, self.rules)
+        intervals = (t.liveness.interval_ns for t in self.config.transports)
         self.pacer = Pacer(
-            self.pins.array("pacing"), len(self._schedule), programs=self.pins.programs
-        )
+            self.pins.array("pacing"), len(self._schedule), programs=self.pins.programs,
+            tick_ns=tick_of(min(intervals, default=SECOND)),
+        )  # fmt: skip
 
     def _plane(self) -> LinuxDataplane:
         """Return what steers."""

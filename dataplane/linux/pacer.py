@@ -3,7 +3,7 @@
 The first device holds the tokens back in a TBF, one a tick; the second one's program sends the
 probes that are due. No process takes part, so probes go on while the agent is stopped, and a
 lost token is replaced by the others. All of them are lost when somebody sets a device down or
-takes the TBF away: :meth:`Pacer.check` notices that none has turned for ``PATIENCE_TICKS`` and
+takes the TBF away: :meth:`Pacer.check` notices that none has turned for a while and
 builds it all anew. A token that was only late then finds itself of an old generation.
 
 Everything happens in the network namespace of the calling thread.
@@ -22,14 +22,16 @@ from patronus.dataplane.linkwrite import add_link, delete_link, set_link
 from patronus.dataplane.linux.attach import Filter, Hook, attach
 from patronus.dataplane.linux.probing import Records
 from patronus.dataplane.rtnetlink import attribute
-from patronus.dataplane.traffic import add_tbf
+from patronus.dataplane.traffic import add_tbf, tbf_rate
 from patronus.engine.units import MS, SECOND
 
 TICK_NS: Final = MS
+TICK_NS_MAX: Final = 10 * MS
 TICK_NS_MIN: Final = 100_000
 """Turns that follow quicker, one after the other, mean that nothing holds the tokens back."""
-PATIENCE_TICKS: Final = 50
-"""Tokens may wait for a busy processor."""
+PATIENCE_TICKS: Final = 10
+PATIENCE_NS: Final = 50 * MS
+"""Tokens may wait for a busy processor: so long, or some ticks where that is longer."""
 
 ETH_P_IP: Final = 0x0800
 VETH_INFO_PEER: Final = 1
@@ -79,7 +81,7 @@ class Pacer:
         Raises:
             OSError: the kernel refuses.
         """
-        if self._indices() is not None and self.turns(now_ns):
+        if self._is_ours() and self.turns(now_ns):
             self._attach()
             return
         self.stop()
@@ -100,7 +102,7 @@ class Pacer:
     def turns(self, now_ns: int) -> bool:
         """Tell whether the token has turned lately."""
         last_ns = int(self._pacing["turn_ns"][0])
-        return now_ns - last_ns <= PATIENCE_TICKS * self._tick_ns
+        return now_ns - last_ns <= max(PATIENCE_NS, PATIENCE_TICKS * self._tick_ns)
 
     def check(self, now_ns: int) -> bool:
         """Build all anew where no token turns; tell whether all was well.
@@ -130,10 +132,19 @@ class Pacer:
         assert found is not None, "both were just there"
         return found
 
+    def _is_ours(self) -> bool:
+        """Tell whether the devices are there, with our tick."""
+        found = self._indices()
+        return found is not None and tbf_rate(found[0]) == self._rate
+
+    @property
+    def _rate(self) -> int:
+        return TOKEN_OCTETS * SECOND // self._tick_ns
+
     def _hold_back(self) -> None:
         # The bucket holds one token, so a long tick is not made up for by a short one.
-        rate = TOKEN_OCTETS * SECOND // self._tick_ns
-        add_tbf(self._found()[0], rate=rate, burst=TOKEN_OCTETS, limit=16 * TOKEN_OCTETS)
+        index = self._found()[0]
+        add_tbf(index, rate=self._rate, burst=TOKEN_OCTETS, limit=16 * TOKEN_OCTETS)
 
     def _attach(self) -> None:
         for index, program in zip(self._found(), ("launch", "turn"), strict=True):
@@ -145,6 +156,16 @@ class Pacer:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
             raw.bind((self._names[0], ETH_P_IP))
             raw.send(token(generation))
+
+
+def tick_of(interval_ns: int) -> int:
+    """Return the tick that suits the shortest interval of probes.
+
+    Each turn looks at all rows, whether any is due or not: at ten probes a second ticks of a
+    millisecond would do so a hundred times for each probe. A tenth of the interval is what a
+    probe may then be late.
+    """
+    return min(max(interval_ns // 10, TICK_NS), TICK_NS_MAX)
 
 
 def token(generation: int) -> bytes:

@@ -38,6 +38,8 @@ READS_MAX: Final = 64
 @dataclass(slots=True)
 class _Path:
     search: PathMtu
+    name: str
+    """Of the peer, which orders those that are due together."""
     asked: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Nonces of the last probes and when they were sent, by number."""
 
@@ -51,6 +53,7 @@ class Prober:
         self._paths: dict[Endpoint, _Path] = {}
         self._known: set[Endpoint] = set()
         self._due: list[tuple[int, str, Endpoint]] = []
+        self._touched: set[Endpoint] = set()
         self.counts: Counter[str] = Counter()
         """What arrived and was worth nothing, by reason; and what could not be sent."""
 
@@ -66,7 +69,9 @@ class Prober:
         """Search the path to a peer, and answer its probes."""
         self._known.add(remote)
         version = remote.address.version
-        self._paths[remote] = _Path(PathMtu(version=version, interface_mtu=interface_mtu))
+        self._paths[remote] = _Path(
+            PathMtu(version=version, interface_mtu=interface_mtu), str(remote)
+        )
         self._plan(remote)
 
     def remove(self, remote: Endpoint) -> None:
@@ -89,6 +94,11 @@ class Prober:
     def next_deadline(self) -> int:
         """Return when :meth:`poll` has something to do."""
         return self._due[0][0] if self._due else NEVER
+
+    def touched(self) -> set[Endpoint]:
+        """Return the peers whose searches have gone on since the last call."""
+        touched, self._touched = self._touched, set()
+        return touched
 
     def poll(self, now_ns: int) -> list[tuple[Endpoint, Found]]:
         """Send what is due; return what became known by silence."""
@@ -141,6 +151,7 @@ class Prober:
         self, remote: Endpoint, actions: Iterable[Action], now_ns: int
     ) -> list[tuple[Endpoint, Found]]:
         news: list[tuple[Endpoint, Found]] = []
+        self._touched.add(remote)
         for action in actions:
             if isinstance(action, Found):
                 news.append((remote, action))
@@ -171,8 +182,8 @@ class Prober:
         return 0
 
     def _plan(self, remote: Endpoint) -> None:
-        due_ns = self._paths[remote].search.next_deadline()
-        heapq.heappush(self._due, (due_ns, str(remote), remote))
+        path = self._paths[remote]
+        heapq.heappush(self._due, (path.search.next_deadline(), path.name, remote))
 
 
 def _headers(remote: Endpoint) -> int:

@@ -105,10 +105,9 @@ def _do(step: Step) -> str:
 def _ours() -> Iterable[Route]:
     """Yield the routes of ours outside of the main table, which holds those of tunnels."""
     for family in FAMILIES:
-        for route in routes(family, protocol=ROUTE_PROTOCOL):
-            if route.table != RT_TABLE_MAIN:
-                # IPv6 shows the loopback interface behind an unreachable route.
-                yield replace(route, oif=0) if route.type == RTN_UNREACHABLE else route
+        for route in routes(family, protocol=ROUTE_PROTOCOL, beside=RT_TABLE_MAIN):
+            # IPv6 shows the loopback interface behind an unreachable route.
+            yield replace(route, oif=0) if route.type == RTN_UNREACHABLE else route
 
 
 def _strict_filters(pins: Sequence[Pin], states: Sequence[Status]) -> Iterable[str]:

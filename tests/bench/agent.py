@@ -21,8 +21,9 @@ import numpy as np
 from pyroute2 import NetNS
 
 from patronus.control.agent.control import NotRunning, ask
-from patronus.control.agent.meeting import DATAGRAM_BYTES_MAX, Lane, Meeting, Where
+from patronus.control.agent.meeting import Lane, Meeting, Where
 from patronus.control.agent.pairing import pairing
+from patronus.control.agent.sockets import BYTES_MAX
 from patronus.control.members.identity import Identity, load_or_make, make
 from patronus.dataplane.linux import builder
 from patronus.dataplane.linux.attach import Filter, Hook, attach
@@ -30,6 +31,7 @@ from patronus.dataplane.linux.endpoints import Endpoint, write_endpoint
 from patronus.dataplane.linux.loader import load, unload
 from patronus.dataplane.linux.pins import Sizes
 from patronus.dataplane.linux.records import Kind
+from patronus.dataplane.tunnels.pmtuprobe import ANSWER, FORMAT, MAGIC, PROBE
 from patronus.engine.units import SECOND
 from tests.control.agent.fleet import inside, run
 from tests.rules.tree import ROOT
@@ -95,12 +97,22 @@ class Far:
             for descriptor, _ in poll.poll(left * 1000):
                 opened = known[descriptor]
                 wan, meeting = self.meetings[opened]
-                data, source = opened.recvfrom(DATAGRAM_BYTES_MAX)
+                data, source = opened.recvfrom(BYTES_MAX)
+                if data.startswith(MAGIC):
+                    answer_probe(opened, data, source)
+                    continue
                 said, met = meeting.receive(wan, data, Where(*source), time.monotonic_ns())
                 for _, to, answer in said:
                     opened.sendto(answer, tuple(to))
                 if met is not None:
                     tunnels["peer_id"][met.row] = met.peer_row
+
+
+def answer_probe(opened: socket.socket, data: bytes, source: tuple[str, int]) -> None:
+    """Answer a probe of the path's MTU, as a peer does."""
+    _, kind, size, number, nonce = FORMAT.unpack_from(data)
+    if kind == PROBE:
+        opened.sendto(FORMAT.pack(MAGIC, ANSWER, size, number, nonce), source)
 
 
 def network(peers: int) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from patronus.dataplane.linux import probing, syscall
 from patronus.dataplane.linux.endpoints import clear_endpoint
-from patronus.dataplane.linux.pacer import TOKEN_OCTETS, token
+from patronus.dataplane.linux.pacer import TOKEN_OCTETS, tick_of, token
+from patronus.dataplane.traffic import tbf_rate
 from patronus.engine.units import MS, SECOND
 from tests.dataplane.linux.ends import End, Pair, pair, wait_for
 from tests.rules.tree import ROOT
@@ -158,6 +159,33 @@ def test_tunnels_without_a_way_are_counted(paced: Pair) -> None:
     sent = near.probing["sent"].copy()
     wait_for(lambda: bool((near.probing["sent"][:2] > sent[:2] + 2).all()))
     assert int(near.probing["sent"][2]) == int(sent[2])
+
+
+def test_the_tick_follows_the_interval() -> None:
+    """A tenth of it, between one and ten milliseconds."""
+    assert [tick_of(ms * MS) // MS for ms in (4, 10, 50, 100, 1000)] == [1, 1, 5, 10, 10]
+
+
+def test_a_pacer_of_another_tick_is_built_anew(program_cache: Path) -> None:
+    """One of the same tick is taken over; with another interval the devices are others."""
+    with pair("st-tck", program_cache) as found:
+        near = found.near
+
+        def rate() -> tuple[int, int]:
+            index = socket.if_nametoindex("st-tick0")
+            return index, tbf_rate(index)
+
+        near.pace(10 * MS)
+        first = near.run(rate)
+        assert first[1] == TOKEN_OCTETS * SECOND // MS
+        wait_for(partial(has_tokens, near))
+        near.pace(20 * MS)
+        assert near.run(rate) == first
+        near.pace(40 * MS, tick_ns=4 * MS)
+        second = near.run(rate)
+        assert second[0] != first[0]
+        assert second[1] == TOKEN_OCTETS * SECOND // (4 * MS)
+        wait_for(partial(has_tokens, near))
 
 
 def test_records_of_another_layout_do_not_compile(tmp_path: Path) -> None:
