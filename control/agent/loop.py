@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from patronus.control.agent import metrics, wanted
+from patronus.control.agent import wanted
 from patronus.control.agent.answers import Answers
 from patronus.control.agent.bfd import Neighbours
 from patronus.control.agent.driver import Listeners
@@ -295,6 +295,8 @@ class Agent:
         wants = self.config.metrics
         if wants is None:
             return lambda: None
+        from patronus.control.agent import metrics  # 4 MB that only who serves them needs
+
         try:
             return metrics.serve(wants.address, wants.port, lambda: self.answers, time.monotonic_ns)
         except OSError as error:
@@ -391,6 +393,7 @@ class Agent:
 
     def _watchdog(self, now_ns: int) -> int:
         self._notifier.tell("WATCHDOG=1")
+        trim()
         return min(now_ns + 10 * SECOND, now_ns + self._notifier.watchdog_ns)
 
     # ------------------------------------------------------------ news
@@ -436,5 +439,10 @@ def give_back() -> None:
     """Return memory that only the start needed; the C library would keep it for later."""
     gc.collect()
     gc.freeze()
+    trim()
+
+
+def trim() -> None:
+    """Return memory that is free to the kernel."""
     with suppress(AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -148,7 +148,6 @@ def text(identities: list[Identity]) -> dict[str, Any]:
                   "liveness": "wan"}
             for number, wan in enumerate(WANS)
         },
-        "metrics": "off",
     }  # fmt: skip
 
 
