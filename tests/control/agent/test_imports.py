@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-HEAVY = ("bcc", "matplotlib", "networkx", "numba", "pandas", "pyarrow", "scapy", "scipy", "simpy")
+HEAVY = (
+    "bcc",
+    "matplotlib",
+    "networkx",
+    "numba",
+    "pandas",
+    "prometheus_client",
+    "pyarrow",
+    "pyroute2",
+    "scapy",
+    "scipy",
+    "simpy",
+)
 
 
 def test_the_agent_loads_nothing_heavy() -> None:
