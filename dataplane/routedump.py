@@ -76,9 +76,7 @@ def routes(
     return [route for reply in wanted for route in _parsed(reply, oif, default_only)]
 
 
-def raw_routes(
-    family: int, *, protocol: int = 0, table: int = 0, oif: int = 0
-) -> list[bytes]:
+def raw_routes(family: int, *, protocol: int = 0, table: int = 0, oif: int = 0) -> list[bytes]:
     """Return routes as the kernel tells them, equal for as long as they are the same.
 
     Raises:
