@@ -6,7 +6,7 @@
 
 /* Layout of everything pinned. It grows with every change of a record, a map or a number
  * that user space relies on; programs and agent of different layouts never meet. */
-#define LAYOUT 2
+#define LAYOUT 3
 
 #define LONG_AGO (-(1LL << 62)) /* as engine/units.py */
 #define NEVER 0x7fffffffffffffffLL
@@ -57,6 +57,8 @@ enum tunnel_flag {
 enum flow_flag {
 	FLOW_FOLLOWS = 1 << 7, /* begun by the peer: it takes the tunnel that the peer takes */
 };
+
+#define LAN_HOPS 1024 /* ways to hosts of LANs that are remembered, a power of two */
 
 /* struct destination: flags */
 enum destination_flag {

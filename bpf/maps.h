@@ -15,6 +15,8 @@ BPF_F_TABLE("array", u32, struct flow_set, flows, 512, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct ring, ring, 1, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct move, moves, 1024, BPF_F_MMAPABLE);
 
+BPF_TABLE("array", u32, struct lan_hop, lan_hops, LAN_HOPS);
+
 BPF_F_TABLE("lpm_trie", struct prefix4, struct destination, prefixes4, 1024, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("lpm_trie", struct prefix6, struct destination, prefixes6, 1024, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("lpm_trie", struct prefix4, struct rule_bits, targets4, 256, BPF_F_NO_PREALLOC);

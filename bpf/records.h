@@ -10,6 +10,13 @@
 #define LINE 64
 #define WORDS __attribute__((aligned(8))) /* copied by words, not by bytes */
 
+/* Where frames go next, as it was found a moment ago; bpf/hop.h. */
+struct hop {
+	__s64 until_ns; /* so long the rest is believed; HOP_BUSY: it is being written */
+	__u8 hosts[12]; /* the neighbour's address and ours, as Ethernet has them; zero: none */
+	__u32 ifindex;
+};
+
 /* One tunnel, to a peer and back. Lines are apart by who writes them. */
 struct tunnel {
 	/* Line 0: the packet-time rule, written for every packet that arrives. */
@@ -35,7 +42,7 @@ struct tunnel {
 	/* Line 2: the sender's account. */
 	__u64 tx_sequence;  /* next number; its low 32 bits travel */
 	__u64 tx_packets[BUCKETS];
-	__u64 line_2_spare[3];
+	struct hop hop;
 
 	/* Line 3: what to put on. Addresses: IPv4 in the first four bytes. */
 	__u8 local[16];
@@ -96,6 +103,15 @@ struct used {
 	__u32 row; /* row + 1 */
 	__u32 generation;
 };
+
+/* The way to a host of a LAN. */
+struct lan_hop {
+	__u8 source[16] WORDS; /* as in a flow's key */
+	__u8 target[16] WORDS;
+	struct hop hop;
+	__u32 arrived_at;      /* the device that it came by */
+	__u32 mtu;
+} __attribute__((aligned(LINE)));
 
 struct prefix4 {
 	__u32 length;

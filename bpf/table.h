@@ -22,7 +22,6 @@
 #define KEY_BITS 0xffffffffffffULL /* of the word behind them: ports, protocol, family */
 #define TICKS_AHEAD 0x10000U /* other CPUs may have looked at the clock later than we */
 
-#define barrier_() asm volatile("" ::: "memory")
 
 /* Where a flow is, or would be. */
 struct place {

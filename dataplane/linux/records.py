@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Grows with every change of what is pinned; see ``bpf/consts.h``."""
 
 CLASSES_MAX: Final = 64
@@ -182,6 +182,7 @@ class Note(IntEnum):
     FLOW_EVICTED = 14
 
 
+_HOP = np.dtype([("until_ns", "i8"), ("hosts", "u1", 12), ("ifindex", "u4")])
 _TUNNEL = np.dtype(
     [
         ("heard_ns", "i8"), ("confirmed_ns", "i8"), ("since_ns", "i8"), ("detect_ns", "i8"),
@@ -189,7 +190,7 @@ _TUNNEL = np.dtype(
         ("flags", "u2"), ("got", "u4"), ("restarts", "u8"),
         ("rx_gap", "u8"), ("rx_late", "u8"), ("rx_duplicate", "u8"),
         ("rx_packets", "u8", BUCKETS), ("line_1_spare", "u8"),
-        ("tx_sequence", "u8"), ("tx_packets", "u8", BUCKETS), ("line_2_spare", "u8", 3),
+        ("tx_sequence", "u8"), ("tx_packets", "u8", BUCKETS), ("hop", _HOP),
         ("local", "u1", 16), ("remote", "u1", 16), ("session_out", "u8"), ("ifindex", "u4"),
         ("mark", "u4"), ("local_port", ">u2"), ("remote_port", ">u2"), ("peer_id", "u2"),
         ("mtu", "u2"), ("line_3_spare", "u8"),
@@ -247,6 +248,13 @@ _OVERLAY = np.dtype(
 TUNNEL: Final = _TUNNEL
 SETTINGS: Final = _SETTINGS
 USED: Final = np.dtype([("row", "u4"), ("generation", "u4")])
+HOP: Final = _HOP
+LAN_HOP: Final = np.dtype(
+    [
+        ("source", "u1", 16), ("target", "u1", 16), ("hop", HOP), ("arrived_at", "u4"),
+        ("mtu", "u4"),
+    ]
+)  # fmt: skip
 PREFIX4: Final = np.dtype([("length", "u4"), ("address", "u1", 4)])
 PREFIX6: Final = np.dtype([("length", "u4"), ("address", "u1", 16)])
 DESTINATION: Final = np.dtype([("index", "u4"), ("flags", "u4")])
@@ -264,8 +272,8 @@ WORD: Final = np.dtype("u8")
 
 STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
     {
-        "tunnel": TUNNEL, "settings": SETTINGS, "used": USED, "prefix4": PREFIX4,
-        "prefix6": PREFIX6, "destination": DESTINATION, "rule_bits": RULE_BITS,
+        "hop": HOP, "tunnel": TUNNEL, "lan_hop": LAN_HOP, "settings": SETTINGS, "used": USED,
+        "prefix4": PREFIX4, "prefix6": PREFIX6, "destination": DESTINATION, "rule_bits": RULE_BITS,
         "flow_key": FLOW_KEY, "flow": FLOW, "flow_set": FLOW_SET, "fragment_key": FRAGMENT_KEY,
         "fragment": FRAGMENT, "count": COUNT, "move": MOVE, "ring": RING, "overlay": OVERLAY,
     }

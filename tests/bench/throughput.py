@@ -33,6 +33,7 @@ from scipy import stats
 from patronus.dataplane.linux import builder, syscall
 from patronus.dataplane.linux.attach import Filter, Hook, detach
 from patronus.dataplane.linux.objects import MapShape, Program
+from patronus.dataplane.linux.records import Setting
 from tests.dataplane.linux.lab import Lab, inside, run
 from tests.dataplane.linux.test_lab import entry
 from tests.kernel import step_aside
@@ -111,6 +112,8 @@ class Course:
 
     def __init__(self, lab: Lab, flows: int) -> None:
         self.lab = lab
+        for site in lab.sites.values():  # as the agent sets it in mode `redirect`
+            site.settings["flags"] = Setting.DELIVER
         one, two = lab.sites[1], lab.sites[2]
         for site, other in ((one, two), (two, one)):
             run("ip", "-n", site.name, "addr", "add", f"172.16.{site.number}.1/24", "dev", "lan")
