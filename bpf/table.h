@@ -61,7 +61,7 @@ INLINE __u32 tick_of(const struct work *work)
  * ones: a processor waits when it reads as a word what it has just written in parts. */
 INLINE __u64 last_word(const struct flow_key *key)
 {
-	return key->source_port | (__u64)key->target_port << 16 | (__u64)key->protocol << 32 |
+	return *(const __u32 *)&key->source_port | (__u64)key->protocol << 32 |
 	       (__u64)key->family << 40;
 }
 
