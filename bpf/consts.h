@@ -65,6 +65,16 @@ enum destination_flag {
 	DESTINATION_LOCAL = 1 << 0, /* behind this site */
 };
 
+/* Destinations as ranges of addresses keep them: index + 1, 0 for none, and flags */
+#define RANGE_INDEX 0x1ffff
+enum range_flag {
+	RANGE_LOCAL = 1 << 30,  /* as DESTINATION_LOCAL */
+	RANGE_DEEPER = 1U << 31, /* prefixes longer than its addresses: ask the trie */
+};
+#define RANGE_KEYS4 16
+#define RANGE_KEYS6 8
+#define RANGE_LEVELS 7
+
 /* Entry words: flags */
 enum entry_flag {
 	ENTRY_DROP = 1 << 0,

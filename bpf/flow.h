@@ -94,7 +94,7 @@ INLINE void remember(const struct work *work, const struct packet *packet,
 	int kept = choice->row != NO_ROW && choice->outcome != STEER_ALL_DEAD &&
 		   is_pinned(work, decision->class);
 	const struct place *place = &decision->place;
-	__u32 epoch = work->settings->epoch, row;
+	__u32 epoch = decision->epoch, row;
 
 	if (place->flow) {
 		row = kept ? choice->row : row_in(place->head);

@@ -90,7 +90,8 @@ struct settings {
 	__u8 router_v6[16];
 	__u32 mark;           /* of LAN packets in mode mark; the class is added */
 	__u32 overlay_ifindex; /* where the kernel is handed what is its business; 0: as it came */
-	__u64 spare[2];
+	__u32 ranges[2];      /* of IPv4 and IPv6: levels of the tree << 1 | bank */
+	__u64 spare[1];
 
 	__u32 flow_key[12];   /* random: nobody shall know which flows share a set */
 	__u32 flow_sets;      /* less one: the mask of a set's place */
@@ -126,6 +127,20 @@ struct prefix6 {
 struct destination {
 	__u32 index;
 	__u32 flags; /* enum destination_flag */
+};
+
+/* Nodes of the trees of ranges, bpf/ranges.h. Only the first 64 bits of IPv6 count there. */
+struct range4 {
+	__u32 key[RANGE_KEYS4];
+};
+
+struct range6 {
+	__u64 key[RANGE_KEYS6];
+};
+
+/* What the addresses of a range lead to, in each bank. */
+struct range_place {
+	__u32 bank[2];
 };
 
 /* Rules that a prefix satisfies, for each bank of the rules. */

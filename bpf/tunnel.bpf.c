@@ -145,7 +145,7 @@ INLINE int receive(const struct work *work, const struct arrival *arrival,
 		   const struct tunnel *tunnel)
 {
 	__u8 inner = arrival->overlay.version_inner & 15;
-	struct destination *destination;
+	struct destination destination;
 	struct packet *packet = blank_packet();
 
 	/* The kernel takes off no more than leaves an IP header. */
@@ -154,11 +154,10 @@ INLINE int receive(const struct work *work, const struct arrival *arrival,
 	reach(work->skb, 128);
 	if (!parse_ip(work->skb, inner == INNER_IPV6 ? 6 : 4, arrival->ether, packet))
 		return drop(work, DROP_BAD_INNER);
-	destination = destination_of(&packet->key, packet->key.target);
-	if (!destination)
+	if (!find_destination(work, &packet->key, packet->key.target, &destination))
 		return drop(work, TRANSIT_NO_DESTINATION);
-	if (!(destination->flags & DESTINATION_LOCAL))
-		return transit(work, packet, arrival, destination->index);
+	if (!(destination.flags & DESTINATION_LOCAL))
+		return transit(work, packet, arrival, destination.index);
 	if (is_pinned(work, arrival->overlay.class) && !packet->later)
 		pin_return(work, packet, arrival->row);
 	clamp_mss(work, packet, tunnel->mtu);

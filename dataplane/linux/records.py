@@ -28,6 +28,11 @@ OVERLAY_HEARS: Final = 0x80
 OVERLAY_BUDGET: Final = 0x01
 RULES_SEQUENCE: Final = 0x03F79D71B4CB0A89
 """A de Bruijn sequence: its top six bits differ whichever bit it is multiplied by."""
+RANGE_INDEX: Final = 0x1FFFF
+RANGE_KEYS4: Final = 16
+RANGE_KEYS6: Final = 8
+"""Of a node, which fills a cache line."""
+RANGE_LEVELS: Final = 7
 ENTRY_SHARE_1: Final = 8
 ENTRY_SHARE_2: Final = 12
 
@@ -77,6 +82,14 @@ class DestinationFlag(IntFlag):
 
     LOCAL = 1 << 0
     """It lies behind this site."""
+
+
+class RangeFlag(IntFlag):
+    """Flags of what a range leads to, beside the destination's index + 1."""
+
+    LOCAL = 1 << 30
+    DEEPER = 1 << 31
+    """There are prefixes longer than what counts of its addresses: the trie knows."""
 
 
 class EntryFlag(IntFlag):
@@ -206,7 +219,7 @@ _SETTINGS = np.dtype(
         ("counter_stride", "u4"), ("pinned_classes", "u8"), ("test_now_ns", "i8"),
         ("bank_word", "u8"), ("epoch", "u4"), ("lan_ifindex", "u4"), ("port", ">u2"),
         ("drain_slack_ms", "u2"), ("router_v4", "u1", 4), ("router_v6", "u1", 16),
-        ("mark", "u4"), ("overlay_ifindex", "u4"), ("spare", "u8", 2),
+        ("mark", "u4"), ("overlay_ifindex", "u4"), ("ranges", "u4", 2), ("spare", "u8", (1,)),
         ("flow_key", "u4", 12), ("flow_sets", "u4"), ("line_3_zero", "u4"),
         ("line_3_spare", "u8"),
     ]
@@ -257,6 +270,9 @@ LAN_HOP: Final = np.dtype(
 )  # fmt: skip
 PREFIX4: Final = np.dtype([("length", "u4"), ("address", "u1", 4)])
 PREFIX6: Final = np.dtype([("length", "u4"), ("address", "u1", 16)])
+RANGE4: Final = np.dtype([("key", "u4", RANGE_KEYS4)])
+RANGE6: Final = np.dtype([("key", "u8", RANGE_KEYS6)])
+RANGE_PLACE: Final = np.dtype([("bank", "u4", 2)])
 DESTINATION: Final = np.dtype([("index", "u4"), ("flags", "u4")])
 RULE_BITS: Final = np.dtype([("bank", "u8", 2)])
 FLOW_KEY: Final = _FLOW_KEY
@@ -273,9 +289,11 @@ WORD: Final = np.dtype("u8")
 STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
     {
         "hop": HOP, "tunnel": TUNNEL, "lan_hop": LAN_HOP, "settings": SETTINGS, "used": USED,
-        "prefix4": PREFIX4, "prefix6": PREFIX6, "destination": DESTINATION, "rule_bits": RULE_BITS,
+        "range4": RANGE4, "range6": RANGE6, "prefix4": PREFIX4, "prefix6": PREFIX6,
+        "range_place": RANGE_PLACE, "destination": DESTINATION, "rule_bits": RULE_BITS,
         "flow_key": FLOW_KEY, "flow": FLOW, "flow_set": FLOW_SET, "fragment_key": FRAGMENT_KEY,
-        "fragment": FRAGMENT, "count": COUNT, "move": MOVE, "ring": RING, "overlay": OVERLAY,
+        "fragment": FRAGMENT, "count": COUNT,
+        "move": MOVE, "ring": RING, "overlay": OVERLAY,
     }
 )  # fmt: skip
 """By the names of the structs in C."""
@@ -283,7 +301,8 @@ STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
 ENUMS: Final[Mapping[str, type[IntEnum | IntFlag]]] = MappingProxyType(
     {
         "INNER_": Inner, "SETTING_": Setting, "KIND_": Kind, "TUNNEL_": TunnelFlag,
-        "DESTINATION_": DestinationFlag, "ENTRY_": EntryFlag, "FLOW_": FlowFlag,
+        "DESTINATION_": DestinationFlag, "RANGE_": RangeFlag,
+        "ENTRY_": EntryFlag, "FLOW_": FlowFlag,
         "RULES_": RulePlace, "COUNT_": CounterPlace, "": Outcome, "NOTE_": Note,
     }
 )  # fmt: skip
@@ -295,7 +314,8 @@ _NUMBERS: Final = {
     "OVERLAY_BUDGET": OVERLAY_BUDGET, "ENTRY_SHARE_1": ENTRY_SHARE_1,
     "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE,
     "OUTCOMES": len(Outcome), "NOTES": len(Note), "FLOW_WAYS": FLOW_WAYS,
-    "FLOW_TICK": FLOW_TICK,
+    "FLOW_TICK": FLOW_TICK, "RANGE_INDEX": RANGE_INDEX, "RANGE_KEYS4": RANGE_KEYS4,
+    "RANGE_KEYS6": RANGE_KEYS6, "RANGE_LEVELS": RANGE_LEVELS,
 }  # fmt: skip
 
 
