@@ -105,9 +105,9 @@ INLINE int find_destination(const struct work *work, const struct flow_key *flow
 	return !!range;
 }
 
-/* Decide from the flow's record if that is up to date, else from prefixes and rules.
- * Returns 0 for a packet that is none of the overlay's business. */
-INLINE int decide(const struct work *work, const struct packet *packet,
+/* Look at the clock, and decide from the flow's record if that is up to date, else from prefixes
+ * and rules. Returns 0 for a packet that is none of the overlay's business. */
+INLINE int decide(struct work *work, const struct packet *packet,
 		  struct decision *decision)
 {
 	struct place *place = &decision->place;
@@ -115,13 +115,15 @@ INLINE int decide(const struct work *work, const struct packet *packet,
 
 	decision->epoch = *(volatile __u32 *)&work->settings->epoch;
 	decision->hash = hash_of(work, &packet->key);
+	fetch_flow(work, decision->hash);
+	work->now_ns = clock_ns(work->settings); /* which takes a while */
 	find_flow(work, &packet->key, decision->hash, place);
 	decision->flags = 0;
 	decision->follows = place->flow ? place->decided >> 24 & FLOW_FOLLOWS : 0;
 	decision->is_new = !place->flow || epoch_in(place->head) != decision->epoch;
 	if (!decision->is_new) {
 		decision->destination = place->decided & 0xffff;
-		decision->class = place->decided >> 16;
+		decision->class = (place->decided >> 16) & ~FLOW_SIX;
 		decision->rule = (place->decided >> 24) & ~FLOW_FOLLOWS;
 		return 1;
 	}

@@ -57,6 +57,7 @@ enum tunnel_flag {
 enum flow_flag {
 	FLOW_FOLLOWS = 1 << 7, /* begun by the peer: it takes the tunnel that the peer takes */
 };
+#define FLOW_SIX 0x80 /* beside the class: the addresses are IPv6 */
 
 #define LAN_HOPS 1024 /* ways to hosts of LANs that are remembered, a power of two */
 

@@ -81,9 +81,9 @@ INLINE void pin(const struct work *work, const struct decision *decision, __u64 
 }
 
 /* What a record keeps of a decision. */
-INLINE __u32 decided_in(const struct decision *decision)
+INLINE __u32 decided_in(const struct decision *decision, const struct flow_key *key)
 {
-	return (decision->destination & 0xffff) | (__u32)decision->class << 16 |
+	return (decision->destination & 0xffff) | (__u32)(decision->class | six_in(key)) << 16 |
 	       (__u32)(decision->rule | decision->follows) << 24;
 }
 
@@ -100,12 +100,12 @@ INLINE void remember(const struct work *work, const struct packet *packet,
 		row = kept ? choice->row : row_in(place->head);
 		add_figures(work, place->flow);
 		if (decision->is_new)
-			set_decided(place->flow, place->head, decided_in(decision), row, epoch);
+			set_decided(place->flow, place->head, decided_in(decision, &packet->key), row, epoch);
 		else if (row != row_in(place->head))
 			set_row(place->flow, place->head, row);
 	} else {
 		row = kept ? choice->row : NO_ROW;
-		note(work, add_flow(work, place, &packet->key, decided_in(decision), row, epoch, 1)
+		note(work, add_flow(work, place, &packet->key, decided_in(decision, &packet->key), row, epoch, 1)
 				   ? NOTE_FLOW_NEW
 				   : NOTE_FLOW_FULL);
 	}

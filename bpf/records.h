@@ -167,16 +167,16 @@ struct flow {
 	__u32 epoch;       /* of class and destination */
 	/* One word, read as one: */
 	__u16 destination;
-	__u8 class;
+	__u8 class;        /* with FLOW_SIX */
 	__u8 rule;         /* RULES_MAX: none matched; with enum flow_flag */
 
 	__u32 last;        /* time >> FLOW_TICK */
-	__u8 source[16];   /* up to the family as in the key */
+	__u8 source[16];   /* up to the protocol as in the key */
 	__u8 target[16];
 	__be16 source_port;
 	__be16 target_port;
 	__u8 protocol;
-	__u8 family;
+	__u8 fetched;      /* written before it is known whose record it is; means nothing */
 	__u16 bytes_high;  /* 48 bits in all */
 	__u32 bytes_low;
 	__u32 packets;     /* modulo 2^32 */

@@ -23,6 +23,8 @@ BUCKETS: Final = 4
 FLOW_WAYS: Final = 8
 FLOW_TICK: Final = 16
 """Times of flows are in units of 2**16 ns, modulo 2**32: they wrap in 78 hours."""
+FLOW_SIX: Final = 0x80
+"""Beside the class of a flow: its addresses are IPv6."""
 OVERLAY_VERSION: Final = 1
 OVERLAY_HEARS: Final = 0x80
 OVERLAY_BUDGET: Final = 0x01
@@ -235,7 +237,7 @@ _FLOW = np.dtype(
         ("sequence", "u2"), ("row", "u2"), ("epoch", "u4"), ("destination", "u2"),
         ("class", "u1"), ("rule", "u1"), ("last", "u4"), ("source", "u1", 16),
         ("target", "u1", 16), ("source_port", ">u2"), ("target_port", ">u2"),
-        ("protocol", "u1"), ("family", "u1"), ("bytes_high", "u2"), ("bytes_low", "u4"),
+        ("protocol", "u1"), ("fetched", "u1"), ("bytes_high", "u2"), ("bytes_low", "u4"),
         ("packets", "u4"),
     ]
 )  # fmt: skip
@@ -314,8 +316,8 @@ _NUMBERS: Final = {
     "OVERLAY_BUDGET": OVERLAY_BUDGET, "ENTRY_SHARE_1": ENTRY_SHARE_1,
     "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE,
     "OUTCOMES": len(Outcome), "NOTES": len(Note), "FLOW_WAYS": FLOW_WAYS,
-    "FLOW_TICK": FLOW_TICK, "RANGE_INDEX": RANGE_INDEX, "RANGE_KEYS4": RANGE_KEYS4,
-    "RANGE_KEYS6": RANGE_KEYS6, "RANGE_LEVELS": RANGE_LEVELS,
+    "FLOW_TICK": FLOW_TICK, "FLOW_SIX": FLOW_SIX, "RANGE_INDEX": RANGE_INDEX,
+    "RANGE_KEYS4": RANGE_KEYS4, "RANGE_KEYS6": RANGE_KEYS6, "RANGE_LEVELS": RANGE_LEVELS,
 }  # fmt: skip
 
 

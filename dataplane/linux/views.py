@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from patronus.dataplane.linux.endpoints import Address
 from patronus.dataplane.linux.pins import Arrays, Pins
-from patronus.dataplane.linux.records import CLASSES_MAX, RULES_MAX, CounterPlace, Note, Outcome
+from patronus.dataplane.linux.records import (
+    CLASSES_MAX,
+    FLOW_SIX,
+    RULES_MAX,
+    CounterPlace,
+    Note,
+    Outcome,
+)
 
 
 class Count(NamedTuple):
@@ -111,7 +118,7 @@ def _bytes_of(flows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def _flow(record: npt.NDArray[Any]) -> Flow:
-    width = 4 if record["family"] == 4 else 16
+    width = 16 if record["class"] & FLOW_SIX else 4
     row = int(record["row"]) - 1
     return Flow(
         source=ipaddress.ip_address(record["source"][:width].tobytes()),
@@ -120,7 +127,7 @@ def _flow(record: npt.NDArray[Any]) -> Flow:
         source_port=int(record["source_port"]),
         target_port=int(record["target_port"]),
         destination=int(record["destination"]),
-        traffic_class=int(record["class"]),
+        traffic_class=int(record["class"]) & ~FLOW_SIX,
         row=None if row < 0 else row,
         packets=int(record["packets"]),
         bytes=int(_bytes_of(record)),

@@ -107,21 +107,25 @@ INLINE int steps(struct __sk_buff *skb, enum step last)
 	struct destination destination = {};
 	struct work work;
 
-	if (!restore(skb) || !packet || !begin(&work, skb, FROM_LAN))
+	if (!restore(skb) || !packet || !begin_untimed(&work, skb, FROM_LAN))
 		return TC_ACT_SHOT;
 	if (last >= PARSED && !parse_ip(skb, is_six(skb, ETH_HLEN) ? 6 : 4, ETH_HLEN, packet))
 		return TC_ACT_SHOT;
 	if (last >= HASHED)
 		decision.hash = hash_of(&work, &packet->key);
-	if (last >= FOUND)
+	if (last >= FOUND) {
+		fetch_flow(&work, decision.hash);
+		work.now_ns = clock_ns(work.settings);
 		find_flow(&work, &packet->key, decision.hash, &decision.place);
+	}
 	if (last >= LED)
 		find_destination(&work, &packet->key, packet->key.target, &destination);
 	decision.destination = destination.index;
 	if (last >= SORTED)
 		classify(&work, packet, &decision);
 	/* Used, or the compiler leaves all of it out. */
-	skb->mark = decision.hash ^ decision.destination ^ decision.class ^ !decision.place.flow;
+	skb->mark = work.now_ns ^ decision.hash ^ decision.destination ^ decision.class ^
+		    !decision.place.flow;
 	return TC_ACT_OK;
 }
 

@@ -195,7 +195,8 @@ def compare(pins: Pins, version: int) -> dict[str, Figures]:
 def print_steps(pins: Pins, version: int, first: bytes) -> None:
     """Print what each step costs by itself: a program that ends there less one that ends before.
 
-    `room` is the headers' as it is put on; `rest` is what steering does besides all that.
+    `flow` is with the clock, which is read while the record comes from memory, `room` is the
+    headers' as it is put on, and `rest` is what steering does besides all that.
     """
     before, own = timed_best(pins, "restored", first), own_cost(pins, first)
     steps: dict[str, int] = {}
