@@ -13,6 +13,7 @@ from patronus.dataplane.linux.prefixes import (
     install_ranges,
     key_of,
     network_of,
+    outdate_flows,
     table_of,
 )
 from patronus.dataplane.linux.ranges import digest
@@ -47,7 +48,9 @@ class Tables:
                 raw = self._raw()
             self._sound = raw
         if digest(self._pins, len(self.prefixes)) != self._digest:
-            drifted += install_ranges(self._pins, self.prefixes)
+            if found := install_ranges(self._pins, self.prefixes):
+                outdate_flows(self._pins)
+            drifted += found
             self._digest = digest(self._pins, len(self.prefixes))
         if not self._same_rules():
             install_rules(self._pins, self.rules)

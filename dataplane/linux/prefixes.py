@@ -92,6 +92,13 @@ def install_ranges(pins: Pins, wanted: Mapping[Network, Target]) -> int:
     return write_ranges(pins, [ranges_of(wanted, family) for family in FAMILIES])
 
 
+def outdate_flows(pins: Pins) -> None:
+    """Let the destination and class of every flow be looked up anew."""
+    settings = pins.array("settings")
+    # By two: the lowest bit selects the bank of the rules, which stays.
+    settings["epoch"] = (int(settings["epoch"][0]) + 2) % 2**32
+
+
 def install_prefixes(pins: Pins, wanted: Mapping[Network, Target]) -> int:
     """Make the kernel hold these prefixes and no others; return how many changed.
 
@@ -115,7 +122,5 @@ def install_prefixes(pins: Pins, wanted: Mapping[Network, Target]) -> int:
     for network in gone:
         syscall.delete(pins.maps[f"prefixes{network.version}"], key_of(network))
     if changed or gone:
-        settings = pins.array("settings")
-        # By two: the lowest bit selects the bank of the rules, which stays.
-        settings["epoch"] = (int(settings["epoch"][0]) + 2) % 2**32
+        outdate_flows(pins)
     return len(changed) + len(gone)

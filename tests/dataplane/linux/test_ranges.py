@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 
+from patronus.control.agent.tables import Tables
 from patronus.dataplane.linux.pins import Sizes
 from patronus.dataplane.linux.prefixes import Network, Target, install_prefixes, install_ranges
 from patronus.dataplane.linux.ranges import digest
@@ -24,7 +25,9 @@ from patronus.dataplane.linux.rangetree import (
     room,
 )
 from patronus.dataplane.linux.records import Outcome
+from patronus.dataplane.linux.rules import compile_rules
 from patronus.dataplane.linux.views import top_flows
+from patronus.engine.policy import Match, TrafficClass
 from tests.dataplane.linux.kit import Kit, lan
 
 SMALL = Family(4, 8, 3)
@@ -158,6 +161,20 @@ def test_what_somebody_wrote_into_the_ranges_is_noticed(kit: Kit) -> None:
     assert digest(kit.pins, 1) != sound
     check(kit, 10 << 24 | 1 << 16, 4, Target(8))
     assert install_ranges(kit.pins, wanted) == 1
+    check(kit, 10 << 24 | 1 << 16, 4, Target(1))
+
+
+@pytest.mark.root
+def test_the_agent_repairs_ranges_and_outdates_flows(kit: Kit) -> None:
+    """What was written into them is found at the next comparison, and flows decide again."""
+    wanted: dict[Network, Target] = {ipaddress.ip_network("10.1.0.0/16"): Target(1)}
+    tables = Tables(kit.pins, wanted, compile_rules([TrafficClass("all", (Match(),))]))
+    assert (tables.ensure(), tables.ensure()) == (2, 0), "a prefix and the rules"
+    bank, epoch = int(kit.settings["ranges"][0, 0]) & 1, int(kit.settings["epoch"][0])
+    with kit.pins.glance("places4") as places:
+        places["bank"][1, bank] = 9
+    assert (tables.ensure(), tables.ensure()) == (1, 0)
+    assert int(kit.settings["epoch"][0]) == epoch + 2
     check(kit, 10 << 24 | 1 << 16, 4, Target(1))
 
 
