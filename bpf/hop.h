@@ -59,13 +59,14 @@ INLINE int read_hop(const struct work *work, const struct hop *hop, struct hop *
 	return work->now_ns < copy->until_ns;
 }
 
-/* Was it the same all the while, and has it addresses? WireGuard and PPP have none. */
+/* Was it the same all the while, and has it both addresses? PPP has none. */
 INLINE int holds(const struct hop *hop, const struct hop *copy)
 {
 	const __u32 *hosts = (const __u32 *)copy->hosts;
 
 	barrier_();
-	return until_of(hop) == copy->until_ns && hosts[0] | (hosts[1] & 0xffff);
+	return until_of(hop) == copy->until_ns && hosts[0] | (hosts[1] & 0xffff) &&
+	       hosts[1] >> 16 | hosts[2];
 }
 
 /* Send a frame to a hop; the action. */
@@ -105,6 +106,9 @@ INLINE int send(const struct work *work, struct tunnel *tunnel)
 	if (!tunnel->ifindex)
 		return route(work, tunnel->flags & TUNNEL_IPV6 ? 6 : 4, tunnel->local,
 			     tunnel->remote, tunnel->mark);
+	/* There is no neighbour to be known at the end of a WireGuard device. */
+	if (tunnel->kind == KIND_WIREGUARD)
+		return redirect_neigh(tunnel->ifindex, NULL, 0, 0);
 	if (!read_hop(work, &tunnel->hop, &hop))
 		learn_hop(work, tunnel);
 	else if (holds(&tunnel->hop, &hop))
