@@ -16,6 +16,7 @@
 #include "maps.h"
 
 #define INLINE static __always_inline
+#define barrier_() asm volatile("" ::: "memory") /* to the compiler alone */
 
 /* Younger than the headers that bcc may find. */
 #define FIB_LOOKUP_OUTPUT (1U << 1)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "parse.h"
+#include "ranges.h"
 #include "table.h"
 
 /* What was decided about a packet before any tunnel is asked. */
@@ -10,6 +11,7 @@ struct decision {
 	__u64 hash;
 	__u32 destination;
 	__u32 flags;        /* enum destination_flag */
+	__u32 epoch;        /* before anything was asked: what changed since is asked anew */
 	__u8 class;
 	__u8 rule;
 	__u8 follows;       /* FLOW_FOLLOWS or 0 */
@@ -84,45 +86,55 @@ INLINE void classify(const struct work *work, const struct packet *packet,
 	decision->rule = bits >> 8;
 }
 
-INLINE struct destination *destination_of(const struct flow_key *flow, const __u8 *address)
+/* Find the destination of an address; 0 if there is none. */
+INLINE int find_destination(const struct work *work, const struct flow_key *flow,
+			    const __u8 *address, struct destination *to)
 {
-	struct prefix4 four;
+	__u32 range = flow->family == 4 ? range_of4(work, *(const __be32 *)address)
+					: range_of6(work, *(const __be64 *)address);
+	struct destination *found;
 	struct prefix6 six;
 
-	if (flow->family == 4) {
-		key4(&four, address);
-		return prefixes4.lookup(&four);
+	if (range & RANGE_DEEPER) {
+		key6(&six, address);
+		found = prefixes6.lookup(&six);
+		if (found)
+			*to = *found;
+		return !!found;
 	}
-	key6(&six, address);
-	return prefixes6.lookup(&six);
+	to->index = (range & RANGE_INDEX) - 1;
+	to->flags = range & RANGE_LOCAL ? DESTINATION_LOCAL : 0;
+	return !!range;
 }
 
-/* Decide from the flow's record if that is up to date, else from prefixes and rules.
- * Returns 0 for a packet that is none of the overlay's business. */
-INLINE int decide(const struct work *work, const struct packet *packet,
+/* Look at the clock, and decide from the flow's record if that is up to date, else from prefixes
+ * and rules. Returns 0 for a packet that is none of the overlay's business. */
+INLINE int decide(struct work *work, const struct packet *packet,
 		  struct decision *decision)
 {
 	struct place *place = &decision->place;
-	struct destination *destination;
+	struct destination destination;
 
+	decision->epoch = *(volatile __u32 *)&work->settings->epoch;
 	decision->hash = hash_of(work, &packet->key);
+	fetch_flow(work, decision->hash);
+	work->now_ns = clock_ns(work->settings); /* which takes a while */
 	find_flow(work, &packet->key, decision->hash, place);
 	decision->flags = 0;
 	decision->follows = place->flow ? place->decided >> 24 & FLOW_FOLLOWS : 0;
 	decision->astray = place->flow ? place->decided >> 16 & FLOW_ASTRAY : 0;
-	decision->is_new = !place->flow || epoch_in(place->head) != work->settings->epoch;
+	decision->is_new = !place->flow || epoch_in(place->head) != decision->epoch;
 	if (!decision->is_new) {
 		decision->destination = place->decided & 0xffff;
-		decision->class = (place->decided >> 16) & ~FLOW_ASTRAY;
+		decision->class = (place->decided >> 16) & ~(FLOW_SIX | FLOW_ASTRAY);
 		decision->rule = (place->decided >> 24) & ~FLOW_FOLLOWS;
 		return 1;
 	}
-	destination = destination_of(&packet->key, packet->key.target);
-	if (!destination)
+	if (!find_destination(work, &packet->key, packet->key.target, &destination))
 		return 0;
-	decision->destination = destination->index;
-	decision->flags = destination->flags;
-	if (!(destination->flags & DESTINATION_LOCAL))
+	decision->destination = destination.index;
+	decision->flags = destination.flags;
+	if (!(destination.flags & DESTINATION_LOCAL))
 		classify(work, packet, decision);
 	return 1;
 }

@@ -57,12 +57,26 @@ enum tunnel_flag {
 enum flow_flag {
 	FLOW_FOLLOWS = 1 << 7, /* begun by the peer: it takes the tunnel that the peer takes */
 };
-#define FLOW_ASTRAY (1 << 7) /* beside the class: it left the peer's tunnel unled */
+/* Beside the class, of which there are no more than 64: */
+#define FLOW_ASTRAY (1 << 6) /* it left the peer's tunnel unled */
+#define FLOW_SIX (1 << 7)    /* the addresses are IPv6 */
+
+#define LAN_HOPS 1024 /* ways to hosts of LANs that are remembered, a power of two */
 
 /* struct destination: flags */
 enum destination_flag {
 	DESTINATION_LOCAL = 1 << 0, /* behind this site */
 };
+
+/* Destinations as ranges of addresses keep them: index + 1, 0 for none, and flags */
+#define RANGE_INDEX 0x1ffff
+enum range_flag {
+	RANGE_LOCAL = 1 << 30,  /* as DESTINATION_LOCAL */
+	RANGE_DEEPER = 1U << 31, /* prefixes longer than its addresses: ask the trie */
+};
+#define RANGE_KEYS4 16
+#define RANGE_KEYS6 8
+#define RANGE_LEVELS 7
 
 /* Entry words: flags */
 enum entry_flag {

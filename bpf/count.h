@@ -37,8 +37,9 @@ INLINE int drop(const struct work *work, enum outcome outcome)
 	return finish(work, outcome, TC_ACT_SHOT);
 }
 
-/* Begin with a packet; without settings there is nothing to do and nowhere to count. */
-INLINE int begin(struct work *work, struct __sk_buff *skb, enum origin origin)
+/* Begin with a packet; without settings there is nothing to do and nowhere to count.
+ * What time it is remains to be asked. */
+INLINE int begin_untimed(struct work *work, struct __sk_buff *skb, enum origin origin)
 {
 	struct settings *found = settings_of();
 
@@ -46,10 +47,18 @@ INLINE int begin(struct work *work, struct __sk_buff *skb, enum origin origin)
 		return 0;
 	work->skb = skb;
 	work->settings = found;
-	work->now_ns = clock_ns(found);
+	work->now_ns = 0;
 	work->base = bpf_get_smp_processor_id() * found->counter_stride;
 	work->length = skb->len;
 	work->pieces = 1;
 	work->origin = origin;
+	return 1;
+}
+
+INLINE int begin(struct work *work, struct __sk_buff *skb, enum origin origin)
+{
+	if (!begin_untimed(work, skb, origin))
+		return 0;
+	work->now_ns = clock_ns(work->settings);
 	return 1;
 }

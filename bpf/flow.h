@@ -114,10 +114,10 @@ INLINE void pin(const struct work *work, struct decision *decision, __u64 word,
 }
 
 /* What a record keeps of a decision. */
-INLINE __u32 decided_in(const struct decision *decision)
+INLINE __u32 decided_in(const struct decision *decision, const struct flow_key *key)
 {
 	return (decision->destination & 0xffff) |
-	       (__u32)(decision->class | decision->astray) << 16 |
+	       (__u32)(decision->class | decision->astray | six_in(key)) << 16 |
 	       (__u32)(decision->rule | decision->follows) << 24;
 }
 
@@ -128,18 +128,19 @@ INLINE void remember(const struct work *work, const struct packet *packet,
 	int kept = choice->row != NO_ROW && choice->outcome != STEER_ALL_DEAD &&
 		   is_pinned(work, decision->class);
 	const struct place *place = &decision->place;
-	__u32 epoch = work->settings->epoch, row;
+	__u32 epoch = decision->epoch, row;
 
 	if (place->flow) {
 		row = kept ? choice->row : row_in(place->head);
 		add_figures(work, place->flow);
 		if (decision->is_new || decision->strays)
-			set_decided(place->flow, place->head, decided_in(decision), row, epoch);
+			set_decided(place->flow, place->head, decided_in(decision, &packet->key), row,
+				    epoch);
 		else if (row != row_in(place->head))
 			set_row(place->flow, place->head, row);
 	} else {
 		row = kept ? choice->row : NO_ROW;
-		note(work, add_flow(work, place, &packet->key, decided_in(decision), row, epoch, 1)
+		note(work, add_flow(work, place, &packet->key, decided_in(decision, &packet->key), row, epoch, 1)
 				   ? NOTE_FLOW_NEW
 				   : NOTE_FLOW_FULL);
 	}

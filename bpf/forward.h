@@ -3,8 +3,8 @@
 #pragma once
 
 #include "flow.h"
+#include "hop.h"
 #include "icmp.h"
-#include "wrap.h"
 
 #define TCP_OPTION_END 0
 #define TCP_OPTION_NOP 1

@@ -12,6 +12,7 @@
  *
  * A token has the shape of an IPv4 probe, so a clone needs no resizing.
  */
+#include "hop.h"
 #include "probe.h"
 
 #ifndef PACER_ROWS

@@ -104,6 +104,19 @@ INLINE void copy_address4(__u8 *to, const void *from)
 	words[1] = 0;
 }
 
+/* Both at once, as the search for a flow reads them. */
+INLINE void copy_ports(struct flow_key *key, const void *from)
+{
+	*(__u32 *)&key->source_port = *(const __u32 *)from;
+}
+
+INLINE int same_address(const __u8 *one, const __u8 *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[0] == b[0] && a[1] == b[1];
+}
+
 INLINE int parse_ports(struct cursor cursor, struct packet *packet)
 {
 	struct udphdr *ports;
@@ -116,15 +129,13 @@ INLINE int parse_ports(struct cursor cursor, struct packet *packet)
 			return 0;
 		packet->syn = tcp->syn;
 		packet->tcp_words = tcp->doff;
-		packet->key.source_port = tcp->source;
-		packet->key.target_port = tcp->dest;
+		copy_ports(&packet->key, tcp);
 		return 1;
 	case IPPROTO_UDP:
 		ports = take(&cursor, sizeof(*ports));
 		if (!ports)
 			return 0;
-		packet->key.source_port = ports->source;
-		packet->key.target_port = ports->dest;
+		copy_ports(&packet->key, ports);
 		return 1;
 	}
 	return 1;
@@ -227,6 +238,11 @@ INLINE int parse_ip(struct __sk_buff *skb, __u8 family, __u32 offset, struct pac
 	packet->ip = offset;
 	return family == 4 ? parse_ipv4(cursor_at(skb, offset), packet)
 			   : parse_ipv6(cursor_at(skb, offset), packet);
+}
+
+INLINE __be16 ether_type(const struct packet *packet)
+{
+	return packet->key.family == 6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 }
 
 INLINE int is_multicast(const struct packet *packet)

@@ -10,6 +10,13 @@
 #define LINE 64
 #define WORDS __attribute__((aligned(8))) /* copied by words, not by bytes */
 
+/* Where frames go next, as it was found a moment ago; bpf/hop.h. */
+struct hop {
+	__s64 until_ns; /* so long the rest is believed; HOP_BUSY: it is being written */
+	__u8 hosts[12]; /* the neighbour's address and ours, as Ethernet has them; zero: none */
+	__u32 ifindex;
+};
+
 /* One tunnel, to a peer and back. Lines are apart by who writes them. */
 struct tunnel {
 	/* Line 0: the packet-time rule, written for every packet that arrives. */
@@ -35,7 +42,7 @@ struct tunnel {
 	/* Line 2: the sender's account. */
 	__u64 tx_sequence;  /* next number; its low 32 bits travel */
 	__u64 tx_packets[BUCKETS];
-	__u64 line_2_spare[3];
+	struct hop hop;
 
 	/* Line 3: what to put on. Addresses: IPv4 in the first four bytes. */
 	__u8 local[16];
@@ -85,7 +92,8 @@ struct settings {
 	__u8 router_v6[16];
 	__u32 mark;           /* of LAN packets in mode mark; the class is added */
 	__u32 overlay_ifindex; /* where the kernel is handed what is its business; 0: as it came */
-	__u64 spare[2];
+	__u32 ranges[2];      /* of IPv4 and IPv6: levels of the tree << 1 | bank */
+	__u64 spare[1];
 
 	__u32 flow_key[12];   /* random: nobody shall know which flows share a set */
 	__u32 flow_sets;      /* less one: the mask of a set's place */
@@ -98,6 +106,15 @@ struct used {
 	__u32 row; /* row + 1 */
 	__u32 generation;
 };
+
+/* The way to a host of a LAN. */
+struct lan_hop {
+	__u8 source[16] WORDS; /* as in a flow's key */
+	__u8 target[16] WORDS;
+	struct hop hop;
+	__u32 arrived_at;      /* the device that it came by */
+	__u32 mtu;
+} __attribute__((aligned(LINE)));
 
 struct prefix4 {
 	__u32 length;
@@ -112,6 +129,20 @@ struct prefix6 {
 struct destination {
 	__u32 index;
 	__u32 flags; /* enum destination_flag */
+};
+
+/* Nodes of the trees of ranges, bpf/ranges.h. Only the first 64 bits of IPv6 count there. */
+struct range4 {
+	__u32 key[RANGE_KEYS4];
+};
+
+struct range6 {
+	__u64 key[RANGE_KEYS6];
+};
+
+/* What the addresses of a range lead to, in each bank. */
+struct range_place {
+	__u32 bank[2];
 };
 
 /* Rules that a prefix satisfies, for each bank of the rules. */
@@ -138,16 +169,16 @@ struct flow {
 	__u32 epoch;       /* of class and destination */
 	/* One word, read as one: */
 	__u16 destination;
-	__u8 class;        /* with FLOW_ASTRAY */
+	__u8 class;        /* with FLOW_ASTRAY and FLOW_SIX */
 	__u8 rule;         /* RULES_MAX: none matched; with enum flow_flag */
 
 	__u32 last;        /* time >> FLOW_TICK */
-	__u8 source[16];   /* up to the family as in the key */
+	__u8 source[16];   /* up to the protocol as in the key */
 	__u8 target[16];
 	__be16 source_port;
 	__be16 target_port;
 	__u8 protocol;
-	__u8 family;
+	__u8 fetched;      /* written before it is known whose record it is; means nothing */
 	__u16 bytes_high;  /* 48 bits in all */
 	__u32 bytes_low;
 	__u32 packets;     /* modulo 2^32 */

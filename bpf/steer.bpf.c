@@ -5,7 +5,7 @@
  */
 #include "forward.h"
 
-INLINE int steer_packet(const struct work *work, struct packet *packet)
+INLINE int steer_packet(struct work *work, struct packet *packet)
 {
 	struct overlay overlay = { .flags = OVERLAY_BUDGET };
 	struct decision decision = {};
@@ -49,7 +49,7 @@ INLINE int steer_frame(struct __sk_buff *skb, enum origin origin)
 	struct work work;
 	__u8 family;
 
-	if (!packet || !begin(&work, skb, origin))
+	if (!packet || !begin_untimed(&work, skb, origin))
 		return TC_ACT_UNSPEC;
 	reach(skb, 128);
 	cursor = cursor_at(skb, 0);

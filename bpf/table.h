@@ -19,10 +19,9 @@
 #include "count.h"
 
 #define ADDRESS_WORDS 4
-#define KEY_BITS 0xffffffffffffULL /* of the word behind them: ports, protocol, family */
+#define KEY_BITS 0xffffffffffULL /* of the word behind them: ports, protocol */
 #define TICKS_AHEAD 0x10000U /* other CPUs may have looked at the clock later than we */
 
-#define barrier_() asm volatile("" ::: "memory")
 
 /* Where a flow is, or would be. */
 struct place {
@@ -62,8 +61,13 @@ INLINE __u32 tick_of(const struct work *work)
  * ones: a processor waits when it reads as a word what it has just written in parts. */
 INLINE __u64 last_word(const struct flow_key *key)
 {
-	return key->source_port | (__u64)key->target_port << 16 | (__u64)key->protocol << 32 |
+	return *(const __u32 *)&key->source_port | (__u64)key->protocol << 32 |
 	       (__u64)key->family << 40;
+}
+
+INLINE __u8 six_in(const struct flow_key *key)
+{
+	return key->family == 6 ? FLOW_SIX : 0;
 }
 
 INLINE __u64 product(__u64 word, const __u32 *secret)
@@ -88,8 +92,19 @@ INLINE int is_of(const struct flow *flow, const struct flow_key *key)
 	const __u64 *one = (const __u64 *)flow->source, *other = (const __u64 *)key;
 
 	return !((one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) |
-		 (one[3] ^ other[3]) |
-		 ((one[ADDRESS_WORDS] ^ last_word(key)) & KEY_BITS));
+		 (one[3] ^ other[3]) | ((one[ADDRESS_WORDS] ^ last_word(key)) & KEY_BITS) |
+		 ((flow->class ^ six_in(key)) & FLOW_SIX));
+}
+
+/* Have the record that is looked at first brought from memory. A store does not keep the
+ * processor from what follows, as a load would: it works on until it needs the record. */
+INLINE void fetch_flow(const struct work *work, __u64 hash)
+{
+	__u32 index = hash >> 32 & work->settings->flow_sets;
+	struct flow_set *set = flows.lookup(&index);
+
+	if (set)
+		*(volatile __u8 *)&set->way[hash >> 61].fetched = 0;
 }
 
 INLINE void find_flow(const struct work *work, const struct flow_key *key, __u64 hash,
@@ -172,12 +187,12 @@ INLINE void fill_flow(const struct work *work, struct flow *flow, const struct f
 	__u64 *to = (__u64 *)flow->source;
 	const __u64 *from = (const __u64 *)key;
 
-	*(volatile __u32 *)&flow->destination = decided;
+	*(volatile __u32 *)&flow->destination = decided | six_in(key) << 16;
 	flow->last = tick_of(work);
 #pragma unroll
 	for (int i = 0; i < ADDRESS_WORDS; i++)
 		to[i] = from[i];
-	to[ADDRESS_WORDS] = last_word(key); /* with zero in bytes_high */
+	to[ADDRESS_WORDS] = last_word(key) & KEY_BITS; /* with zero in bytes_high */
 	flow->bytes_low = 0;
 	flow->packets = 0;
 }

@@ -52,13 +52,6 @@ INLINE int parse_outer(const struct work *work, struct arrival *arrival)
 	return 1;
 }
 
-INLINE int same_address(const __u8 *one, const __u8 *other)
-{
-	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
-
-	return a[0] == b[0] && a[1] == b[1];
-}
-
 /* Check that the packet is of the tunnel that it names; OUTCOMES means that it is. */
 INLINE enum outcome doubt(const struct arrival *arrival, const struct tunnel *tunnel)
 {
@@ -84,8 +77,7 @@ INLINE int make_ether(const struct work *work, struct packet *packet)
 		return 0;
 	packet->ip += ETH_HLEN;
 	packet->transport += ETH_HLEN;
-	set_ether(work->skb, packet->key.family == 6 ? bpf_htons(ETH_P_IPV6)
-						     : bpf_htons(ETH_P_IP));
+	set_ether(work->skb, ether_type(packet));
 	return 1;
 }
 
@@ -96,19 +88,38 @@ INLINE int deliver_to_stack(const struct work *work, struct packet *packet)
 	return make_ether(work, packet) ? hand_in(work) : drop(work, DROP_NO_ROOM);
 }
 
+/* Find the way to a host of the LAN; 0 for an address of this host, or without a route. */
+INLINE int find_way(const struct work *work, const struct packet *packet, struct lan_hop *place,
+		    struct bpf_fib_lookup *way)
+{
+	const struct flow_key *key = &packet->key;
+	long failed = look_up(work, way, key->family, key->source, key->target, 0, 0);
+
+	if (!failed && place)
+		remember_way(work, packet, place, way);
+	if (failed == BPF_FIB_LKUP_RET_NO_NEIGH)
+		failed = look_up(work, way, key->family, key->source, key->target, 0,
+				 FIB_LOOKUP_SKIP_NEIGH);
+	return !failed;
+}
+
 INLINE int deliver(const struct work *work, struct packet *packet)
 {
-	int action;
+	struct lan_hop *place = place_of_hop(packet);
+	struct bpf_fib_lookup way;
+	struct hop hop;
+	int known;
 
 	if (!(work->settings->flags & SETTING_DELIVER) || packet->ttl <= 1 || is_multicast(packet))
 		return deliver_to_stack(work, packet);
-	action = route(work, packet->key.family, packet->key.source, packet->key.target, 0);
-	if (action == TC_ACT_SHOT) /* an address of this host, or no route */
+	known = place && knows_way(work, packet, place, &hop);
+	if (!known && !find_way(work, packet, place, &way))
 		return deliver_to_stack(work, packet);
 	if (!make_ether(work, packet))
 		return drop(work, DROP_NO_ROOM);
 	count_hop(work->skb, packet);
-	return finish(work, DELIVER_LAN, action);
+	return finish(work, DELIVER_LAN,
+		      known ? leave_by(work, &hop, ether_type(packet)) : go(&way));
 }
 
 INLINE int transit(const struct work *work, struct packet *packet, const struct arrival *arrival,
@@ -134,7 +145,7 @@ INLINE int receive(const struct work *work, const struct arrival *arrival,
 		   const struct tunnel *tunnel)
 {
 	__u8 inner = arrival->overlay.version_inner & 15;
-	struct destination *destination;
+	struct destination destination;
 	struct packet *packet = blank_packet();
 
 	/* The kernel takes off no more than leaves an IP header. */
@@ -143,11 +154,10 @@ INLINE int receive(const struct work *work, const struct arrival *arrival,
 	reach(work->skb, 128);
 	if (!parse_ip(work->skb, inner == INNER_IPV6 ? 6 : 4, arrival->ether, packet))
 		return drop(work, DROP_BAD_INNER);
-	destination = destination_of(&packet->key, packet->key.target);
-	if (!destination)
+	if (!find_destination(work, &packet->key, packet->key.target, &destination))
 		return drop(work, TRANSIT_NO_DESTINATION);
-	if (!(destination->flags & DESTINATION_LOCAL))
-		return transit(work, packet, arrival, destination->index);
+	if (!(destination.flags & DESTINATION_LOCAL))
+		return transit(work, packet, arrival, destination.index);
 	if (is_pinned(work, arrival->overlay.class) && !packet->later)
 		pin_return(work, packet, arrival->row);
 	clamp_mss(work, packet, tunnel->mtu);

@@ -188,36 +188,48 @@ INLINE int unwrap(struct __sk_buff *skb, __u32 ether, int six, __u8 inner)
 	return 1;
 }
 
-/* Find the way by the routing table; to: an address of the family. Returns the action. */
+/* Write down between which addresses a way is asked for. */
+INLINE void set_ends(struct bpf_fib_lookup *way, __u8 family, const __u8 *from, const __u8 *to,
+		     __u32 mark)
+{
+	if (family == 4) {
+		way->family = AF_INET_;
+		__builtin_memcpy(&way->ipv4_src, from, 4);
+		__builtin_memcpy(&way->ipv4_dst, to, 4);
+	} else {
+		way->family = AF_INET6_;
+		__builtin_memcpy(way->ipv6_src, from, 16);
+		__builtin_memcpy(way->ipv6_dst, to, 16);
+	}
+	*(__u32 *)way->smac = mark; /* its place in kernels that know FIB_LOOKUP_MARK */
+}
+
+/* Ask the routing table; to: an address of the family. Returns what bpf_fib_lookup() does. */
+INLINE long look_up(const struct work *work, struct bpf_fib_lookup *way, __u8 family,
+		    const __u8 *from, const __u8 *to, __u32 mark, __u32 flags)
+{
+	__builtin_memset(way, 0, sizeof(*way));
+	way->ifindex = work->skb->ifindex;
+	set_ends(way, family, from, to, mark);
+	return bpf_fib_lookup(work->skb, way, sizeof(*way), flags | FIB_LOOKUP_MARK);
+}
+
+/* Leave the rest to the kernel: the way is known, the neighbour may not be. */
+INLINE int go(const struct bpf_fib_lookup *way)
+{
+	struct bpf_redir_neigh hop = { .nh_family = way->family };
+
+	__builtin_memcpy(hop.ipv6_nh, way->ipv6_dst, 16);
+	return redirect_neigh(way->ifindex, &hop, sizeof(hop), 0);
+}
+
+/* Find the way by the routing table. Returns the action. */
 INLINE int route(const struct work *work, __u8 family, const __u8 *from, const __u8 *to,
 		 __u32 mark)
 {
-	struct bpf_fib_lookup way = { .ifindex = work->skb->ifindex };
-	struct bpf_redir_neigh hop = {};
+	struct bpf_fib_lookup way;
 
-	if (family == 4) {
-		way.family = AF_INET_;
-		__builtin_memcpy(&way.ipv4_src, from, 4);
-		__builtin_memcpy(&way.ipv4_dst, to, 4);
-	} else {
-		way.family = AF_INET6_;
-		__builtin_memcpy(way.ipv6_src, from, 16);
-		__builtin_memcpy(way.ipv6_dst, to, 16);
-	}
-	*(__u32 *)way.smac = mark; /* its place in kernels that know FIB_LOOKUP_MARK */
-	if (bpf_fib_lookup(work->skb, &way, sizeof(way), FIB_LOOKUP_SKIP_NEIGH | FIB_LOOKUP_MARK))
+	if (look_up(work, &way, family, from, to, mark, FIB_LOOKUP_SKIP_NEIGH))
 		return TC_ACT_SHOT;
-	hop.nh_family = way.family;
-	__builtin_memcpy(hop.ipv6_nh, way.ipv6_dst, 16);
-	return redirect_neigh(way.ifindex, &hop, sizeof(hop), 0);
-}
-
-/* Send a wrapped packet on its tunnel; the action, TC_ACT_SHOT where no way leads. */
-INLINE int send(const struct work *work, const struct tunnel *tunnel)
-{
-	work->skb->mark = tunnel->mark;
-	if (tunnel->ifindex)
-		return redirect_neigh(tunnel->ifindex, NULL, 0, 0);
-	return route(work, tunnel->flags & TUNNEL_IPV6 ? 6 : 4, tunnel->local, tunnel->remote,
-		     tunnel->mark);
+	return go(&way);
 }

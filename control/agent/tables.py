@@ -10,10 +10,13 @@ from patronus.dataplane.linux.prefixes import (
     Network,
     Target,
     install_prefixes,
+    install_ranges,
     key_of,
     network_of,
+    outdate_flows,
     table_of,
 )
+from patronus.dataplane.linux.ranges import digest
 from patronus.dataplane.linux.records import DestinationFlag
 from patronus.dataplane.linux.rules import Compiled, install_rules
 
@@ -28,7 +31,9 @@ class Tables:
         self.prefixes, self.rules = prefixes, rules
         self._pins = pins
         self._sound: list[tuple[bytes, bytes]] = []
-        """What the kernel held when it was found to be right."""
+        """What the kernel's tries held when they were found to be right."""
+        self._digest = -1
+        """Of the ranges, at that time."""
         # To make them of bytes takes ten times as long as all else, twice a second.
         self._networks = {key_of(network): network for network in prefixes}
         self._settings = pins.array("settings")
@@ -42,6 +47,11 @@ class Tables:
                 drifted += install_prefixes(self._pins, self.prefixes)
                 raw = self._raw()
             self._sound = raw
+        if digest(self._pins, len(self.prefixes)) != self._digest:
+            if found := install_ranges(self._pins, self.prefixes):
+                outdate_flows(self._pins)
+            drifted += found
+            self._digest = digest(self._pins, len(self.prefixes))
         if not self._same_rules():
             install_rules(self._pins, self.rules)
             drifted += 1

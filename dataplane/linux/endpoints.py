@@ -74,6 +74,7 @@ def clear_endpoint(tunnels: npt.NDArray[Any], row: int) -> None:
     tunnel["sequence"] = -1
     for name in "got delay_ns drain_until_ns drained".split():
         tunnel[name] = 0
+    tunnel["hop"]["until_ns"] = 0
 
 
 def move_endpoint(
@@ -82,6 +83,7 @@ def move_endpoint(
     """Follow a peer to another address; stamps and accounts stay."""
     tunnel = tunnels[row : row + 1]
     tunnel["remote"][0], tunnel["remote_port"] = _bytes(remote), remote_port
+    tunnel["hop"]["until_ns"] = 0  # it was the former address's
 
 
 def _bytes(address: Address) -> npt.NDArray[np.uint8]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from patronus.dataplane.linux import probing, records, syscall
 from patronus.dataplane.linux.objects import MapShape
+from patronus.dataplane.linux.rangetree import FAMILIES, room
 from patronus.dataplane.linux.records import CounterPlace, RulePlace
 
 BPF_ROOT: Final = Path("/sys/fs/bpf")
@@ -28,6 +29,8 @@ ARRAYS: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
         "used": records.USED, "counters": records.COUNT, "rules": records.WORD,
         "ring": records.RING, "moves": records.MOVE, "samples": probing.SAMPLE,
         "schedule": probing.SCHEDULE, "pacing": probing.PACING, "flows": records.FLOW_SET,
+        "ranges4": records.RANGE4, "ranges6": records.RANGE6, "places4": records.RANGE_PLACE,
+        "places6": records.RANGE_PLACE,
     }
 )  # fmt: skip
 """The maps that are mapped into memory, and what they hold."""
@@ -89,9 +92,18 @@ class Sizes:
             "flows": self.flow_sets,
             "fragments": self.fragments,
             **dict.fromkeys(("prefixes4", "prefixes6"), self.prefixes),
+            **self._range_sizes(),
             **dict.fromkeys(("targets4", "targets6"), self.rule_prefixes),
         }
         return sizes.get(name)
+
+    def _range_sizes(self) -> dict[str, int]:
+        """Return the sizes of the trees; a bank has half of the nodes, and half of each place."""
+        sizes: dict[str, int] = {}
+        for family in FAMILIES:
+            nodes, places = room(self.prefixes, family.keys)
+            sizes |= {f"ranges{family.version}": 2 * nodes, f"places{family.version}": places}
+        return sizes
 
     def shape(self, name: str, shape: MapShape) -> MapShape:
         """Return the shape of a map with its size."""

@@ -1,6 +1,8 @@
-"""Which prefix leads to which destination: the kernel's tries, read and written by difference.
+"""Which prefix leads to which destination, in the kernel's memory.
 
-A failover touches none of this: prefixes change when sites announce and withdraw.
+Tries hold prefixes as they were announced and are written by difference; packets are looked up
+in trees of ranges made of all of them (:mod:`patronus.dataplane.linux.ranges`). A failover
+touches none of this: prefixes change when sites announce and withdraw.
 """
 
 import ipaddress
@@ -12,7 +14,9 @@ import numpy.typing as npt
 
 from patronus.dataplane.linux import records, syscall
 from patronus.dataplane.linux.pins import Pins
-from patronus.dataplane.linux.records import DestinationFlag
+from patronus.dataplane.linux.ranges import write_ranges
+from patronus.dataplane.linux.rangetree import FAMILIES, Family, Range
+from patronus.dataplane.linux.records import DestinationFlag, RangeFlag
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,20 +57,61 @@ def installed_prefixes(pins: Pins) -> dict[Network, Target]:
     """Return what the kernel holds."""
     found = {}
     for version in (4, 6):
-        table = table_of(pins.maps[f"prefixes{version}"], version, records.DESTINATION)
-        for key, value in table:
-            local = bool(value["flags"][0] & DestinationFlag.LOCAL)
-            found[network_of(key)] = Target(int(value["index"][0]), local)
+        table = pins.maps[f"prefixes{version}"]
+        key_bytes, most = (8 if version == 4 else 20), syscall.map_shape(table).entries
+        # One call: key by key this takes longer than all else.
+        keys, values = syscall.lookup_all(
+            table, key_bytes=key_bytes, value_bytes=records.DESTINATION.itemsize, most=most
+        )
+        targets = np.frombuffer(values, dtype=records.DESTINATION)
+        local = targets["flags"] & DestinationFlag.LOCAL != 0
+        for at, target in enumerate(map(Target, targets["index"].tolist(), local.tolist())):
+            found[network_of(keys[at * key_bytes : (at + 1) * key_bytes])] = target
     return found
+
+
+def ranges_of(prefixes: Mapping[Network, Target], family: Family) -> Iterator[Range]:
+    """Yield the ranges of a family's prefixes."""
+    cut = 64 if family.version == 6 else 0
+    for network, target in prefixes.items():
+        if network.version != family.version:
+            continue
+        low, high = int(network.network_address) >> cut, int(network.broadcast_address) >> cut
+        length, word = network.prefixlen, (target.destination + 1) | RangeFlag.LOCAL * target.local
+        if length > family.bits:
+            length, word = family.bits + 1, int(RangeFlag.DEEPER)
+        yield Range(low, length, high, word)
+
+
+def install_ranges(pins: Pins, wanted: Mapping[Network, Target]) -> int:
+    """Let packets find these prefixes; return in how many families they found others.
+
+    Raises:
+        ValueError: there are more than the maps have room for.
+    """
+    return write_ranges(pins, [ranges_of(wanted, family) for family in FAMILIES])
+
+
+def outdate_flows(pins: Pins) -> None:
+    """Let the destination and class of every flow be looked up anew."""
+    settings = pins.array("settings")
+    # By two: the lowest bit selects the bank of the rules, which stays.
+    settings["epoch"] = (int(settings["epoch"][0]) + 2) % 2**32
 
 
 def install_prefixes(pins: Pins, wanted: Mapping[Network, Target]) -> int:
     """Make the kernel hold these prefixes and no others; return how many changed.
 
-    Flows are looked up anew afterwards. New prefixes come in before old ones go, so that a
-    prefix that is split stays reachable throughout.
+    Flows are looked up anew afterwards. Packets find all of the new prefixes from one moment on.
+    The tries come last: who is killed before that finds them wanting and does it again. Those
+    longer than 64 bits, which packets look up there, come in before old ones go.
+
+    Raises:
+        ValueError: there are more than the maps have room for.
     """
     standing = installed_prefixes(pins)
+    if standing != wanted:
+        install_ranges(pins, wanted)
     changed = {n: t for n, t in wanted.items() if standing.get(n) != t}
     for network, target in changed.items():
         value = records.zeros(records.DESTINATION)
@@ -77,7 +122,5 @@ def install_prefixes(pins: Pins, wanted: Mapping[Network, Target]) -> int:
     for network in gone:
         syscall.delete(pins.maps[f"prefixes{network.version}"], key_of(network))
     if changed or gone:
-        settings = pins.array("settings")
-        # By two: the lowest bit selects the bank of the rules, which stays.
-        settings["epoch"] = (int(settings["epoch"][0]) + 2) % 2**32
+        outdate_flows(pins)
     return len(changed) + len(gone)

@@ -23,11 +23,18 @@ BUCKETS: Final = 4
 FLOW_WAYS: Final = 8
 FLOW_TICK: Final = 16
 """Times of flows are in units of 2**16 ns, modulo 2**32: they wrap in 78 hours."""
+FLOW_SIX: Final = 0x80
+"""Beside the class of a flow: its addresses are IPv6."""
 OVERLAY_VERSION: Final = 1
 OVERLAY_HEARS: Final = 0x80
 OVERLAY_BUDGET: Final = 0x01
 RULES_SEQUENCE: Final = 0x03F79D71B4CB0A89
 """A de Bruijn sequence: its top six bits differ whichever bit it is multiplied by."""
+RANGE_INDEX: Final = 0x1FFFF
+RANGE_KEYS4: Final = 16
+RANGE_KEYS6: Final = 8
+"""Of a node, which fills a cache line."""
+RANGE_LEVELS: Final = 7
 ENTRY_SHARE_1: Final = 8
 ENTRY_SHARE_2: Final = 12
 
@@ -72,7 +79,7 @@ class FlowFlag(IntFlag):
     """Begun by the peer: it takes the tunnel that the peer takes."""
 
 
-FLOW_ASTRAY: Final = 1 << 7
+FLOW_ASTRAY: Final = 1 << 6
 """Beside a flow's class: it left the peer's tunnel unled."""
 
 
@@ -81,6 +88,14 @@ class DestinationFlag(IntFlag):
 
     LOCAL = 1 << 0
     """It lies behind this site."""
+
+
+class RangeFlag(IntFlag):
+    """Flags of what a range leads to, beside the destination's index + 1."""
+
+    LOCAL = 1 << 30
+    DEEPER = 1 << 31
+    """There are prefixes longer than what counts of its addresses: the trie knows."""
 
 
 class EntryFlag(IntFlag):
@@ -187,6 +202,7 @@ class Note(IntEnum):
     ERROR_LIMITED = 15
 
 
+_HOP = np.dtype([("until_ns", "i8"), ("hosts", "u1", 12), ("ifindex", "u4")])
 _TUNNEL = np.dtype(
     [
         ("heard_ns", "i8"), ("confirmed_ns", "i8"), ("since_ns", "i8"), ("detect_ns", "i8"),
@@ -194,7 +210,7 @@ _TUNNEL = np.dtype(
         ("flags", "u2"), ("got", "u4"), ("restarts", "u8"),
         ("rx_gap", "u8"), ("rx_late", "u8"), ("rx_duplicate", "u8"),
         ("rx_packets", "u8", BUCKETS), ("line_1_spare", "u8"),
-        ("tx_sequence", "u8"), ("tx_packets", "u8", BUCKETS), ("line_2_spare", "u8", 3),
+        ("tx_sequence", "u8"), ("tx_packets", "u8", BUCKETS), ("hop", _HOP),
         ("local", "u1", 16), ("remote", "u1", 16), ("session_out", "u8"), ("ifindex", "u4"),
         ("mark", "u4"), ("local_port", ">u2"), ("remote_port", ">u2"), ("peer_id", "u2"),
         ("mtu", "u2"), ("line_3_spare", "u8"),
@@ -210,7 +226,7 @@ _SETTINGS = np.dtype(
         ("counter_stride", "u4"), ("pinned_classes", "u8"), ("test_now_ns", "i8"),
         ("bank_word", "u8"), ("epoch", "u4"), ("lan_ifindex", "u4"), ("port", ">u2"),
         ("drain_slack_ms", "u2"), ("router_v4", "u1", 4), ("router_v6", "u1", 16),
-        ("mark", "u4"), ("overlay_ifindex", "u4"), ("spare", "u8", 2),
+        ("mark", "u4"), ("overlay_ifindex", "u4"), ("ranges", "u4", 2), ("spare", "u8", (1,)),
         ("flow_key", "u4", 12), ("flow_sets", "u4"), ("line_3_zero", "u4"),
         ("line_3_spare", "u8"),
     ]
@@ -226,7 +242,7 @@ _FLOW = np.dtype(
         ("sequence", "u2"), ("row", "u2"), ("epoch", "u4"), ("destination", "u2"),
         ("class", "u1"), ("rule", "u1"), ("last", "u4"), ("source", "u1", 16),
         ("target", "u1", 16), ("source_port", ">u2"), ("target_port", ">u2"),
-        ("protocol", "u1"), ("family", "u1"), ("bytes_high", "u2"), ("bytes_low", "u4"),
+        ("protocol", "u1"), ("fetched", "u1"), ("bytes_high", "u2"), ("bytes_low", "u4"),
         ("packets", "u4"),
     ]
 )  # fmt: skip
@@ -252,8 +268,18 @@ _OVERLAY = np.dtype(
 TUNNEL: Final = _TUNNEL
 SETTINGS: Final = _SETTINGS
 USED: Final = np.dtype([("row", "u4"), ("generation", "u4")])
+HOP: Final = _HOP
+LAN_HOP: Final = np.dtype(
+    [
+        ("source", "u1", 16), ("target", "u1", 16), ("hop", HOP), ("arrived_at", "u4"),
+        ("mtu", "u4"),
+    ]
+)  # fmt: skip
 PREFIX4: Final = np.dtype([("length", "u4"), ("address", "u1", 4)])
 PREFIX6: Final = np.dtype([("length", "u4"), ("address", "u1", 16)])
+RANGE4: Final = np.dtype([("key", "u4", RANGE_KEYS4)])
+RANGE6: Final = np.dtype([("key", "u8", RANGE_KEYS6)])
+RANGE_PLACE: Final = np.dtype([("bank", "u4", 2)])
 DESTINATION: Final = np.dtype([("index", "u4"), ("flags", "u4")])
 RULE_BITS: Final = np.dtype([("bank", "u8", 2)])
 FLOW_KEY: Final = _FLOW_KEY
@@ -269,10 +295,12 @@ WORD: Final = np.dtype("u8")
 
 STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
     {
-        "tunnel": TUNNEL, "settings": SETTINGS, "used": USED, "prefix4": PREFIX4,
-        "prefix6": PREFIX6, "destination": DESTINATION, "rule_bits": RULE_BITS,
+        "hop": HOP, "tunnel": TUNNEL, "lan_hop": LAN_HOP, "settings": SETTINGS, "used": USED,
+        "range4": RANGE4, "range6": RANGE6, "prefix4": PREFIX4, "prefix6": PREFIX6,
+        "range_place": RANGE_PLACE, "destination": DESTINATION, "rule_bits": RULE_BITS,
         "flow_key": FLOW_KEY, "flow": FLOW, "flow_set": FLOW_SET, "fragment_key": FRAGMENT_KEY,
-        "fragment": FRAGMENT, "count": COUNT, "move": MOVE, "ring": RING, "overlay": OVERLAY,
+        "fragment": FRAGMENT, "count": COUNT,
+        "move": MOVE, "ring": RING, "overlay": OVERLAY,
     }
 )  # fmt: skip
 """By the names of the structs in C."""
@@ -280,7 +308,8 @@ STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
 ENUMS: Final[Mapping[str, type[IntEnum | IntFlag]]] = MappingProxyType(
     {
         "INNER_": Inner, "SETTING_": Setting, "KIND_": Kind, "TUNNEL_": TunnelFlag,
-        "DESTINATION_": DestinationFlag, "ENTRY_": EntryFlag, "FLOW_": FlowFlag,
+        "DESTINATION_": DestinationFlag, "RANGE_": RangeFlag,
+        "ENTRY_": EntryFlag, "FLOW_": FlowFlag,
         "RULES_": RulePlace, "COUNT_": CounterPlace, "": Outcome, "NOTE_": Note,
     }
 )  # fmt: skip
@@ -292,7 +321,9 @@ _NUMBERS: Final = {
     "OVERLAY_BUDGET": OVERLAY_BUDGET, "ENTRY_SHARE_1": ENTRY_SHARE_1,
     "ENTRY_SHARE_2": ENTRY_SHARE_2, "RULES_SEQUENCE": RULES_SEQUENCE,
     "OUTCOMES": len(Outcome), "NOTES": len(Note), "FLOW_WAYS": FLOW_WAYS,
-    "FLOW_TICK": FLOW_TICK, "FLOW_ASTRAY": FLOW_ASTRAY,
+    "FLOW_TICK": FLOW_TICK, "FLOW_ASTRAY": FLOW_ASTRAY, "FLOW_SIX": FLOW_SIX,
+    "RANGE_INDEX": RANGE_INDEX, "RANGE_KEYS4": RANGE_KEYS4, "RANGE_KEYS6": RANGE_KEYS6,
+    "RANGE_LEVELS": RANGE_LEVELS,
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from patronus.dataplane.linux.pins import Arrays, Pins
 from patronus.dataplane.linux.records import (
     CLASSES_MAX,
     FLOW_ASTRAY,
+    FLOW_SIX,
     RULES_MAX,
     CounterPlace,
     Note,
@@ -118,7 +119,7 @@ def _bytes_of(flows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def _flow(record: npt.NDArray[Any]) -> Flow:
-    width = 4 if record["family"] == 4 else 16
+    width = 16 if record["class"] & FLOW_SIX else 4
     row = int(record["row"]) - 1
     return Flow(
         source=ipaddress.ip_address(record["source"][:width].tobytes()),
@@ -127,7 +128,7 @@ def _flow(record: npt.NDArray[Any]) -> Flow:
         source_port=int(record["source_port"]),
         target_port=int(record["target_port"]),
         destination=int(record["destination"]),
-        traffic_class=int(record["class"]) & ~FLOW_ASTRAY,
+        traffic_class=int(record["class"]) & ~(FLOW_SIX | FLOW_ASTRAY),
         row=None if row < 0 else row,
         packets=int(record["packets"]),
         bytes=int(_bytes_of(record)),

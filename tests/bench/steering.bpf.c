@@ -3,7 +3,8 @@
  * Each run takes the next frame of a list and writes it over whatever the last run left, so
  * that hops and keys are those of a new packet. `steered` runs the real program and takes the
  * outer headers off again; `wrapped` puts on and takes off the same room and does nothing
- * else; `restored` writes the frame alone.
+ * else; `restored` writes the frame alone. `once` and `twice` take the same room away, put on
+ * in one piece and in two, so that they tell what taking away costs.
  */
 #include "../../bpf/steer.bpf.c"
 
@@ -60,6 +61,30 @@ int wrapped(struct __sk_buff *skb)
 	return take_off(skb) ? TC_ACT_OK : TC_ACT_SHOT;
 }
 
+INLINE int put_pieces(struct __sk_buff *skb, int pieces)
+{
+	__s32 room = sizeof(struct outer4);
+
+	if (!restore(skb))
+		return TC_ACT_SHOT;
+	for (int i = 0; i < pieces; i++)
+		if (bpf_skb_adjust_room(skb, room / pieces, BPF_ADJ_ROOM_MAC, ROOM_FIXED_GSO))
+			return TC_ACT_SHOT;
+	skb->mark = is_six(skb, ETH_HLEN + room);
+	return bpf_skb_adjust_room(skb, -room, BPF_ADJ_ROOM_MAC, ROOM_FIXED_GSO) ? TC_ACT_SHOT
+										 : TC_ACT_OK;
+}
+
+int once(struct __sk_buff *skb)
+{
+	return put_pieces(skb, 1);
+}
+
+int twice(struct __sk_buff *skb)
+{
+	return put_pieces(skb, 2);
+}
+
 int restored(struct __sk_buff *skb)
 {
 	return restore(skb) ? TC_ACT_OK : TC_ACT_SHOT;
@@ -79,25 +104,28 @@ INLINE int steps(struct __sk_buff *skb, enum step last)
 {
 	struct packet *packet = blank_packet();
 	struct decision decision = {};
-	struct destination *destination;
+	struct destination destination = {};
 	struct work work;
 
-	if (!restore(skb) || !packet || !begin(&work, skb, FROM_LAN))
+	if (!restore(skb) || !packet || !begin_untimed(&work, skb, FROM_LAN))
 		return TC_ACT_SHOT;
 	if (last >= PARSED && !parse_ip(skb, is_six(skb, ETH_HLEN) ? 6 : 4, ETH_HLEN, packet))
 		return TC_ACT_SHOT;
 	if (last >= HASHED)
 		decision.hash = hash_of(&work, &packet->key);
-	if (last >= FOUND)
+	if (last >= FOUND) {
+		fetch_flow(&work, decision.hash);
+		work.now_ns = clock_ns(work.settings);
 		find_flow(&work, &packet->key, decision.hash, &decision.place);
-	if (last >= LED) {
-		destination = destination_of(&packet->key, packet->key.target);
-		decision.destination = destination ? destination->index : 0;
 	}
+	if (last >= LED)
+		find_destination(&work, &packet->key, packet->key.target, &destination);
+	decision.destination = destination.index;
 	if (last >= SORTED)
 		classify(&work, packet, &decision);
 	/* Used, or the compiler leaves all of it out. */
-	skb->mark = decision.hash ^ decision.destination ^ decision.class ^ !decision.place.flow;
+	skb->mark = work.now_ns ^ decision.hash ^ decision.destination ^ decision.class ^
+		    !decision.place.flow;
 	return TC_ACT_OK;
 }
 

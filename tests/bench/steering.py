@@ -4,11 +4,15 @@
 64 rules and 100 000 flows, and lets the kernel run programs on 100 000 different packets of
 each family (``BPF_PROG_TEST_RUN`` with ``repeat``). Since repeated runs get the packet that
 the last one left, ``steering.bpf.c`` writes a new one over it before each run, and takes the
-outer headers off after it. Both cost something themselves, so three figures are printed:
-all of it, what is left without writing the packet, and what is left without the room for
-headers too. Then come the steps: what each costs by itself. The counters must have risen by
-exactly the number of runs, under the outcome and the note that are measured; a few flows of
+outer headers off after it. Neither is steering's: both are measured by themselves and taken off.
+Three figures are printed: steering, what is left of it without the room for headers, and all
+that was measured. Then come the steps: what each costs by itself. The counters must have risen
+by exactly the number of runs, under the outcome and the note that are measured; a few flows of
 overfull sets come as new ones each time.
+
+The kernel remembers that the packet has once had outer headers, and refuses the call that makes
+room for them in a packet from the LAN; a second one is made (for IPv6 inside IPv4 two more). So
+the figures are bounds from above.
 """
 
 import ipaddress
@@ -59,9 +63,9 @@ class Figures(NamedTuple):
     whole: int
     """With writing the packet before and taking the headers off after."""
     steering: int
-    """Without writing the packet: a bound from above of what steering costs."""
+    """Without either."""
     deciding: int
-    """Without making room for the headers and taking it away either."""
+    """Without making room for the headers either."""
 
 
 def networks(draw: np.random.Generator) -> dict[Network, Target]:
@@ -154,10 +158,17 @@ def measure(pins: Pins, first: bytes, note: Note | None) -> Figures:
     assert counters.outcomes()[Outcome.STEER_PRIMARY].packets - before == FLOWS
     new = counters.notes()[Note.FLOW_NEW].packets - notes[Note.FLOW_NEW].packets
     assert new > 0.99 * FLOWS if note else new < 0.02 * FLOWS
-    restored, wrapped = (
-        min(timed(pins, name, first) for _ in range(3)) for name in ("restored", "wrapped")
-    )
-    return Figures(whole, whole - restored, whole - wrapped)
+    wrapped = timed_best(pins, "wrapped", first)
+    return Figures(whole, whole - own_cost(pins, first), whole - wrapped)
+
+
+def own_cost(pins: Pins, first: bytes) -> int:
+    """Return what writing the packet and taking its headers off costs: no part of steering.
+
+    What it takes to put on room in two pieces instead of one is what it costs to put it on.
+    """
+    once, twice = (timed_best(pins, name, first) for name in ("once", "twice"))
+    return once - (twice - once)
 
 
 def compare(pins: Pins, version: int) -> dict[str, Figures]:
@@ -168,12 +179,15 @@ def compare(pins: Pins, version: int) -> dict[str, Figures]:
     frames = packets(draw, [net for net in wanted if net.version == version])
     memory = pins.array("bench_frames", FRAME)
     memory[:FLOWS] = np.frombuffer(b"".join(frames), dtype=memory.dtype)
-    first = measure(pins, frames[0], Note.FLOW_NEW)
+    firsts = []
+    for _ in range(5):
+        pins.array("flows").view(np.uint8)[:] = 0
+        firsts.append(measure(pins, frames[0], Note.FLOW_NEW))
     memory[:FLOWS] = memory[draw.permutation(FLOWS)]
     hits = [measure(pins, frames[0], None) for _ in range(5)]
     print_steps(pins, version, frames[0])
     return {
-        f"IPv{version} first packet": first,
+        f"IPv{version} first packet": min(firsts, key=lambda f: f.steering),
         f"IPv{version} flow hit": min(hits, key=lambda f: f.steering),
     }
 
@@ -181,16 +195,17 @@ def compare(pins: Pins, version: int) -> dict[str, Figures]:
 def print_steps(pins: Pins, version: int, first: bytes) -> None:
     """Print what each step costs by itself: a program that ends there less one that ends before.
 
-    The headers' room is put on and taken off; `rest` is what steering does besides all that.
+    `flow` is with the clock, which is read while the record comes from memory, `room` is the
+    headers' as it is put on, and `rest` is what steering does besides all that.
     """
-    before = zero = timed_best(pins, "restored", first)
+    before, own = timed_best(pins, "restored", first), own_cost(pins, first)
     steps: dict[str, int] = {}
     for name, what in STEPS.items():
         until = timed_best(pins, name, first)
         steps[what], before = until - before, until
-    steps["room"] = timed_best(pins, "wrapped", first) - zero
+    steps["room"] = timed_best(pins, "wrapped", first) - own
     hit = sum(steps[what] for what in ("begin", "parse", "hash", "flow", "room"))
-    steps["rest"] = timed_best(pins, "steered", first) - zero - hit
+    steps["rest"] = timed_best(pins, "steered", first) - own - hit
     told = ", ".join(f"{what} {cost}" for what, cost in steps.items())
     print(f"IPv{version} steps: {told}")
 

@@ -66,6 +66,17 @@ def test_a_row_that_is_used_again_keeps_its_numbering() -> None:
     assert tunnels["flags"][0] == tunnels["drain_until_ns"][0] == 0
 
 
+def test_a_next_hop_is_forgotten_with_the_address_that_it_led_to() -> None:
+    """Packets to the new address are not sent to the neighbour of the old one."""
+    tunnels = records.zeros(records.TUNNEL)
+    tunnels["hop"]["until_ns"] = NEVER
+    write_endpoint(tunnels, 0, endpoint(), detect_ns=MS)
+    assert tunnels["hop"]["until_ns"][0] == 0
+    tunnels["hop"]["until_ns"] = NEVER
+    move_endpoint(tunnels, 0, remote=ipaddress.ip_address("198.51.100.9"), remote_port=1)
+    assert tunnels["hop"]["until_ns"][0] == 0
+
+
 def test_a_peer_that_roams_keeps_its_stamps() -> None:
     """Only the address changes; the tunnel stays up."""
     tunnels = records.zeros(records.TUNNEL)

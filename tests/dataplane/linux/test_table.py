@@ -6,6 +6,7 @@ from collections import Counter as Tally
 import numpy as np
 import pytest
 from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet as Frame
 
 from patronus.dataplane.linux import syscall
@@ -64,6 +65,17 @@ def test_a_full_set_forgets_the_flow_that_was_idle_longest(table: Kit) -> None:
     assert ports(table) == {1, 3, 4, 5, 6, 7, 8, 9}
     assert later(table, flow(2)) == {Note.FLOW_NEW: 1, Note.FLOW_EVICTED: 1}
     assert ports(table) == {1, 2, 4, 5, 6, 7, 8, 9}
+
+
+def test_addresses_of_two_families_that_look_alike_are_two_flows(table: Kit) -> None:
+    """The IPv6 addresses begin with the bytes of the IPv4 ones and go on with zeroes."""
+    table.route({"10.1.0.0/16": Target(1), "a01::/16": Target(1)})
+    fill(table)
+    six = lan(IPv6(src="a00:7::", dst="a01:9::") / UDP(sport=8, dport=2000))
+    assert later(table, six) == {Note.FLOW_NEW: 1, Note.FLOW_EVICTED: 1}
+    assert later(table, flow(8)) == later(table, six) == {}
+    alike = {str(f.source): f.packets for f in top_flows(table.pins, 10) if f.source_port == 8}
+    assert alike == {"10.0.0.7": 2, "a00:7::": 2}
 
 
 def test_idleness_is_right_where_times_wrap(table: Kit) -> None:
