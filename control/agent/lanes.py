@@ -21,6 +21,7 @@ from patronus.control.agent.meeting import Met
 from patronus.control.config.layout import Lane, Layout
 from patronus.control.config.model import AgentConfig, Kind, Transport
 from patronus.dataplane.linkdump import links
+from patronus.dataplane.linux.records import Twin
 from patronus.dataplane.tunnels import headers, spec
 from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.spec import BadSpec, DeviceSpec, Endpoint, TunnelSpec, check
@@ -46,6 +47,8 @@ def vni(site: str, peer: str, transport: str) -> int:
 class LaneDevices(Devices):
     """The devices of one agent that runs without BPF."""
 
+    twin_keys = False
+
     def __init__(self, config: AgentConfig, layout: Layout, ground: Ground, keys: Path) -> None:
         """Name what is wanted; nothing is done yet, and raised as for :class:`Devices`."""
         super().__init__(config, layout, ground, keys)
@@ -63,9 +66,14 @@ class LaneDevices(Devices):
             self._indices = {found.name: found.index for found in links()}
         return self._indices.get(self.lane_name(self._layout.lanes[row]), 0)
 
-    def ensure(self, mets: Sequence[Met | None]) -> int:
+    def inside(self, site: str, transport: Transport, place: int) -> IPv6Address:
+        """Return a site's address inside: one, as no two keys are ever in use."""
+        del place
+        return inside(site, transport.name)
+
+    def ensure(self, mets: Sequence[Met | None], twins: Sequence[Twin]) -> int:
         """Make the kernel hold WireGuard's devices and those of tunnels."""
-        changed = super().ensure(mets)
+        changed = super().ensure(mets, twins)
         specs = [found for lane in self._layout.lanes if (found := self._lane_spec(lane))]
         outcome = VxlanDriver(Links(self._ownership)).ensure(list(self._sound(specs)))
         self.troubles += outcome.troubles
@@ -87,8 +95,11 @@ class LaneDevices(Devices):
             specs = good
         yield from specs
 
-    def _device(self, transport: Transport, mets: Sequence[Met | None]) -> DeviceSpec | None:
-        return super()._device(transport, mets) if transport.kind is Kind.WIREGUARD else None
+    def _wanted(
+        self, transport: Transport, mets: Sequence[Met | None], twins: Sequence[Twin]
+    ) -> Iterator[DeviceSpec]:
+        if transport.kind is Kind.WIREGUARD:
+            yield from super()._wanted(transport, mets, twins)
 
     def _lane_spec(self, lane: Lane) -> DeviceSpec | None:
         ends, mtu = self._ends(lane), self.lane_mtu(lane)

@@ -156,7 +156,7 @@ def test_rubbish_never_crashes(data: bytes) -> None:
     """Whatever the bytes are, nothing is met and nothing raised."""
     end = meeting("b", where=HERE)
     assert end.receive("lte", data, HERE, 0)[1] is None
-    assert end.receive("lte", b"PAM1" + data, HERE, 0)[1] is None
+    assert end.receive("lte", b"PAM2" + data, HERE, 0)[1] is None
 
 
 def test_our_own_datagrams_are_nobody_elses() -> None:
