@@ -92,7 +92,8 @@ class Devices:
 
     def name(self, transport: Transport, place: int = 0) -> str:
         """Return the name of a transport's device, or of its twin."""
-        number = self._config.transports.index(transport)
+        # By name: under another policy the same transport costs something else.
+        number = [t.name for t in self._config.transports].index(transport.name)
         return f"{self._ownership.prefix}{number}{'t' if place else ''}"
 
     def inside(self, site: str, transport: Transport, place: int) -> IPv6Address:
