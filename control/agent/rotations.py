@@ -194,6 +194,8 @@ class Rotations:
 
     def _advance(self, name: str, turn: _Turn, now_ns: int) -> None:
         """Let a rotation go on as far as it does."""
+        if turn.state.phase is Phase.CREATING:
+            self._bear()
         phase = None
         while phase is not turn.state.phase and turn.state.phase is not Phase.IDLE:
             phase = turn.state.phase
@@ -253,9 +255,10 @@ class Rotations:
         turn, before = self._turns[name], self._turns[name].state
         after, actions = result
         if Action.CREATE_NEW in actions:
+            # That is the order; its device is made at the next look, which may take a while.
             self._bearer.add_key(name, after.generation + 1)
         turn.state = after
-        if not actions:
+        if not actions or after.phase is Phase.CREATING:
             return
         if Phase.IDLE is after.phase:
             done = after.generation != before.generation

@@ -14,6 +14,7 @@ import signal
 import tempfile
 import time
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from patronus.control.agent.devices import ownership
 from patronus.dataplane.linux.pins import Pins
 from patronus.engine.units import MS, SECOND
 from tests.bench.handover import SETTLE_S, Ends, ends, pause, streams
-from tests.control.agent.fleet import until
+from tests.control.agent.fleet import Site, until
 from tests.kernel import step_aside
 
 GAP_BAR_MS: Final = 35
@@ -34,7 +35,7 @@ def death(given: Ends, sign: signal.Signals) -> tuple[int, float]:
     """Let what carries the tunnel in use die; return the gap in ns, and when it is back in s."""
     given.fleet.wait()
     for site in (given.oslo, given.hub):
-        until(lambda site=site: all(p["path"].startswith("blue>") for p in site.show("paths")))
+        until(partial(_prefers_blue, site))
     (key,) = [k for k in given.oslo.show("keys") if k["transport"] == "blue"]
     odd = key["generation"] & 1
     device, field = ownership(given.oslo.site).prefix + ("0t" if odd else "0"), FIELDS[odd]
@@ -52,6 +53,10 @@ def death(given: Ends, sign: signal.Signals) -> tuple[int, float]:
         pause(SETTLE_S)
         gap_ns = max(flow.gap_ns(0) for flow in traffic.flows)
     return gap_ns, (back_ns - began_ns) / SECOND
+
+
+def _prefers_blue(site: Site) -> bool:
+    return all(str(path["path"]).startswith("blue>") for path in site.show("paths"))
 
 
 def carriers(device: str) -> set[int]:

@@ -2,7 +2,7 @@
 
     python -m tests.bench.wgthroughput [--pairs 30] [--flows 256]
 
-Two routers with a host each and one ``wireguard-go`` device at either end, under SCHED_FIFO as the
+Two routers with a host each and one ``wireguard-go`` device at either end, under SCHED_RR as the
 agent starts it. *kernel*: nothing of ours is attached and no probes are sent, both routers lead
 the other LAN into the device. *steered*: the programs of the agent sit on the LAN and on the same
 device, and a probe goes each way every 10 ms, as do the answers. Users' packets have one size
@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,10 @@ class WireGuardCourse(Course):
         self.again: Counter[str] = Counter()
         """Measurements by way that were begun anew."""
         self._throws: dict[tuple[str, int], tuple[Ring, Ring]] = {}
-        one, two = lab.sites[1], lab.sites[2]
+
+    def build(self, flows: int) -> None:
+        """Make devices, tunnel, probes and frames."""
+        one, two = self.lab.sites[1], self.lab.sites[2]
         for site, other in ((one, two), (two, one)):
             self._join(site, other)
         for site in (one, two):
@@ -217,6 +221,7 @@ def course(cache: Path, flows: int) -> Iterator[WireGuardCourse]:
         lab.hush()
         made = WireGuardCourse(lab, flows)
         try:
+            made.build(flows)
             yield made
         finally:
             made.close()
@@ -242,7 +247,7 @@ def main() -> None:
     with course(Path(tempfile.gettempdir()) / "patronus-bench", given.flows) as made:
         with made.sink():
             for payload in SIZES:
-                found = compare(lambda way, size=payload: made.thrown(way, size), given.pairs)
+                found = compare(partial(made.thrown, payload=payload), given.pairs)
                 what = f"UDP, packets of {payload + 28} bytes, {given.flows} flows"
                 print(line(what, 1e3, "k/s", found), flush=True)
         again = ", ".join(f"{made.again[w.name]} {w.name}" for w in (STEERED, KERNEL))

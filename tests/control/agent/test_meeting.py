@@ -11,6 +11,8 @@ from patronus.control.agent.meeting import (
     FIRST_NS,
     KEEP_NS,
     MAGIC_FALLBACK,
+    End,
+    Keys,
     Lane,
     Meeting,
     Met,
@@ -165,3 +167,57 @@ def test_our_own_datagrams_are_nobody_elses() -> None:
     ((_, _, data),) = end.wake(0)
     assert end.receive("lte", data, THERE, 0) == ([], None)
     assert end.refused[Refusal.UNKNOWN] == 1
+
+
+ENDS = (End(51_820, bytes([1]) * 32), End(51_920, bytes([2]) * 32))
+
+
+def test_news_of_keys_are_repeated_until_they_are_heard() -> None:
+    """At once, then less and less often; what was heard is said no more."""
+    wire = joined()
+    a, news = wire.ends[HERE], Keys(ENDS, use=1, sends=2)
+    assert a.is_heard(7)
+    a.tell(7, news, SECOND)
+    assert not a.is_heard(7)
+    for now_ns in (SECOND, SECOND + FIRST_NS, SECOND + 3 * FIRST_NS):
+        assert a.next_deadline() <= now_ns
+        assert len(a.wake(now_ns)) == 1  # and lost on the way
+    wire.wake(2 * SECOND)
+    wire.deliver(2 * SECOND)
+    assert a.is_heard(7)
+    assert wire.met[-1] == (THERE, Met(5, 7, 4789, news, HERE.host)._replace(row=9))
+    assert a.wake(3 * SECOND) == []
+    a.tell(7, news, 4 * SECOND)
+    assert a.is_heard(7), "nothing is news twice"
+
+
+def test_a_peer_that_starts_again_has_heard_nothing() -> None:
+    """What it had of us before does not count: it is told all of it."""
+    wire = joined()
+    wire.ends[HERE].tell(7, Keys(ENDS), 0)
+    wire.wake(SECOND)
+    wire.deliver(SECOND)
+    wire.ends[THERE] = meeting("b", session=77, where=HERE, row=11)
+    wire.met.clear()
+    wire.wake(2 * SECOND)
+    wire.deliver(2 * SECOND)
+    assert wire.ends[HERE].is_heard(7)
+    assert [met.keys for to, met in wire.met if to == THERE] == [Keys(ENDS)]
+
+
+@pytest.mark.parametrize(
+    ("ends", "there"),
+    [
+        ((End(0, bytes([1]) * 32), ENDS[1]), (False, True)),
+        ((ENDS[0], End(7, bytes(32))), (True, False)),
+        ((ENDS[0], End(7, ENDS[0].public)), (True, False)),
+        (ENDS, (True, True)),
+    ],
+)
+def test_a_key_that_is_none_is_not_there(ends: tuple[End, End], there: tuple[bool, bool]) -> None:
+    """Without a port, of zeroes, or the same one twice: no device could be made of it."""
+    wire = joined()
+    wire.ends[HERE].tell(7, Keys(ends), 0)
+    wire.wake(SECOND)
+    wire.deliver(SECOND)
+    assert wire.met[-1][1].keys.there == there
