@@ -81,11 +81,14 @@ bench-dataplane: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.blackhole
 	$(BIN)/python -m tests.bench.switch
 	$(BIN)/python -m tests.bench.throughput
+	$(BIN)/python -m tests.bench.wgthroughput
 	$(BIN)/python -m tests.bench.pacing
 	$(BIN)/python -m tests.bench.steering
 	$(BIN)/pytest -m bench -s tests/bench/test_tunnels.py
 	$(BIN)/python -m tests.bench.agent
 	$(BIN)/python -m tests.bench.drain
+	$(BIN)/python -m tests.bench.handover
+	$(BIN)/python -m tests.bench.deaths --times $(TRIALS)
 
 # Takes what the shipped scenarios do now as what they should do, and prints what changed: the
 # table belongs into the message of a commit of its own.

@@ -49,6 +49,13 @@ enum tunnel_flag {
 	TUNNEL_IPV6 = 1 << 1, /* the outer addresses are IPv6 */
 };
 
+/* struct tunnel: while WireGuard keys rotate, either end has two keys, each with a device of its
+ * own and an address inside that differs from the other in the last bit. */
+enum twin {
+	TWIN_OWN = 1 << 0,  /* we send from our second one */
+	TWIN_PEER = 1 << 1, /* and to the peer's second one */
+};
+
 /* Flows: their table is made of sets, whose ways are searched one after the other. */
 #define FLOW_WAYS 8
 #define FLOW_TICK 16 /* times of flows are kept in units of 2^16 ns, which wrap in 78 hours */

@@ -83,6 +83,7 @@ INLINE int forward(const struct work *work, const struct packet *packet,
 	__u32 row = choice->row - 1, size = size_of(work->skb, packet);
 	struct tunnel *tunnel = tunnel_of(row);
 	int action;
+	__u8 twins;
 
 	if (!tunnel)
 		return drop(work, DROP_NO_PATH);
@@ -94,11 +95,12 @@ INLINE int forward(const struct work *work, const struct packet *packet,
 	clamp_mss(work, packet, tunnel->mtu);
 	if (work->origin != FROM_KERNEL)
 		count_hop(work->skb, packet);
-	if (!wrap(work, packet, tunnel, overlay))
+	twins = twins_of(tunnel);
+	if (!wrap(work, packet, tunnel, twins, overlay))
 		return drop(work, DROP_NO_ROOM);
 	__sync_fetch_and_add(&tunnel->tx_packets[bucket_of(size) & 3], work->pieces);
 	count(work, COUNT_TUNNEL + 2 * row);
-	action = send(work, tunnel);
+	action = send(work, tunnel, twins);
 	if (action == TC_ACT_SHOT)
 		return drop(work, DROP_NO_ROUTE);
 	return finish(work, choice->outcome, action);

@@ -98,17 +98,18 @@ INLINE void learn_hop(const struct work *work, struct tunnel *tunnel)
 }
 
 /* Send a wrapped packet on its tunnel; the action, TC_ACT_SHOT where no way leads. */
-INLINE int send(const struct work *work, struct tunnel *tunnel)
+INLINE int send(const struct work *work, struct tunnel *tunnel, __u8 twins)
 {
+	__u32 ifindex = twins & TWIN_OWN ? tunnel->ifindex_twin : tunnel->ifindex;
 	struct hop hop;
 
 	work->skb->mark = tunnel->mark;
-	if (!tunnel->ifindex)
+	if (!ifindex)
 		return route(work, tunnel->flags & TUNNEL_IPV6 ? 6 : 4, tunnel->local,
 			     tunnel->remote, tunnel->mark);
-	/* There is no neighbour to be known at the end of a WireGuard device. */
+	/* There is no neighbour to be known at the end of a WireGuard device; it alone has a twin. */
 	if (tunnel->kind == KIND_WIREGUARD)
-		return redirect_neigh(tunnel->ifindex, NULL, 0, 0);
+		return redirect_neigh(ifindex, NULL, 0, 0);
 	if (!read_hop(work, &tunnel->hop, &hop))
 		learn_hop(work, tunnel);
 	else if (holds(&tunnel->hop, &hop))

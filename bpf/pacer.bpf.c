@@ -213,19 +213,18 @@ INLINE void put_ip4(const struct tunnel *tunnel, struct iphdr *ip)
 	ip->check = sum_ipv4(ip);
 }
 
-INLINE void put_ip6(const struct tunnel *tunnel, struct ipv6hdr *ip)
+INLINE void put_ip6(const struct tunnel *tunnel, __u8 twins, struct ipv6hdr *ip)
 {
 	__builtin_memset(ip, 0, sizeof(*ip));
 	ip->version = 6;
 	ip->payload_len = bpf_htons(sizeof(struct udphdr) + sizeof(struct probe_frame));
 	ip->nexthdr = IPPROTO_UDP;
 	ip->hop_limit = STAMP_TTL;
-	__builtin_memcpy(&ip->saddr, tunnel->local, 16);
-	__builtin_memcpy(&ip->daddr, tunnel->remote, 16);
+	put_ends6(ip, tunnel, twins);
 }
 
 /* Write a clone of the token into a probe. */
-INLINE int put_frame(const struct work *work, struct tunnel *tunnel, __u32 row)
+INLINE int put_frame(const struct work *work, struct tunnel *tunnel, __u8 twins, __u32 row)
 {
 	int six = !!(tunnel->flags & TUNNEL_IPV6);
 	__u32 at = ETH_HLEN + (six ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -241,7 +240,7 @@ INLINE int put_frame(const struct work *work, struct tunnel *tunnel, __u32 row)
 	if ((void *)(frame + 1) > (void *)(long)work->skb->data_end)
 		return 0;
 	if (six)
-		put_ip6(tunnel, data + ETH_HLEN);
+		put_ip6(tunnel, twins, data + ETH_HLEN);
 	else
 		put_ip4(tunnel, data + ETH_HLEN);
 	put_udp(tunnel, data + at);
@@ -252,11 +251,11 @@ INLINE int put_frame(const struct work *work, struct tunnel *tunnel, __u32 row)
 INLINE int send_probe(struct work *work, struct pacing *state, __u32 row)
 {
 	struct tunnel *tunnel = tunnel_of(row);
-
+	__u8 twins = tunnel ? twins_of(tunnel) : 0;
 	int action = TC_ACT_SHOT;
 
-	if (tunnel && tunnel->flags & TUNNEL_IN_USE && put_frame(work, tunnel, row))
-		action = send(work, tunnel);
+	if (tunnel && tunnel->flags & TUNNEL_IN_USE && put_frame(work, tunnel, twins, row))
+		action = send(work, tunnel, twins);
 	state->no_way += action == TC_ACT_SHOT;
 	return action;
 }

@@ -54,7 +54,9 @@ struct tunnel {
 	__be16 remote_port;
 	__u16 peer_id;      /* the tunnel's row at the peer */
 	__u16 mtu;          /* largest inner packet that fits */
-	__u64 line_3_spare;
+	__u32 ifindex_twin; /* WireGuard: the device of the second key, while keys rotate */
+	__u8 twins;         /* enum twin; one store changes device and addresses at once */
+	__u8 line_3_spare[3];
 
 	/* Line 4: what the engine tells. */
 	__s64 delay_ns;       /* one way, as the engine estimates it */

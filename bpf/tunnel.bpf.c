@@ -52,6 +52,21 @@ INLINE int parse_outer(const struct work *work, struct arrival *arrival)
 	return 1;
 }
 
+/* Compare ends; but: bits of their second half that may differ. */
+INLINE int same_end(const __u8 *one, const __u8 *other, __u64 but)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[0] == b[0] && !((a[1] ^ b[1]) & ~but);
+}
+
+/* Inside WireGuard either key of either end will do: it has found the packet to be of a key that
+ * this very address belongs to. */
+INLINE __u64 either_key(const struct tunnel *tunnel)
+{
+	return tunnel->kind == KIND_WIREGUARD ? (__u64)bpf_htonl(1) << 32 : 0;
+}
+
 /* Check that the packet is of the tunnel that it names; OUTCOMES means that it is. */
 INLINE enum outcome doubt(const struct arrival *arrival, const struct tunnel *tunnel)
 {
@@ -61,7 +76,8 @@ INLINE enum outcome doubt(const struct arrival *arrival, const struct tunnel *tu
 	if (!tunnel || !(tunnel->flags & TUNNEL_IN_USE))
 		return DROP_BAD_TUNNEL;
 	if (!(tunnel->flags & TUNNEL_IPV6) != !arrival->six ||
-	    !same_address(arrival->from, tunnel->remote) || !same_address(arrival->to, tunnel->local))
+	    !same_end(arrival->from, tunnel->remote, either_key(tunnel)) ||
+	    !same_end(arrival->to, tunnel->local, either_key(tunnel)))
 		return DROP_BAD_ADDRESS;
 	if (session != tunnel->session_in)
 		return DROP_BAD_SESSION;

@@ -88,9 +88,24 @@ INLINE int store_outer4(const struct work *work, const struct packet *packet,
 	return 1;
 }
 
+/* Tell which of either end's two keys a packet goes by: asked once a packet, since device and
+ * addresses of different answers do not fit together. */
+INLINE __u8 twins_of(const struct tunnel *tunnel)
+{
+	return *(const volatile __u8 *)&tunnel->twins;
+}
+
+INLINE void put_ends6(struct ipv6hdr *ip, const struct tunnel *tunnel, __u8 twins)
+{
+	__builtin_memcpy(&ip->saddr, tunnel->local, 16);
+	__builtin_memcpy(&ip->daddr, tunnel->remote, 16);
+	ip->saddr.in6_u.u6_addr8[15] ^= !!(twins & TWIN_OWN);
+	ip->daddr.in6_u.u6_addr8[15] ^= !!(twins & TWIN_PEER);
+}
+
 /* The outer UDP checksum is zero, as RFC 6935 allows tunnels; the inner one stands. */
 INLINE int store_outer6(const struct work *work, const struct packet *packet,
-			const struct tunnel *tunnel, __u32 sequence,
+			const struct tunnel *tunnel, __u8 twins, __u32 sequence,
 			const struct overlay *overlay)
 {
 	struct cursor cursor = cursor_at(work->skb, 0);
@@ -105,8 +120,7 @@ INLINE int store_outer6(const struct work *work, const struct packet *packet,
 	outer->ip.payload_len = bpf_htons(length);
 	outer->ip.nexthdr = IPPROTO_UDP;
 	outer->ip.hop_limit = OUTER_HOPS;
-	__builtin_memcpy(&outer->ip.saddr, tunnel->local, 16);
-	__builtin_memcpy(&outer->ip.daddr, tunnel->remote, 16);
+	put_ends6(&outer->ip, tunnel, twins);
 	outer->udp.source = tunnel->local_port;
 	outer->udp.dest = tunnel->remote_port;
 	outer->udp.len = bpf_htons(length);
@@ -160,7 +174,7 @@ INLINE int put_room(struct __sk_buff *skb, int six, int inner_six)
 
 /* Put the outer headers on; overlay: with class, destination and budget set. */
 INLINE int wrap(const struct work *work, const struct packet *packet, struct tunnel *tunnel,
-		struct overlay *overlay)
+		__u8 twins, struct overlay *overlay)
 {
 	int six = !!(tunnel->flags & TUNNEL_IPV6);
 	__u32 sequence;
@@ -169,7 +183,7 @@ INLINE int wrap(const struct work *work, const struct packet *packet, struct tun
 	if (!put_room(work->skb, six, packet->key.family == 6))
 		return 0;
 	sequence = __sync_fetch_and_add(&tunnel->tx_sequence, work->pieces);
-	return six ? store_outer6(work, packet, tunnel, sequence, overlay)
+	return six ? store_outer6(work, packet, tunnel, twins, sequence, overlay)
 		   : store_outer4(work, packet, tunnel, sequence, overlay);
 }
 

@@ -171,6 +171,10 @@ class Answers:
             "pacer_rebuilt": self._site.probers_rebuilt(),
         }
 
+    def keys(self, now_ns: int) -> list[Answer]:
+        """Return how the WireGuard key of each transport is."""
+        return self._site.rotations.answer(now_ns)
+
     def why(self, destination: str, traffic_class: str, now_ns: int) -> Answer:
         """Return the decision in force for an entry, what came before, and what there is.
 

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 from patronus.control.agent import drains
 from patronus.control.agent.control import SOCKET, Refused, Server
 from patronus.control.agent.driver import OWN
+from patronus.control.agent.rotations import NotNow
 from patronus.control.agent.wanted import Unsupported
 from patronus.control.config import ConfigError, load
 from patronus.control.config.model import AgentConfig
 from patronus.control.config.reload import Action, action, dangers, diff
 from patronus.control.members.secretfile import SecretError
+from patronus.dataplane.tunnels.keys import KeyTrouble
 from patronus.engine.units import SECOND
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Desk:
         self._does: dict[str, Callable[[dict[str, Any]], Any]] = {
             "show": self._show, "why": self._why, "drain": self._drain, "reload": self._reload,
             "apply": self._apply, "confirm": self._confirm, "record": self._record,
+            "rotate": self._rotate,
         }  # fmt: skip
 
     async def start(self) -> None:
@@ -127,6 +130,7 @@ class Desk:
             return answers.flows(most if isinstance(most, int) and most > 0 else 20)
         views = {
             "paths": answers.paths, "forwarding": answers.forwarding, "counters": self._counters,
+            "keys": answers.keys,
         }  # fmt: skip
         if what not in views:
             raise Refused(f"there is nothing called {what} to show")
@@ -187,6 +191,16 @@ class Desk:
             "tunnels": len(rows), "on": on, "by_peer": driver.drains.by_peer(rows),
             "trouble": trouble,
         }  # fmt: skip
+
+    def _rotate(self, asked: dict[str, Any]) -> Any:
+        named, rotations = asked.get("transports") or [], self._agent.site.rotations
+        try:
+            rotations.start([str(name) for name in named], time.monotonic_ns())
+        except (NotNow, KeyTrouble) as trouble:
+            raise Refused(str(trouble)) from None
+        self._agent.wake("keys")
+        log.info("rotate transports=%s", ",".join(map(str, named)) or "all")
+        return rotations.answer(time.monotonic_ns())
 
     def _record(self, asked: dict[str, Any]) -> Any:
         agent = self._agent

@@ -76,6 +76,7 @@ class LaneRows(Rows):
 class FallbackSite(Site):
     """Everything of a site without BPF but its sockets."""
 
+    NO_ROTATION: ClassVar = "keys are not replaced without BPF: packets would be lost"
     MAGIC: ClassVar = meeting.MAGIC_FALLBACK
 
     @staticmethod
@@ -197,7 +198,7 @@ class FallbackSite(Site):
 
     def follow(self, now_ns: int) -> None:
         """Do what news of other ends ask for."""
-        self.devices.ensure(self.rows.mets)
+        self.devices.ensure(self.rows.mets, self.rows.twins)
         self._ensure_rows(now_ns)
         self.hops.ensure()
 
@@ -210,7 +211,7 @@ class FallbackSite(Site):
 
     def _repairs(self, now_ns: int) -> Iterator[tuple[str, Callable[[], int]]]:
         yield "underlay", self._ensure_ground
-        yield "tunnels", lambda: self.devices.ensure(self.rows.mets)
+        yield "tunnels", lambda: self.devices.ensure(self.rows.mets, self.rows.twins)
         yield "rows", lambda: self._ensure_rows(now_ns)
         yield "entries", lambda: self._ensure_entries(now_ns)
         yield "hops", self.hops.ensure

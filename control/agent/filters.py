@@ -15,7 +15,7 @@ def wanted(
     if overlay:
         yield Filter(overlay, Hook.EGRESS, "steer_out")
     for transport in config.transports:
-        if index := devices.index(transport):
+        for index in filter(None, devices.indices(transport)):
             over = transport.kind is Kind.WIREGUARD or not has_ethernet(transport.interface)
             yield Filter(index, Hook.INGRESS, "tunnel_ip" if over else "tunnel_ether")
     for index in devices.vxlans.indices() if devices.vxlans else ():

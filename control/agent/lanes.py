@@ -10,7 +10,7 @@ the names of its sites and its transport: both ends know them.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from patronus.control.agent.meeting import Met
 from patronus.control.config.layout import Lane, Layout
 from patronus.control.config.model import AgentConfig, Kind, Transport
 from patronus.dataplane.linkdump import links
+from patronus.dataplane.linux.records import Twin
 from patronus.dataplane.tunnels import headers, spec
 from patronus.dataplane.tunnels.links import Links
 from patronus.dataplane.tunnels.spec import DeviceSpec, Endpoint, TunnelSpec
@@ -46,6 +47,8 @@ def vni(site: str, peer: str, transport: str) -> int:
 class LaneDevices(Devices):
     """The devices of one agent that runs without BPF."""
 
+    twin_keys = False
+
     def __init__(self, config: AgentConfig, layout: Layout, ground: Ground, keys: Path) -> None:
         """Name what is wanted; nothing is done yet, and raised as for :class:`Devices`."""
         super().__init__(config, layout, ground, keys)
@@ -63,17 +66,25 @@ class LaneDevices(Devices):
             self._indices = {found.name: found.index for found in links()}
         return self._indices.get(self.lane_name(self._layout.lanes[row]), 0)
 
-    def ensure(self, mets: Sequence[Met | None]) -> int:
+    def inside(self, site: str, transport: Transport, place: int) -> IPv6Address:
+        """Return a site's address inside: one, as no two keys are ever in use."""
+        del place
+        return inside(site, transport.name)
+
+    def ensure(self, mets: Sequence[Met | None], twins: Sequence[Twin]) -> int:
         """Make the kernel hold WireGuard's devices and those of tunnels."""
-        changed = super().ensure(mets)
+        changed = super().ensure(mets, twins)
         specs = [found for lane in self._layout.lanes if (found := self._lane_spec(lane))]
         outcome = VxlanDriver(Links(self._ownership)).ensure(self._sound(specs))
         self.troubles += outcome.troubles
         self._indices = None
         return changed + len(outcome.drifts)
 
-    def _device(self, transport: Transport, mets: Sequence[Met | None]) -> DeviceSpec | None:
-        return super()._device(transport, mets) if transport.kind is Kind.WIREGUARD else None
+    def _wanted(
+        self, transport: Transport, mets: Sequence[Met | None], twins: Sequence[Twin]
+    ) -> Iterator[DeviceSpec]:
+        if transport.kind is Kind.WIREGUARD:
+            yield from super()._wanted(transport, mets, twins)
 
     def _lane_spec(self, lane: Lane) -> DeviceSpec | None:
         ends, mtu = self._ends(lane), self.lane_mtu(lane)

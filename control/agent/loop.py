@@ -115,8 +115,9 @@ class Agent:
         self._looked_ns = 0
         self._jobs = [
             _Job("tick", self._tick),
-            _Job("meeting", self._meet),
             _Job("follow", self._follow, NEVER),
+            _Job("keys", self._rotate),
+            _Job("meeting", self._meet),
             _Job("sizes", self._fit),
             _Job("reconcile", self._reconcile, self.started_ns + RECONCILE_NS),
             _Job("flush", self._flush),
@@ -127,6 +128,11 @@ class Agent:
 
     def _job(self, name: str) -> _Job:
         return next(j for j in self._jobs if j.name == name)
+
+    def wake(self, name: str) -> None:
+        """Let a job be done at once."""
+        self._job(name).due_ns = 0
+        self._arm()
 
     def jobs(self) -> dict[str, dict[str, int]]:
         """Return how long each job has taken: at worst, and in all."""
@@ -317,7 +323,14 @@ class Agent:
 
     def _follow(self, now_ns: int) -> int:
         self.site.follow(now_ns)
+        self.wake("keys")
         return NEVER
+
+    def _rotate(self, now_ns: int) -> int:
+        due_ns, meeting = self.site.rotations.wake(now_ns), self._job("meeting")
+        # What changed of our keys is said at once.
+        meeting.due_ns = min(meeting.due_ns, self.site.meeting.next_deadline())
+        return due_ns
 
     def _fit(self, now_ns: int) -> int:
         sizes = self.site.path_mtus

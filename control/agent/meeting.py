@@ -3,13 +3,15 @@
 A packet names the row of its tunnel at the receiver, which only the receiver knows. So each end
 says its own in a datagram beside the tunnel, under a key of the pair:
 
-    magic, version   sender, transport (length, text)   row u16   port u16   outer port u16
-    key 32 bytes     session u64   echo u64   counter u64   HMAC-SHA256, 16 bytes
+    magic, version   sender, transport (length, text)   row u16   port u16
+    twice: port u16 and public key 32 bytes of a WireGuard device, zeroes for none
+    word u8          session u64   echo u64   counter u64   heard u64   HMAC-SHA256, 16 bytes
 
 ``session`` is drawn at each start, and only what echoes ours is believed: a recording is of a
 session that has passed. What does not echo it is answered, and changes nothing. Within a session
-counters grow. Where an address is to be learned, it is that of the first believed datagram, and
-follows later ones.
+counters grow. ``heard`` is the newest counter of the other end; news, such as another key, are
+repeated until it is as new as they are. Where an address is to be learned, it is that of the
+first believed datagram, and follows later ones.
 
 Events and the time go in, datagrams come out: no sockets, no clock.
 """
@@ -20,16 +22,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from patronus.engine.units import MS, NEVER, SECOND
 
-MAGIC: Final = b"PAM1"
-MAGIC_FALLBACK: Final = b"PAF1"
+MAGIC: Final = b"PAM2"
+MAGIC_FALLBACK: Final = b"PAF2"
 """Of sites without BPF, whose tunnels carry packets without our header."""
 TAG_BYTES: Final = 16
 DATAGRAM_BYTES_MAX: Final = 512
-_TAIL: Final = struct.Struct("!HHH32sQQQ")
+_TAIL: Final = struct.Struct("!HHH32sH32sBQQQQ")
+_USE, _SENDS_SHIFT, _SENDS, _ANSWER = 0x01, 1, 0x03, 0x08
+"""Of the word: as in :class:`Keys`; and whether to answer at once."""
 
 FIRST_NS: Final = 50 * MS
 """Between the first two attempts; doubled with each ..."""
@@ -63,6 +67,35 @@ class Where(NamedTuple):
     port: int
 
 
+class End(NamedTuple):
+    """One WireGuard device of a site."""
+
+    port: int = 0
+    """Where it listens, 0: there is none."""
+    public: bytes = bytes(32)
+
+
+class Keys(NamedTuple):
+    """What an end says of its WireGuard keys for a tunnel; of a plain one, nothing."""
+
+    ends: tuple[End, End] = (End(), End())
+    """The devices of even and of odd generations; two while a key is being replaced."""
+    use: int = 0
+    """Which of them the other end shall send to."""
+    sends: int = 0
+    """To which of the other end's devices it may be sending, one bit each."""
+
+    @property
+    def there(self) -> tuple[bool, bool]:
+        """Which of both devices there are."""
+        return self.ends[0].port > 0, self.ends[1].port > 0
+
+    @property
+    def publics(self) -> frozenset[bytes]:
+        """The public keys of those that there are."""
+        return frozenset(end.public for end in self.ends if end.port)
+
+
 class Met(NamedTuple):
     """The other end of a tunnel is known, or is known otherwise than before."""
 
@@ -70,21 +103,19 @@ class Met(NamedTuple):
     peer_row: int
     port: int
     """Where the peer's kernel takes packets of tunnels."""
-    outer: int
-    """Where its WireGuard device listens, 0 for a plain tunnel."""
-    public: bytes
-    """Key of that device, zeroes for a plain tunnel."""
+    keys: Keys
     host: str
 
 
 class _Told(NamedTuple):
     row: int
     port: int
-    outer: int
-    public: bytes
+    keys: Keys
+    answer: bool
     session: int
     echo: int
     counter: int
+    heard: int
 
 
 @dataclass(slots=True)
@@ -99,9 +130,12 @@ class Lane:
     """None: to be learned."""
     fixed: bool
     """The address is configured."""
-    outer: int = 0
-    """Our own WireGuard port and public key, for its tunnels."""
-    public: bytes = bytes(32)
+    keys: Keys = field(default_factory=Keys)
+    """Our own, for its tunnels."""
+    news: int = 1
+    """The counter with which the newest of what we have to say went out first ..."""
+    heard: int = 0
+    """... and that of the newest datagram that the peer has had from us."""
     met: Met | None = None
     session: int = 0
     """Of the peer, 0 while it is not known."""
@@ -139,6 +173,18 @@ class Meeting:
         self._counter = 0
         self.refused: Counter[Refusal] = Counter()
 
+    def tell(self, row: int, keys: Keys, now_ns: int) -> None:
+        """Say from now on what has changed of our keys for a tunnel, until it is heard."""
+        lane = next(w for w in self._lanes.values() if w.row == row)
+        if lane.keys != keys:
+            lane.keys, lane.news = keys, self._counter + 1
+            lane.due_ns, lane.waits_ns = now_ns, FIRST_NS
+
+    def is_heard(self, row: int) -> bool:
+        """Tell whether the peer has heard the newest of what we say of a tunnel."""
+        lane = next(w for w in self._lanes.values() if w.row == row)
+        return lane.heard >= lane.news
+
     @property
     def lanes(self) -> list[Lane]:
         """All tunnels, met or not."""
@@ -162,7 +208,8 @@ class Meeting:
         return lane.where is not None and lane.due_ns <= now_ns
 
     def _ask(self, lane: Lane, now_ns: int) -> tuple[str, Where, bytes]:
-        lane.due_ns = now_ns + (KEEP_NS if lane.proven else lane.waits_ns)
+        known = lane.proven and lane.heard >= lane.news
+        lane.due_ns = now_ns + (KEEP_NS if known else lane.waits_ns)
         lane.waits_ns = min(2 * lane.waits_ns, LAST_NS)
         return self._say(lane)
 
@@ -170,9 +217,13 @@ class Meeting:
         assert lane.where is not None
         self._counter += 1
         body = self._magic + _text(self._site) + _text(lane.transport)
+        keys, unheard = lane.keys, lane.heard < lane.news
+        # What was heard of a session that has passed is nothing to a peer that has started again.
+        heard = lane.counter if lane.session == lane.proven else 0
+        word = keys.use | keys.sends << _SENDS_SHIFT | (_ANSWER if unheard else 0)
         body += _TAIL.pack(
-            lane.row, self._port, lane.outer, lane.public, self._session, lane.session,
-            self._counter,
+            lane.row, self._port, *keys.ends[0], *keys.ends[1], word, self._session,
+            lane.session, self._counter, heard,
         )  # fmt: skip
         return lane.transport, lane.where, body + _tag(lane.key, body)
 
@@ -209,27 +260,29 @@ class Meeting:
         if not fresh and told.counter <= lane.counter:
             self.refused[Refusal.OLD] += 1
             return [], None
-        if lane.outer and self._is_taken(lane, told.public):
+        if any(lane.keys.there) and self._is_taken(lane, told.keys):
             self.refused[Refusal.KEY_TAKEN] += 1
             return [], None
         lane.session = lane.proven = told.session
-        lane.counter = told.counter
+        lane.counter, lane.heard = told.counter, told.heard
         if not lane.fixed:
             lane.where = source
         before, lane.met = (
             lane.met,
-            Met(lane.row, told.row, told.port, told.outer, told.public, source.host),
+            Met(lane.row, told.row, told.port, told.keys, source.host),
         )
-        lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
-        said = [self._say(lane)] if fresh else []
+        if lane.heard >= lane.news:
+            lane.due_ns, lane.waits_ns = now_ns + KEEP_NS, FIRST_NS
+        said = [self._say(lane)] if fresh or told.answer else []
         return said, lane.met if lane.met != before else None
 
-    def _is_taken(self, lane: Lane, public: bytes) -> bool:
-        """Tell whether a key is ours, or of another peer of the same device; none is no key."""
-        if lane.met is not None and lane.met.public == public:
-            return False
-        others = {w.met.public for w in self.lanes if w.met and w.transport == lane.transport}
-        return not any(public) or public in others | {w.public for w in self.lanes}
+    def _is_taken(self, lane: Lane, keys: Keys) -> bool:
+        """Tell whether a key is ours, or of another peer of the same devices."""
+        here = (w for w in self.lanes if w.transport == lane.transport and w is not lane)
+        taken = {key for w in here if w.met for key in w.met.keys.publics}
+        taken |= {key for w in self.lanes for key in w.keys.publics}
+        known = lane.met.keys.publics if lane.met else frozenset()
+        return bool((keys.publics - known) & taken)
 
     def _read(self, transport: str, data: bytes) -> tuple[Lane, _Told]:
         if not data.startswith((MAGIC, MAGIC_FALLBACK)) or len(data) > DATAGRAM_BYTES_MAX:
@@ -246,10 +299,23 @@ class Meeting:
             raise _Refused(Refusal.FORGED)
         if not data.startswith(self._magic):
             raise _Refused(Refusal.OTHER_WAY)
-        told = _Told(*_TAIL.unpack(rest))
-        if lane.outer and not told.outer:  # no port that a device could send to
+        told = _told(*_TAIL.unpack(rest))
+        if any(lane.keys.there) and not any(told.keys.there):  # nothing a device could send to
             raise _Refused(Refusal.MALFORMED)
         return lane, told
+
+
+def _end(port: int, public: bytes) -> End:
+    return End(port, public) if port and any(public) else End()
+
+
+def _told(row: int, port: int, *rest: Any) -> _Told:
+    """Return what the fields of a datagram say."""
+    first, second, word, numbers = _end(*rest[:2]), _end(*rest[2:4]), rest[4], rest[5:]
+    if second.public == first.public:  # one key serves one device
+        second = End()
+    keys = Keys((first, second), word & _USE, word >> _SENDS_SHIFT & _SENDS)
+    return _Told(row, port, keys, bool(word & _ANSWER), *numbers)
 
 
 class _Refused(Exception):

@@ -23,6 +23,7 @@ class Collector:
         """Yield everything."""
         answers, now_ns = self._answers(), self._clock()
         yield from _tunnels(answers.tunnels(now_ns))
+        yield from _keys(answers.keys(now_ns))
         counters = answers.counters(now_ns)
         for name, label in (("outcomes", "outcome"), ("notes", "note"), ("classes", "class"),
                             ("drifts", "what")):  # fmt: skip
@@ -67,6 +68,25 @@ def _sizes(tunnels: list[dict[str, Any]]) -> Iterator[Metric]:
             changes.add_metric([*where, way], each[f"path_mtu_{way}"])
     yield mtu
     yield changes
+
+
+def _keys(keys: list[dict[str, Any]]) -> Iterator[Metric]:
+    """Yield generation and age of each key, and how often it was replaced."""
+    labels = ["transport"]
+    generation = GaugeMetricFamily("patronus_key_generation", "Of the key in use", labels=labels)
+    age = GaugeMetricFamily("patronus_key_age_seconds", "Of the key in use", labels=labels)
+    pending = GaugeMetricFamily("patronus_key_rotation", "1 while one is under way", labels=labels)
+    counted = CounterMetricFamily(
+        "patronus_key_rotations", "Rotations by how they ended", labels=[*labels, "result"]
+    )
+    for key in keys:
+        where = [key["transport"]]
+        generation.add_metric(where, key["generation"])
+        age.add_metric(where, key["age_ns"] / SECOND)
+        pending.add_metric(where, float(key["next_generation"] is not None))
+        for result in ("done", "given_up"):
+            counted.add_metric([*where, result], key[result])
+    yield from (generation, age, pending, counted)
 
 
 def serve(

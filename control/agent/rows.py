@@ -13,13 +13,13 @@ import numpy.typing as npt
 from patronus.control.agent import wanted
 from patronus.control.agent.devices import Devices, inside
 from patronus.control.agent.ground import Ground
-from patronus.control.agent.meeting import Met
+from patronus.control.agent.meeting import Keys, Met
 from patronus.control.agent.pairing import Pairing
 from patronus.control.config.layout import Lane, Layout
 from patronus.control.config.model import AgentConfig, Kind, Transport
 from patronus.dataplane.linux import probing, records
 from patronus.dataplane.linux.endpoints import Endpoint, clear_endpoint, write_endpoint
-from patronus.dataplane.linux.records import TunnelFlag
+from patronus.dataplane.linux.records import TunnelFlag, Twin
 from patronus.dataplane.stamp.session import phase_ns
 from patronus.dataplane.tunnels import headers, spec
 from patronus.engine.overlay import I64
@@ -31,9 +31,10 @@ KINDS: Final = {
     Kind.WIREGUARD: records.Kind.WIREGUARD,
 }
 _PARTS: Final = (
-    "local remote local_port remote_port peer_id session_out mtu peer_site transport ifindex mark"
+    "local remote local_port remote_port peer_id session_out mtu peer_site transport ifindex "
+    "ifindex_twin twins mark"
 ).split()
-"""Fields that may change while the tunnel stays the same."""
+"""Fields that may change while the tunnel stays the same; what keys are used is the last to."""
 
 
 MTU_LEAST: Final = 68
@@ -44,9 +45,9 @@ _IDENTITY: Final = ("session_in", "kind", "flags")
 
 
 def _under(transport: Transport, ground: Ground, devices: Devices) -> tuple[Any, ...]:
-    """Return what the rows of a transport stand on: addresses, size of packets, interface."""
+    """Return what the rows of a transport stand on: addresses, size of packets, interfaces."""
     four, six = (ground.local(transport, version) for version in (4, 6))
-    return four, six, ground.pmtu(transport), devices.index(transport)
+    return four, six, ground.pmtu(transport), devices.indices(transport)
 
 
 def _user_mtu(kind: spec.Kind, pmtu: int, *, outer: int, narrow: bool) -> int:
@@ -94,6 +95,8 @@ class Rows:
         """By row in use: what its record was made of."""
         self.path_mtus: I64 = np.zeros(len(seats), dtype=np.int64)
         """By row: what the path was found to take; 0: not known."""
+        self.twins: list[Twin] = [Twin(0)] * len(seats)
+        """By row: which keys of either end it uses."""
         self.mets: list[Met | None] = [self._standing(row) for row in range(len(seats))]
         """By row; a row whose other end is unknown is not in use."""
 
@@ -107,7 +110,8 @@ class Rows:
         host = str(ip_address(tunnel["remote"].tobytes()[: 16 if six else 4]))
         port = int(tunnel["remote_port"])
         self.path_mtus[row] = self._path_mtu(row, int(tunnel["mtu"]))
-        return Met(row, int(tunnel["peer_id"]), port, 0, bytes(32), host)
+        self.twins[row] = Twin(int(tunnel["twins"]) & (Twin.OWN | Twin.PEER))
+        return Met(row, int(tunnel["peer_id"]), port, Keys(), host)
 
     def _path_mtu(self, row: int, user: int) -> int:
         """Return the path's MTU that a row has been used with; the interface may take less."""
@@ -139,8 +143,8 @@ class Rows:
             met = self.mets[row]
             found = (*under[lane.transport.name], devices.lane(row))
             if devices.vxlans is not None and lane.transport.kind is Kind.VXLAN:
-                found = (*found[:3], devices.vxlans.index(lane), 0)
-            found = self._narrowed(row, found)
+                found = (*found[:3], (devices.vxlans.index(lane), 0), 0)
+            found = (*self._narrowed(row, found), self.twins[row])
             if met is not None and self._basis.get(row) != (met, *found):
                 changed += self._renew(row, lane, met, found, now_ns)
         return changed + self._drifted(now_ns)
@@ -191,7 +195,8 @@ class Rows:
         return len(gone)
 
     def _endpoint(self, row: int, lane: Lane, met: Met, under: tuple[Any, ...]) -> Endpoint | None:
-        transport, (four, six, pmtu, index, _, narrow) = lane.transport, under
+        transport, (four, six, pmtu, indices, _, narrow, twins) = lane.transport, under
+        index = indices[bool(twins & Twin.OWN)]
         outer = ip_address(lane.endpoint.address or met.host)
         over = transport.kind is not Kind.PLAIN
         local, remote = four if outer.version == 4 else six, outer
@@ -216,7 +221,9 @@ class Rows:
             mtu=_user_mtu(spec.Kind(transport.kind), pmtu, outer=outer.version, narrow=narrow),
             peer_site=int(self._layout.overlay.dst[row]),
             transport=int(self._layout.overlay.transport[row]),
-            ifindex=index,
+            ifindex=indices[0],
+            ifindex_twin=indices[1],
+            twins=twins,
             mark=0 if over else wanted.mark(self._config, transport),
         )
 

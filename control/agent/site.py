@@ -10,13 +10,14 @@ import ipaddress
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from patronus.control.agent import bfd, drains, firewall, meeting, wanted
+from patronus.control.agent import bearer, bfd, drains, firewall, meeting, wanted
+from patronus.control.agent.bearer import SiteBearer
 from patronus.control.agent.devices import Devices, ownership
 from patronus.control.agent.drains import Drains
 from patronus.control.agent.driver import Driver, Listeners
@@ -24,25 +25,30 @@ from patronus.control.agent.filters import Filters
 from patronus.control.agent.filters import wanted as wanted_filters
 from patronus.control.agent.ground import Ground
 from patronus.control.agent.kernel import LinuxKernel, seat
+from patronus.control.agent.keyring import slot
 from patronus.control.agent.leftovers import remove_fallback
-from patronus.control.agent.meeting import Lane, Meeting, Met, Where
+from patronus.control.agent.meeting import Keys, Lane, Meeting, Met, Where
 from patronus.control.agent.overlaydev import OverlayDevice
 from patronus.control.agent.pairing import Pairing, pairing
 from patronus.control.agent.pathmtu import PathMtus
 from patronus.control.agent.places import places
 from patronus.control.agent.programs import obtain
 from patronus.control.agent.proofs import Proofs
+from patronus.control.agent.rotations import Rotations
 from patronus.control.agent.rows import Rows
 from patronus.control.agent.tables import Tables, repin
+from patronus.control.agent.twins import pair_of
 from patronus.control.agent.wanted import MEETING_PORT, Unsupported
 from patronus.control.config.layout import OWN, layout
-from patronus.control.config.model import AgentConfig, Kind, Mode
+from patronus.control.config.model import AgentConfig, Kind, Mode, Transport
 from patronus.control.members.identity import Identity, public_key
 from patronus.dataplane.linux.dataplane import LinuxDataplane
 from patronus.dataplane.linux.pacer import Pacer, tick_of
 from patronus.dataplane.linux.pins import Arrays, Sizes
+from patronus.dataplane.linux.records import Twin
 from patronus.dataplane.linux.rules import compile_rules
 from patronus.dataplane.linux.views import Flow, top_flows
+from patronus.dataplane.tunnels.driver import DeviceState
 from patronus.dataplane.underlay.pinning import Pin
 from patronus.engine.engine import Engine
 from patronus.engine.overlay import I64
@@ -52,6 +58,8 @@ from patronus.engine.units import SECOND
 class Site:
     """Everything of a site but its sockets."""
 
+    NO_ROTATION: ClassVar = ""
+    """Why its keys cannot be replaced, "" where they can."""
     MAGIC: ClassVar = meeting.MAGIC
     """Of the datagrams in which ends meet: tunnels of another kind of site are no use."""
 
@@ -93,6 +101,9 @@ class Site:
         )  # fmt: skip
         self.prefixes = wanted.prefixes(self.layout, self.places)
         self._parts()
+        self.bearer = SiteBearer(self)
+        self._hold_keys()
+        self.rotations = self._rotations()
         self.meeting = self._meeting()
         self.drifts: Counter[str] = Counter()
         self.step_ns: dict[str, int] = {}
@@ -185,11 +196,29 @@ class Site:
                 "`dataplane: {accept_firewall_bypass: on}` if that is meant"
             )
 
+    def _hold_keys(self) -> None:
+        """Let tunnels that the kernel does not know yet begin with the eldest key."""
+        for row, lane in enumerate(self.layout.lanes):
+            if self.rows.mets[row] is None and lane.transport.kind is Kind.WIREGUARD:
+                eldest = self.devices.keyring.pair(lane.transport.name)[0]
+                self.rows.twins[row] = pair_of(slot(eldest), 0)
+
+    def _rotations(self) -> Rotations:
+        """Return what replaces keys."""
+        return Rotations(
+            self.bearer, bearer.lanes(self.layout), every_ns=self.config.rotate_every_ns,
+            refusal=self.NO_ROTATION,
+        )  # fmt: skip
+
+    def _keys(self, row: int, transport: Transport) -> Keys:
+        if transport.kind is not Kind.WIREGUARD:
+            return Keys()
+        return self.bearer.keys(row, self.rotations.word(row))
+
     def _meeting(self) -> Meeting:
         lanes = []
         for row, lane in enumerate(self.layout.lanes):
             address = lane.endpoint.address
-            over = lane.transport.kind is Kind.WIREGUARD
             lanes.append(
                 Lane(
                     row=int(self.seats[row]),
@@ -198,8 +227,7 @@ class Site:
                     key=self.pairings[lane.peer.name].key("meeting"),
                     where=Where(address, MEETING_PORT) if address else None,
                     fixed=address is not None,
-                    outer=lane.transport.port if over else 0,
-                    public=self.devices.public(lane.transport),
+                    keys=self._keys(row, lane.transport),
                 )
             )
         session = secrets.randbits(64) or 1
@@ -218,7 +246,7 @@ class Site:
         self.overlay.ensure(self.rows.mtu)
         self.ground.ensure()
         self._adopt()
-        self.devices.ensure(self.rows.mets)
+        self.devices.ensure(self.rows.mets, self.rows.twins)
         now_ns = time.monotonic_ns()
         self._write_settings()
         self.rows.clear_others()
@@ -257,13 +285,14 @@ class Site:
 
     def _adopt(self) -> None:
         """Take over what kernel and devices know of the other ends."""
+        states = self.devices.observe()
         for row, standing in enumerate(self.rows.mets):
-            met = self._whole(row, standing) if standing is not None else None
+            met = self._whole(row, standing, states) if standing is not None else None
             self.rows.mets[row] = met
             if met is not None:
                 self.meeting.adopt(met._replace(row=int(self.seats[row])))
 
-    def _whole(self, row: int, met: Met) -> Met | None:
+    def _whole(self, row: int, met: Met, states: Sequence[DeviceState]) -> Met | None:
         """Add what the device knows of a peer; None where it knows nothing, and all begins anew."""
         lane = self.layout.lanes[row]
         if lane.transport.kind is Kind.VXLAN and self.devices.vxlans:
@@ -271,8 +300,9 @@ class Site:
             return met._replace(host=host) if host else None
         if lane.transport.kind is not Kind.WIREGUARD:
             return met
-        known = self.devices.adopt(row)
-        return met._replace(public=known[0], outer=known[1]) if known else None
+        known = self.devices.adopt(row, states)
+        use = int(bool(self.rows.twins[row] & Twin.PEER))
+        return met._replace(keys=Keys(known, use)) if known else None
 
     def _write_settings(self) -> None:
         settings = self._settings
@@ -307,11 +337,12 @@ class Site:
         """Take news of the other end of a tunnel; return its row."""
         row = int(np.flatnonzero(self.seats == met.row)[0])
         self.rows.mets[row] = met._replace(row=row)
+        self.rotations.met(row)
         return row
 
     def follow(self, now_ns: int) -> None:
         """Do what news of other ends ask for."""
-        self.devices.ensure(self.rows.mets)
+        self.devices.ensure(self.rows.mets, self.rows.twins)
         self.rows.ensure(self.ground, self.devices, now_ns)
         self._ensure_filters(renew=False)
 
@@ -340,7 +371,7 @@ class Site:
     def _repairs(self, now_ns: int) -> Iterator[tuple[str, Callable[[], int]]]:
         yield "pins", lambda: repin(self.pins)
         yield "underlay", self._ensure_ground
-        yield "tunnels", lambda: self.devices.ensure(self.rows.mets)
+        yield "tunnels", lambda: self.devices.ensure(self.rows.mets, self.rows.twins)
         # By the time of now: against an older one, probes of a slow machine seem due too late.
         yield "rows", lambda: self.rows.ensure(self.ground, self.devices, time.monotonic_ns())
         yield "entries", lambda: self._ensure_entries(now_ns)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from patronus.control.config import bfd, ports
+from patronus.control.config import bfd, ports, rotation
 from patronus.control.config.model import PORT_USUAL, Kind, Pacing, Role
 from patronus.sim.language.consistency import check_classes, check_distinct
 from patronus.sim.language.mistakes import Mark, did_you_mean, one_of, quoted
@@ -29,6 +29,7 @@ def check(root: Rec, reading: Reading) -> None:
     _peers(root, reading)
     _transports(root, reading)
     ports.check(root, reading)
+    rotation.check(root, reading)
     _lan(root, reading)
     bfd.check(root, _lan_names(root), reading)
     _prefixes(root, reading)

@@ -19,7 +19,7 @@ from patronus.control.config.values import (
 from patronus.sim.language import names
 from patronus.sim.language.network import LIVENESS
 from patronus.sim.language.policy import CLASSES, POLICY_OR_FILE, PREFIX, VERSION
-from patronus.sim.language.quantities import DURATION, PERIOD, VOLUME
+from patronus.sim.language.quantities import DURATION, PERIOD, VOLUME, worded
 from patronus.sim.language.records import Field, Record, schema_of
 from patronus.sim.language.shapes import Either, Json, ListOf, MapOf
 from patronus.sim.language.tree import Kind as Sort
@@ -66,6 +66,8 @@ TRANSPORT: Final = Record(
     Field("proofs", PERIOD,
           "Interval of authenticated probes beside plain and VXLAN tunnels; none if left out.",
           "proofs_ns"),
+    Field("next_port", PORT, "UDP port of its next WireGuard key; the two take turns.", "next_port",
+          default="port + 100"),
 )  # fmt: skip
 
 LAN_INTERFACE: Final = Record(
@@ -166,6 +168,9 @@ AGENT: Final = Record(
     Field("bfd", MapOf(names.NAME, BFD, "a mapping from names to neighbours"),
           "Routers that are not ours, which speak BFD with us."),
     Field("dataplane", DATAPLANE, "How packets are handled in the kernel."),
+    Field("rotate_every", worded("an age such as 24h, or off", {"off": None}, PERIOD),
+          "Age at which WireGuard keys are replaced, or off: when somebody asks for it.",
+          "rotate_every_ns", default="off"),
     Field("metrics", Either(OFF, METRICS), "Where Prometheus may ask, or off."),
     Field("record", Either(OFF, RECORD), "The recording of the engine's inputs, or off."),
     Field("log", choice("level", {level: level for level in LOGS}), "How much is told.", "log",

@@ -10,6 +10,9 @@ from patronus.engine.units import MS, SECOND
 PORT_USUAL: Final = 51_820
 """Of tunnels where the file names no other."""
 
+NEXT_PORT: Final = 100
+PORT_MAX: Final = 65_535
+
 DRAIN_NS: Final = 60 * SECOND
 """Pinned flows without a gap leave a drained tunnel by force then, where the file says nothing."""
 
@@ -75,6 +78,15 @@ class Transport:
     """None: found out."""
     proofs_ns: int | None = None
     """Interval of authenticated probes beside its tunnels, None for none."""
+    next_port: int = 0
+    """WireGuard: where the next key's device listens, the two in turn; 0: ``NEXT_PORT`` further."""
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Where its devices listen, those of even and those of odd generations."""
+        further = self.port + NEXT_PORT
+        usual = further if further <= PORT_MAX else self.port - NEXT_PORT
+        return self.port, self.next_port or usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +216,8 @@ class AgentConfig:
     dataplane: Dataplane = Dataplane()
     metrics: Metrics | None = Metrics()
     record: Recording | None = Recording()
+    rotate_every_ns: int | None = None
+    """Age at which WireGuard keys are replaced, None: when somebody asks for it."""
     log: str = "info"
     path: str = ""
     """The file."""

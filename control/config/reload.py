@@ -44,7 +44,8 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     "state": Action.RESTART, "run": Action.RESTART, "lan": Action.PEERS,
     "bfd": Action.PEERS,
     "seeds": Action.SETTINGS, "enrolment": Action.SETTINGS, "dataplane": Action.RESTART,
-    "metrics": Action.SETTINGS, "record": Action.SETTINGS, "log": Action.SETTINGS,
+    "rotate_every_ns": Action.SETTINGS, "metrics": Action.SETTINGS, "record": Action.SETTINGS,
+    "log": Action.SETTINGS,
 }  # fmt: skip
 """What each key asks for that is compared as a whole."""
 
@@ -53,14 +54,18 @@ _Named = Mapping[str, object]
 _LIVE: Final = ("classes", "cost", "margin_ppm", "margin_ns", "features")
 """Fields of a policy that an engine changes as it runs."""
 
-_WIRE: Final = ("interface", "address", "gateway", "kind", "port", "mtu", "proofs_ns")
+_WIRE: Final = ("interface", "address", "gateway", "kind", "ports", "mtu", "proofs_ns")
 """Fields of a transport on which its tunnels depend; its liveness and cost are in the policy."""
 
 
 def diff(old: AgentConfig, new: AgentConfig) -> tuple[Change, ...]:
     """Return the differences in order of the file's keys; where it lies is none."""
     return (
-        *(Change(k, "changed", a) for k, a in _ACTIONS.items() if _differs(old, new, k)),
+        *(
+            Change(key.removesuffix("_ns"), "changed", needed)
+            for key, needed in _ACTIONS.items()
+            if _differs(old, new, key)
+        ),
         *_named("transports", _wires(old), _wires(new), Action.RESTART),
         *_named("transports", _risks(old, new), _risks(new, old), Action.PEERS),
         *_named("peers", _by_name(old.peers), _by_name(new.peers), Action.PEERS),

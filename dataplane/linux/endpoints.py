@@ -36,6 +36,10 @@ class Endpoint:
     """Device to send on; 0: the routing table decides."""
     mark: int = 0
     """On outer packets; selects the transport's routing table."""
+    ifindex_twin: int = 0
+    """WireGuard: the device of our second key, 0: there is none."""
+    twins: int = 0
+    """``Twin``: which keys are in use; the addresses are those of the first ones in any case."""
 
     def __post_init__(self) -> None:
         """Check what would otherwise be cut to the field's width."""
@@ -53,7 +57,9 @@ def write_endpoint(
     """
     clear_endpoint(tunnels, row)
     tunnel = tunnels[row : row + 1]
-    for name in "kind session_in session_out mtu peer_site transport ifindex mark".split():
+    for name in "kind session_in session_out mtu peer_site transport mark".split():
+        tunnel[name] = getattr(endpoint, name)
+    for name in "ifindex ifindex_twin twins".split():
         tunnel[name] = getattr(endpoint, name)
     tunnel["local_port"], tunnel["remote_port"] = endpoint.local_port, endpoint.remote_port
     tunnel["peer_id"] = endpoint.peer_row

@@ -72,6 +72,15 @@ class TunnelFlag(IntFlag):
     """The outer addresses are IPv6."""
 
 
+class Twin(IntFlag):
+    """Which of either end's two keys a WireGuard tunnel uses while keys rotate."""
+
+    OWN = 1 << 0
+    """Packets leave by our second device, from our second address inside."""
+    PEER = 1 << 1
+    """They go to the peer's second address, and so to its second key."""
+
+
 class FlowFlag(IntFlag):
     """Flags of a flow, beside its rule."""
 
@@ -213,7 +222,7 @@ _TUNNEL = np.dtype(
         ("tx_sequence", "u8"), ("tx_packets", "u8", BUCKETS), ("hop", _HOP),
         ("local", "u1", 16), ("remote", "u1", 16), ("session_out", "u8"), ("ifindex", "u4"),
         ("mark", "u4"), ("local_port", ">u2"), ("remote_port", ">u2"), ("peer_id", "u2"),
-        ("mtu", "u2"), ("line_3_spare", "u8"),
+        ("mtu", "u2"), ("ifindex_twin", "u4"), ("twins", "u1"), ("line_3_spare", "u1", 3),
         ("delay_ns", "i8"), ("drain_until_ns", "i8"), ("peer_site", "u4"), ("transport", "u4"),
         ("drained", "u4"), ("line_4_zero", "u4"), ("line_4_spare", "u8", 4),
         ("probe", "u8", 24),
@@ -308,7 +317,7 @@ STRUCTS: Final[Mapping[str, np.dtype[np.void]]] = MappingProxyType(
 ENUMS: Final[Mapping[str, type[IntEnum | IntFlag]]] = MappingProxyType(
     {
         "INNER_": Inner, "SETTING_": Setting, "KIND_": Kind, "TUNNEL_": TunnelFlag,
-        "DESTINATION_": DestinationFlag, "RANGE_": RangeFlag,
+        "TWIN_": Twin, "DESTINATION_": DestinationFlag, "RANGE_": RangeFlag,
         "ENTRY_": EntryFlag, "FLOW_": FlowFlag,
         "RULES_": RulePlace, "COUNT_": CounterPlace, "": Outcome, "NOTE_": Note,
     }

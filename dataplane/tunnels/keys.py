@@ -150,6 +150,13 @@ class KeyStore:
         except OSError as error:
             raise _trouble(path, error) from error
 
+    def made_ns(self, name: str) -> int | None:
+        """Return when a key was put here, by the wall clock; None if there is none."""
+        try:
+            return self._path(name).stat(follow_symlinks=False).st_mtime_ns
+        except OSError:
+            return None
+
     def names(self) -> list[str]:
         """Return the names of all keys."""
         return sorted(p.name for p in self.folder.iterdir() if NAME.match(p.name))

@@ -1,8 +1,9 @@
 """Replacing a WireGuard device's key without a lost packet: make before break.
 
 A device has one private key, and changing it drops every session. So a second device is made,
-with a new key, port and tunnel addresses; peers are told; traffic moves by a planned move once
-the new tunnels are up; the old device goes when nothing uses it any more (DATAPLANE 4).
+with a new key, port and tunnel addresses; peers are told; traffic moves once the new device's
+sessions are up; the old device goes when nothing uses it any more. The agent drives this with
+``control/agent/rotations.py``.
 
 ::
 
@@ -69,7 +70,7 @@ class Event(StrEnum):
     MOVED = "moved"
     """The dataplane acknowledged: the device that was asked for carries everything new."""
     DRAINED = "drained"
-    """The old device's counters have not moved for longer than a path's delay."""
+    """Nobody has sent to the old device, nor we by it, for longer than a path's delay."""
     FAILED = "failed"
     """The second device cannot be made, or is lost."""
     ABORT = "abort"

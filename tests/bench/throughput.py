@@ -34,7 +34,7 @@ from patronus.dataplane.linux import builder, syscall
 from patronus.dataplane.linux.attach import Filter, Hook, detach
 from patronus.dataplane.linux.objects import MapShape, Program
 from patronus.dataplane.linux.records import Setting
-from tests.dataplane.linux.lab import Lab, inside, run
+from tests.dataplane.linux.lab import Lab, Site, inside, run
 from tests.dataplane.linux.test_lab import entry
 from tests.kernel import step_aside
 
@@ -48,9 +48,6 @@ PAYLOAD: Final = 18
 # <linux/if_packet.h>
 SOL_PACKET, PACKET_VERSION, PACKET_TX_RING, PACKET_QDISC_BYPASS, TPACKET_V2 = 263, 10, 13, 20, 1
 SEND_REQUEST: Final = 1
-SLOT: Final = np.dtype({"names": ["status", "length", "frame"],
-                        "formats": ["u4", "u4", ("u1", 96)],
-                        "offsets": [0, 4, 32], "itemsize": 128})  # fmt: skip
 SLOTS: Final = 512
 """Fewer than the kernel keeps waiting for a processor, or some would be lost."""
 
@@ -80,20 +77,23 @@ KERNEL: Final = Way("kernel", "172.16.1.2", "172.16.2.2")
 class Ring:
     """Frames that one system call sends."""
 
-    def __init__(self, namespace: str, device: str, frames: list[bytes]) -> None:
+    def __init__(
+        self, namespace: str, device: str, frames: list[bytes], slots: int = SLOTS
+    ) -> None:
+        slot = _slot(len(frames[0]))
         with inside(namespace):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V2)
         self._socket.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
-        size = SLOTS * SLOT.itemsize
-        request = struct.pack("=4I", size, 1, SLOT.itemsize, SLOTS)
+        size = slots * slot.itemsize
+        request = struct.pack("=4I", size, 1, slot.itemsize, slots)
         self._socket.setsockopt(SOL_PACKET, PACKET_TX_RING, request)
         self._memory = mmap.mmap(self._socket.fileno(), size)
-        self._slots = np.frombuffer(self._memory, dtype=SLOT)
-        for slot, at in zip(self._slots, range(SLOTS), strict=True):
+        self._slots = np.frombuffer(self._memory, dtype=slot)
+        for place, at in zip(self._slots, range(slots), strict=True):
             frame = frames[at % len(frames)]
-            slot["length"] = len(frame)
-            slot["frame"][: len(frame)] = np.frombuffer(frame, dtype=np.uint8)
+            place["length"] = len(frame)
+            place["frame"][: len(frame)] = np.frombuffer(frame, dtype=np.uint8)
         self._socket.bind((device, 0))
 
     def send(self) -> None:
@@ -107,8 +107,22 @@ class Ring:
         self._socket.close()
 
 
+def _slot(frame_bytes: int) -> "np.dtype[np.void]":
+    """Return a place of a ring for frames of a length."""
+    size = 128
+    while size < 32 + frame_bytes:
+        size *= 2
+    return np.dtype({"names": ["status", "length", "frame"],
+                     "formats": ["u4", "u4", ("u1", size - 32)],
+                     "offsets": [0, 4, 32], "itemsize": size})  # fmt: skip
+
+
 class Course:
     """The two routers, with and without our programs."""
+
+    tcp_bytes = TCP_BYTES
+    mss = 0
+    """Of TCP; 0: as large as the way allows."""
 
     def __init__(self, lab: Lab, flows: int) -> None:
         self.lab = lab
@@ -120,19 +134,29 @@ class Course:
             run("ip", "-n", site.host, "addr", "add", f"172.16.{site.number}.2/24", "dev", "eth")
             run("ip", "-n", site.name, "route", "add", f"172.16.{other.number}.0/24",
                 "via", f"192.0.1.{other.number}")  # fmt: skip
+        self.rings = {
+            way.name: Ring(one.host, "eth", self.frames(way, flows, PAYLOAD))
+            for way in (STEERED, KERNEL)
+        }
+        self._attached = True
+        self._arrived = np.zeros(1, dtype=np.uint64)
+
+    def filters(self, site: Site) -> tuple[tuple[str, str], ...]:
+        """Return the devices of a router on which programs sit, and which."""
+        del site
+        return ("lan", "steer_lan"), ("wan1", "tunnel_ether")
+
+    def frames(self, way: Way, flows: int, payload: int) -> list[bytes]:
+        """Return frames for the first router, one a flow."""
+        one = self.lab.sites[1]
         with NetNS(one.name) as ip, NetNS(one.host) as host:
             router = dict(ip.get_links(ifname="lan")[0]["attrs"])["IFLA_ADDRESS"]
             sender = dict(host.get_links(ifname="eth")[0]["attrs"])["IFLA_ADDRESS"]
-        self.rings = {
-            way.name: Ring(one.host, "eth", [
-                bytes(Ether(src=sender, dst=router) / IP(src=way.source, dst=way.target)
-                      / UDP(sport=1024 + n, dport=9) / bytes(PAYLOAD))
-                for n in range(flows)
-            ])
-            for way in (STEERED, KERNEL)
-        }  # fmt: skip
-        self._attached = True
-        self._arrived = np.zeros(1, dtype=np.uint64)
+        return [
+            bytes(Ether(src=sender, dst=router) / IP(src=way.source, dst=way.target)
+                  / UDP(sport=1024 + n, dport=9) / bytes(payload))
+            for n in range(flows)
+        ]  # fmt: skip
 
     def use(self, way: Way) -> None:
         """Attach our programs, or take them away."""
@@ -140,7 +164,7 @@ class Course:
         if wanted == self._attached:
             return
         for site in self.lab.sites.values():
-            for device, program in (("lan", "steer_lan"), ("wan1", "tunnel_ether")):
+            for device, program in self.filters(site):
                 if wanted:
                     site.attach(device, Hook.INGRESS, program)
                 else:
@@ -211,6 +235,9 @@ class Course:
             listener = socket.create_server((way.target, 0))
         with inside(self.lab.sites[1].host):
             client = socket.socket()
+        if self.mss:
+            for each in (listener, client):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, self.mss)
         client.bind((way.source, 0))
         chunk, got = bytes(1 << 20), []
 
@@ -226,12 +253,12 @@ class Course:
         with listener, client:
             client.connect(listener.getsockname())
             began = time.perf_counter()
-            for _ in range(TCP_BYTES // len(chunk)):
+            for _ in range(self.tcp_bytes // len(chunk)):
                 client.sendall(chunk)
             client.shutdown(socket.SHUT_WR)
             server.join()
             taken = time.perf_counter() - began
-        assert sum(got) == TCP_BYTES // len(chunk) * len(chunk)
+        assert sum(got) == self.tcp_bytes // len(chunk) * len(chunk)
         return sum(got) / taken
 
     def close(self) -> None:

@@ -7,7 +7,8 @@ import click
 from patronus.control.groups import LazyGroup
 
 COMMANDS: Final = (
-    "check-config", "run", "show", "why", "drain", "undrain", "reload", "apply", "record", "clean",
+    "check-config", "run", "show", "why", "drain", "undrain", "rotate", "reload", "apply",
+    "record", "clean",
 )  # fmt: skip
 """In the order in which one needs them."""
 

@@ -41,6 +41,7 @@ def _lines(config: "AgentConfig") -> list[str]:
         *indented(["peers:", *indented(table([_peer(p) for p in config.peers]))]),
         *indented(["destinations:", *indented(table(_destinations(config)))]),
         *indented([f"classes: {', '.join(map(_class, config.policy.classes))}"]),
+        *indented([f"WireGuard keys are replaced {_rotation(config)}"]),
     ]
 
 
@@ -55,6 +56,12 @@ def _dataplane(config: "AgentConfig") -> str:
     return f"packets by {config.dataplane.mode}, probes sent {pace}"
 
 
+def _rotation(config: "AgentConfig") -> str:
+    from patronus.sim.language.quantities import shown
+
+    return f"every {shown(config.rotate_every_ns)}" if config.rotate_every_ns else "when asked for"
+
+
 def _transport(transport: "Transport") -> list[str]:
     from patronus.sim.language.quantities import shown
 
@@ -62,10 +69,18 @@ def _transport(transport: "Transport") -> list[str]:
     return [
         transport.name,
         f"{transport.kind} on {transport.interface}",
-        f"{transport.address or 'address by DHCP'} port {transport.port}",
+        f"{transport.address or 'address by DHCP'} port {_ports(transport)}",
         f"{shown(probing.interval_ns)} × {probing.multiplier} = {shown(probing.detect_ns)}",
         f"cost {transport.cost}",
     ]
+
+
+def _ports(transport: "Transport") -> str:
+    from patronus.control.config.model import Kind
+
+    if transport.kind is not Kind.WIREGUARD:
+        return str(transport.port)
+    return "{} and {} in turn".format(*transport.ports)
 
 
 def _peer(peer: "Peer") -> list[str]:

@@ -11,6 +11,8 @@ from patronus.control.agent.meeting import (
     FIRST_NS,
     KEEP_NS,
     MAGIC_FALLBACK,
+    End,
+    Keys,
     Lane,
     Meeting,
     Met,
@@ -158,7 +160,7 @@ def hub_of(*peers: str) -> Meeting:
     """Return a site with WireGuard tunnels to some peers."""
     lanes = [
         Lane(row=row, peer=peer, transport="lte", key=KEY, where=Where(peer, 4511), fixed=True,
-             outer=51_820, public=OURS)
+             keys=Keys((End(51_820, OURS), End())))
         for row, peer in enumerate(peers)
     ]  # fmt: skip
     return Meeting("a", lanes, session=7, port=4789)
@@ -167,8 +169,8 @@ def hub_of(*peers: str) -> Meeting:
 def told(site: Meeting, name: str, public: bytes, *, session: int, outer: int = 51_820
          ) -> Met | None:  # fmt: skip
     """Let a site ask a peer that has just started; return what it believes of the answer."""
-    lane = Lane(row=1, peer="a", transport="lte", key=KEY, where=None, fixed=False, outer=outer,
-                public=public)  # fmt: skip
+    keys = Keys((End(outer, public), End()))
+    lane = Lane(row=1, peer="a", transport="lte", key=KEY, where=None, fixed=False, keys=keys)
     peer = Meeting(name, [lane], session=session, port=4789)
     now_ns = session * 2 * KEEP_NS
     (question,) = (data for _, to, data in site.wake(now_ns) if to.host == name)
@@ -176,9 +178,9 @@ def told(site: Meeting, name: str, public: bytes, *, session: int, outer: int = 
     return site.receive("lte", answer, Where(name, 4511), now_ns)[1]
 
 
-@pytest.mark.parametrize("public", [OURS, HERS, NONE])
+@pytest.mark.parametrize("public", [OURS, HERS])
 def test_a_key_that_is_taken_is_not_believed(public: bytes) -> None:
-    """Ours, another peer's or none: the device would take no change of any peer any more."""
+    """Ours or another peer's: the device would take no change of any peer any more."""
     site = hub_of("b", "c")
     assert told(site, "c", HERS, session=1)
     assert told(site, "b", public, session=2) is None
@@ -194,10 +196,11 @@ def test_a_peer_may_tell_its_own_key_again() -> None:
     assert not site.refused[Refusal.KEY_TAKEN]
 
 
-def test_a_device_without_a_port_is_nowhere() -> None:
-    """A peer that says that its device listens on port 0 is refused."""
+@pytest.mark.parametrize(("outer", "public"), [(0, HERS), (51_820, NONE)])
+def test_a_device_without_a_port_or_a_key_is_nowhere(outer: int, public: bytes) -> None:
+    """A peer that says that its device listens on port 0, or has no key, is refused."""
     site = hub_of("b")
-    assert told(site, "b", HERS, session=1, outer=0) is None
+    assert told(site, "b", public, session=1, outer=outer) is None
     assert site.refused == {Refusal.MALFORMED: 1}
 
 
@@ -206,7 +209,7 @@ def test_rubbish_never_crashes(data: bytes) -> None:
     """Whatever the bytes are, nothing is met and nothing raised."""
     end = meeting("b", where=HERE)
     assert end.receive("lte", data, HERE, 0)[1] is None
-    assert end.receive("lte", b"PAM1" + data, HERE, 0)[1] is None
+    assert end.receive("lte", b"PAM2" + data, HERE, 0)[1] is None
 
 
 def test_our_own_datagrams_are_nobody_elses() -> None:
@@ -215,3 +218,57 @@ def test_our_own_datagrams_are_nobody_elses() -> None:
     ((_, _, data),) = end.wake(0)
     assert end.receive("lte", data, THERE, 0) == ([], None)
     assert end.refused[Refusal.UNKNOWN] == 1
+
+
+ENDS = (End(51_820, bytes([1]) * 32), End(51_920, bytes([2]) * 32))
+
+
+def test_news_of_keys_are_repeated_until_they_are_heard() -> None:
+    """At once, then less and less often; what was heard is said no more."""
+    wire = joined()
+    a, news = wire.ends[HERE], Keys(ENDS, use=1, sends=2)
+    assert a.is_heard(7)
+    a.tell(7, news, SECOND)
+    assert not a.is_heard(7)
+    for now_ns in (SECOND, SECOND + FIRST_NS, SECOND + 3 * FIRST_NS):
+        assert a.next_deadline() <= now_ns
+        assert len(a.wake(now_ns)) == 1  # and lost on the way
+    wire.wake(2 * SECOND)
+    wire.deliver(2 * SECOND)
+    assert a.is_heard(7)
+    assert wire.met[-1] == (THERE, Met(5, 7, 4789, news, HERE.host)._replace(row=9))
+    assert a.wake(3 * SECOND) == []
+    a.tell(7, news, 4 * SECOND)
+    assert a.is_heard(7), "nothing is news twice"
+
+
+def test_a_peer_that_starts_again_has_heard_nothing() -> None:
+    """What it had of us before does not count: it is told all of it."""
+    wire = joined()
+    wire.ends[HERE].tell(7, Keys(ENDS), 0)
+    wire.wake(SECOND)
+    wire.deliver(SECOND)
+    wire.ends[THERE] = meeting("b", session=77, where=HERE, row=11)
+    wire.met.clear()
+    wire.wake(2 * SECOND)
+    wire.deliver(2 * SECOND)
+    assert wire.ends[HERE].is_heard(7)
+    assert [met.keys for to, met in wire.met if to == THERE] == [Keys(ENDS)]
+
+
+@pytest.mark.parametrize(
+    ("ends", "there"),
+    [
+        ((End(0, bytes([1]) * 32), ENDS[1]), (False, True)),
+        ((ENDS[0], End(7, bytes(32))), (True, False)),
+        ((ENDS[0], End(7, ENDS[0].public)), (True, False)),
+        (ENDS, (True, True)),
+    ],
+)
+def test_a_key_that_is_none_is_not_there(ends: tuple[End, End], there: tuple[bool, bool]) -> None:
+    """Without a port, of zeroes, or the same one twice: no device could be made of it."""
+    wire = joined()
+    wire.ends[HERE].tell(7, Keys(ends), 0)
+    wire.wake(SECOND)
+    wire.deliver(SECOND)
+    assert wire.met[-1][1].keys.there == there

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from patronus.control.agent.devices import inside, ownership
-from patronus.control.agent.meeting import Met
+from patronus.control.agent.meeting import Keys, Met
 from patronus.control.agent.vxlans import Vxlans, number
 from patronus.control.config.layout import layout
 from patronus.control.config.model import Transport
@@ -52,7 +52,7 @@ def test_the_second_tunnel_of_a_number_is_not_made() -> None:
     plan = layout(made)
     ground: Any = Level()
     vxlans = Vxlans(made, plan, ground, Links(ownership("rome")), inside)
-    mets = [Met(row, row, 1, 0, bytes(32), "192.0.2.1") for row in range(len(plan.lanes))]
+    mets = [Met(row, row, 1, Keys(), "192.0.2.1") for row in range(len(plan.lanes))]
     found = {device.tunnels[0].peer for device in vxlans.specs(mets)}
     assert len(found & {name, seen[vni]}) == 1
     assert {"hub", "oslo"} <= found

@@ -13,6 +13,10 @@ CHANGES: dict[str, tuple[tuple[str, str], list[str], Action]] = {
     "nothing": (("site: rome", "site:   rome"), [], Action.NOTHING),
     "log": (("lan:", "log: debug\nlan:"), ["log changed"], Action.SETTINGS),
     "metrics": (("lan:", "metrics: off\nlan:"), ["metrics changed"], Action.SETTINGS),
+    "rotation": (
+        ("lan:", "rotate_every: 24h\nlan:"), ["rotate_every changed"], Action.SETTINGS,
+    ),
+    "next port": (("eth1}", "eth1, next_port: 4501}"), ["transports.lte changed"], Action.RESTART),
     "record": (("lan:", "record: {keep: 7}\nlan:"), ["record changed"], Action.SETTINGS),
     "cost": (("eth1}", "eth1, cost: 7}"), ["policy.cost changed"], Action.POLICY),
     "margin": (

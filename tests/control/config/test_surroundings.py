@@ -94,7 +94,10 @@ def test_check_config_prints_what_the_file_comes_to(
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[0] == "rome (agent.yml)"
     assert lines[1].startswith("spoke, 2 peers, 3 tunnels, packets by redirect, ")
-    assert "mpls  plain on eth0      address by DHCP port 51820  100ms × 3 = 300ms  cost 0" in lines
+    words = [" ".join(line.split()) for line in lines]
+    assert "mpls plain on eth0 address by DHCP port 51820 100ms × 3 = 300ms cost 0" in words
+    assert any("port 51820 and 51920 in turn" in line for line in words)
+    assert "WireGuard keys are replaced when asked for" in lines
     assert "oslo  spoke  mpls       10.2.0.0/16" in lines
     assert "rome  here  10.1.0.0/16" in lines
     assert any(line.startswith("warning: nowhere/identity.key") for line in lines)
