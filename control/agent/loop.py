@@ -5,13 +5,10 @@ called again.
 """
 
 import asyncio
-import ctypes
-import gc
 import logging
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -25,6 +22,7 @@ from patronus.control.agent.bfd import Neighbours
 from patronus.control.agent.driver import Listeners
 from patronus.control.agent.history import History
 from patronus.control.agent.meeting import Met
+from patronus.control.agent.memory import give_back, trim
 from patronus.control.agent.notify import Notifier
 from patronus.control.agent.proofs import Proofs
 from patronus.control.agent.site import Site
@@ -446,16 +444,3 @@ class Agent:
         if self._unsaid is not None:
             self._announce(self._unsaid)
             self._unsaid = None
-
-
-def give_back() -> None:
-    """Return memory that only the start needed; the C library would keep it for later."""
-    gc.collect()
-    gc.freeze()
-    trim()
-
-
-def trim() -> None:
-    """Return memory that is free to the kernel."""
-    with suppress(AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)

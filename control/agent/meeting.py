@@ -260,7 +260,7 @@ class Meeting:
         if not fresh and told.counter <= lane.counter:
             self.refused[Refusal.OLD] += 1
             return [], None
-        if any(lane.keys.there) and self._is_taken(lane, told.keys):
+        if self._is_taken(lane, told.keys):
             self.refused[Refusal.KEY_TAKEN] += 1
             return [], None
         lane.session = lane.proven = told.session
@@ -299,10 +299,7 @@ class Meeting:
             raise _Refused(Refusal.FORGED)
         if not data.startswith(self._magic):
             raise _Refused(Refusal.OTHER_WAY)
-        told = _told(*_TAIL.unpack(rest))
-        if any(lane.keys.there) and not any(told.keys.there):  # nothing a device could send to
-            raise _Refused(Refusal.MALFORMED)
-        return lane, told
+        return lane, _told(*_TAIL.unpack(rest))
 
 
 def _end(port: int, public: bytes) -> End:

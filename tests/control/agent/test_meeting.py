@@ -198,10 +198,10 @@ def test_a_peer_may_tell_its_own_key_again() -> None:
 
 @pytest.mark.parametrize(("outer", "public"), [(0, HERS), (51_820, NONE)])
 def test_a_device_without_a_port_or_a_key_is_nowhere(outer: int, public: bytes) -> None:
-    """A peer that says that its device listens on port 0, or has no key, is refused."""
-    site = hub_of("b")
-    assert told(site, "b", public, session=1, outer=outer) is None
-    assert site.refused == {Refusal.MALFORMED: 1}
+    """A peer that says that its device listens on port 0, or has no key, has no device."""
+    met = told(hub_of("b"), "b", public, session=1, outer=outer)
+    assert met is not None
+    assert met.keys.there == (False, False)
 
 
 @given(st.binary(max_size=600))
