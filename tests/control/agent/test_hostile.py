@@ -128,13 +128,15 @@ def test_bad_probes_are_counted(fleet: Fleet, oslo: Site, attacker: Attacker) ->
     settle(oslo, before, "outcomes", wanted)
 
 
+TAIL = 105 + 16
+"""What follows the names in a datagram of the meeting, and its tag."""
 MEETINGS: dict[str, tuple[str, str, Callable[[bytes], bytes]]] = {
     "nothing": ("meeting_refused", "malformed", lambda _: b""),
     "cut": ("meeting_refused", "malformed", lambda head: head[:9]),
     "too long": ("meeting_refused", "malformed", lambda head: head + bytes(1200)),
-    "forged": ("meeting_refused", "forged", lambda head: head + bytes(62 + 16)),
-    "no such site": ("meeting_refused", "unknown", lambda _: b"PAM1\x01x\x04blue" + bytes(78)),
-    "no name": ("meeting_refused", "unknown", lambda _: b"PAM1\x02\xff\xfe\x04blue" + bytes(78)),
+    "forged": ("meeting_refused", "forged", lambda head: head + bytes(TAIL)),
+    "no such site": ("meeting_refused", "unknown", lambda _: b"PAM2\x01x\x04blue" + bytes(TAIL)),
+    "no name": ("meeting_refused", "unknown", lambda _: b"PAM2\x02\xff\xfe\x04blue" + bytes(TAIL)),
     "path MTU, cut": ("path_mtu", "malformed", lambda _: b"PtMu\x01"),
     "path MTU, wrong size": ("path_mtu", "malformed", lambda _: b"PtMu\x01" + bytes(500)),
     "path MTU, forged": ("path_mtu", "forged or late", lambda _: b"PtMu\x02" + bytes(15)),
@@ -146,7 +148,7 @@ def test_bad_datagrams_of_ends_are_counted(fleet: Fleet, oslo: Site, attacker: A
     """Whoever is not our peer is neither met nor believed about how large packets may be."""
     hub = fleet["hub"]
     name, before = hub.site.encode(), oslo.show("counters")
-    head = b"PAM1" + bytes([len(name)]) + name + b"\x04blue"
+    head = b"PAM2" + bytes([len(name)]) + name + b"\x04blue"
     wanted: dict[str, dict[str, int]] = {"meeting_refused": {}, "path_mtu": {}}
     for group, why, bad in MEETINGS.values():
         frame = attacker.frame(bad(head), source=hub.wan("blue"), port=MEETING)
