@@ -14,6 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# pip compiles on one core; that some files of libraries are no valid modules is no matter.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || :
 FOR_DEMO := $(VENV)/.installed-demo
 FOR_TEST := $(VENV)/.installed-test
 CORES := $(shell getconf _NPROCESSORS_ONLN)
@@ -116,7 +118,8 @@ clean:
 
 $(FOR_DEMO): pyproject.toml .ci/make-venv
 	.ci/make-venv $(VENV)
-	$(PIP) install --editable '.[maps]'
+	$(PIP) install --no-compile --editable '.[maps]'
+	$(COMPILE)
 	touch $@
 
 # Dependency groups are understood from pip 25.1 on.
@@ -124,6 +127,7 @@ $(FOR_TEST): pyproject.toml .ci/make-venv .ci/system-packages
 	.ci/system-packages
 	.ci/make-venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --editable '.[maps]' --group dev
+	$(PIP) install --no-compile --editable '.[maps]' --group dev
+	$(COMPILE)
 	touch $@
 	touch $(FOR_DEMO)

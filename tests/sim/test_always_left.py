@@ -42,7 +42,7 @@ def left_for_good(case: Case) -> None:
         assert len(set(taken)) == len(taken), taken
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(CASES)
 def test_a_bad_path_is_left_in_time_and_for_good(case: Case) -> None:
     """Whatever the profile, the fault and the luck; the traffic never returns while it lasts."""

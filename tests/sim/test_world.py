@@ -61,9 +61,9 @@ def probes(scenario: Scenario) -> dict[tuple[int, int], Probe]:
 
 @pytest.mark.parametrize("storm", STORMS)
 def test_slots(storm: str) -> None:
-    """Journal and all figures are those of 100 ms slots when slots are of 30 ms."""
+    """Journal and all figures are those of 100 ms slots when slots are of 50 ms."""
     scenario = calm(*STORMS[storm])
-    assert told(run(scenario, slot_ns=30 * MS)) == told(run(scenario))
+    assert told(run(scenario, slot_ns=50 * MS)) == told(run(scenario))
 
 
 @pytest.mark.slow
