@@ -8,10 +8,12 @@ from hypothesis import HealthCheck, settings
 
 from tests.kernel import step_aside
 
+# As many examples as find what the mutants break, not more: they are the same ones every time.
 # No clock decides a verdict: neither a deadline for one example nor how fast they are drawn.
 settings.register_profile(
     "suite",
     derandomize=True,
+    max_examples=60,
     database=None,
     deadline=None,
     print_blob=True,
@@ -42,6 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not item.path.is_relative_to(ENGINE) or any(n in item.nodeid for n in UNTRACED):
             item.add_marker("no_cover")
+    # What takes longest begins first, so that nobody waits for it in the end.
+    items.sort(key=lambda item: "test_notebooks" not in item.nodeid)
     config.stash[left_out] = 0
     if IS_ROOT:
         return
