@@ -12,7 +12,7 @@
 
 #include "wrap.h"
 
-#define HOP_NS 10000000LL /* no longer than a probe's interval: so long an old route counts */
+#define HOP_NS 10000000LL /* so long an old route counts */
 #define HOP_BUSY (-1LL)
 #define HOP_FACTOR 0x9e3779b97f4a7c15ULL /* 2^64 over the golden ratio (Knuth 6.4) */
 

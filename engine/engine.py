@@ -213,6 +213,7 @@ class Engine:
         """
         fewer = rows[(mtu > 0) & ((mtu < self.ranking.mtu[rows]) | (self.ranking.mtu[rows] == 0))]
         self.ranking.mtu[rows] = mtu
+        fewer = fewer[self.ranking.is_narrow(fewer)]
         fell = self.ranking.condemn(fewer, self.figures(fewer, now_ns))
         # What is narrow before it comes up is no flap, and nobody uses it.
         up = self.state[fewer] == State.UP

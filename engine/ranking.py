@@ -175,6 +175,16 @@ class Ranking:
                 self._narrow(raw, rows, at, sla)
         return raw
 
+    def is_narrow(self, rows: I64) -> Bools:
+        """Tell which rows are known to carry less than some class must send."""
+        found = np.zeros(len(rows), dtype=np.bool_)
+        for policy, at in self._configured.split(self._overlay.src[rows]):
+            wanted = max((c.sla.mtu or 0 for c in policy.classes), default=0)
+            if wanted:
+                mtu = self.mtu[rows[at]]
+                found[at] = (mtu > 0) & (mtu < wanted)
+        return found
+
     def _narrow(self, raw: I8, rows: I64, at: I64 | slice, sla: SlaClass) -> None:
         """Worsen the verdicts of rows that are known to carry less than a class must send."""
         if sla.mtu is not None:

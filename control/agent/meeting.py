@@ -170,19 +170,20 @@ class Meeting:
         self._magic = magic
         self._site, self._session, self._port = site, session, port
         self._lanes: Mapping[tuple[str, str], Lane] = {(w.peer, w.transport): w for w in lanes}
+        self._by_row = {w.row: w for w in lanes}
         self._counter = 0
         self.refused: Counter[Refusal] = Counter()
 
     def tell(self, row: int, keys: Keys, now_ns: int) -> None:
         """Say from now on what has changed of our keys for a tunnel, until it is heard."""
-        lane = next(w for w in self._lanes.values() if w.row == row)
+        lane = self._by_row[row]
         if lane.keys != keys:
             lane.keys, lane.news = keys, self._counter + 1
             lane.due_ns, lane.waits_ns = now_ns, FIRST_NS
 
     def is_heard(self, row: int) -> bool:
         """Tell whether the peer has heard the newest of what we say of a tunnel."""
-        lane = next(w for w in self._lanes.values() if w.row == row)
+        lane = self._by_row[row]
         return lane.heard >= lane.news
 
     @property
@@ -192,8 +193,7 @@ class Meeting:
 
     def adopt(self, met: Met) -> None:
         """Take for granted what the kernel has been using; it is asked for all the same."""
-        lane = next(w for w in self._lanes.values() if w.row == met.row)
-        lane.met = met
+        self._by_row[met.row].met = met
 
     def next_deadline(self) -> int:
         """Return when to call :meth:`wake`."""
@@ -278,11 +278,13 @@ class Meeting:
 
     def _is_taken(self, lane: Lane, keys: Keys) -> bool:
         """Tell whether a key is ours, or of another peer of the same devices."""
+        new = keys.publics - (lane.met.keys.publics if lane.met else frozenset())
+        if not new:  # nearly always
+            return False
         here = (w for w in self.lanes if w.transport == lane.transport and w is not lane)
         taken = {key for w in here if w.met for key in w.met.keys.publics}
         taken |= {key for w in self.lanes for key in w.keys.publics}
-        known = lane.met.keys.publics if lane.met else frozenset()
-        return bool((keys.publics - known) & taken)
+        return bool(new & taken)
 
     def _read(self, transport: str, data: bytes) -> tuple[Lane, _Told]:
         if not data.startswith((MAGIC, MAGIC_FALLBACK)) or len(data) > DATAGRAM_BYTES_MAX:

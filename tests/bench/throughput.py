@@ -281,9 +281,9 @@ def compare(measure: Callable[[Way], float], pairs: int) -> tuple[float, float, 
 
 
 @contextlib.contextmanager
-def course(cache: Path, flows: int) -> Iterator[Course]:
-    """Yield the routers; every tunnel is up, and stays so."""
-    with Lab(builder.build(cache), "tp-") as lab:
+def routers(cache: Path, prefix: str) -> Iterator[Lab]:
+    """Yield two routers that reach each other; every tunnel is up, and stays so."""
+    with Lab(builder.build(cache), prefix) as lab:
         lab.site(1)
         lab.site(2)
         lab.wan(1, 2)
@@ -292,11 +292,14 @@ def course(cache: Path, flows: int) -> Iterator[Course]:
             lab.sites[site].plane.apply(entry(other, 0), time.monotonic_ns())
         lab.start()
         lab.hush()
-        made = Course(lab, flows)
-        try:
-            yield made
-        finally:
-            made.close()
+        yield lab
+
+
+@contextlib.contextmanager
+def course(cache: Path, flows: int) -> Iterator[Course]:
+    """Yield the routers with what is measured on them."""
+    with routers(cache, "tp-") as lab, contextlib.closing(Course(lab, flows)) as made:
+        yield made
 
 
 def main() -> None:

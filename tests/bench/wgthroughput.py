@@ -27,7 +27,7 @@ from typing import Final
 
 import numpy as np
 
-from patronus.dataplane.linux import builder, probing
+from patronus.dataplane.linux import probing
 from patronus.dataplane.linux.attach import Hook
 from patronus.dataplane.linux.endpoints import Endpoint, write_endpoint
 from patronus.dataplane.linux.pacer import Pacer
@@ -39,9 +39,8 @@ from patronus.dataplane.tunnels.userspace import Userspace
 from patronus.dataplane.tunnels.wgdevice import PeerChange, WgChange, host
 from patronus.dataplane.tunnels.wireguard import WireGuardDriver
 from patronus.engine.units import MS, SECOND
-from tests.bench.throughput import KERNEL, STEERED, Course, Ring, Way, compare
+from tests.bench.throughput import KERNEL, STEERED, Course, Ring, Way, compare, routers
 from tests.dataplane.linux.lab import PORT, Lab, Site, inside, run, until
-from tests.dataplane.linux.test_lab import entry
 from tests.dataplane.tunnels.specs import peer, wireguard
 from tests.dataplane.tunnels.yard import OURS
 from tests.kernel import step_aside
@@ -209,22 +208,10 @@ class WireGuardCourse(Course):
 
 @contextlib.contextmanager
 def course(cache: Path, flows: int) -> Iterator[WireGuardCourse]:
-    """Yield the routers; the tunnel is up, and stays so."""
-    with Lab(builder.build(cache), "wt-") as lab:
-        lab.site(1)
-        lab.site(2)
-        lab.wan(1, 2)
-        for site, other in ((1, 2), (2, 1)):
-            lab.route(site)
-            lab.sites[site].plane.apply(entry(other, 0), time.monotonic_ns())
-        lab.start()
-        lab.hush()
-        made = WireGuardCourse(lab, flows)
-        try:
-            made.build(flows)
-            yield made
-        finally:
-            made.close()
+    """Yield the routers with what is measured on them; the WireGuard tunnel is up."""
+    with routers(cache, "wt-") as lab, contextlib.closing(WireGuardCourse(lab, flows)) as made:
+        made.build(flows)
+        yield made
 
 
 def line(what: str, unit: float, name: str, found: tuple[float, float, float, float]) -> str:

@@ -56,6 +56,7 @@ def lived(
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.no_cover
 def test_a_shipped_scenario_is_decided_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals, wishes and announcements are equal, byte by byte, at each step."""
     fleet = lived(monkeypatch, shipped(name), until_ns=SHIPPED[name] * SECOND)
@@ -69,6 +70,7 @@ def test_a_storm_is_decided_alike(storm: str, mesh: Mesh, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("storm", "mesh"), SMALL[:2])
+@pytest.mark.no_cover
 def test_rubbish_in_the_rows_of_others_changes_nothing(
     storm: str, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +83,7 @@ LONELY = ("agent-paused", "half-applied-config", "hub-loss", "stale-transit", "t
 
 
 @pytest.mark.parametrize("name", LONELY)
+@pytest.mark.no_cover
 def test_an_engine_that_holds_one_site_decides_alike(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +92,7 @@ def test_an_engine_that_holds_one_site_decides_alike(
 
 
 @pytest.mark.parametrize(("storm", "mesh"), SMALL)
+@pytest.mark.no_cover
 def test_lonely_engines_decide_alike_in_a_storm(
     storm: str, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +100,7 @@ def test_lonely_engines_decide_alike_in_a_storm(
     assert lived(monkeypatch, calm(*STORMS[storm], mesh=mesh), Hermits).compared > 40
 
 
+@pytest.mark.no_cover
 def test_routers_that_order_each_other_differently_are_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -158,6 +163,7 @@ def both_ends_count(real: Callable[..., I64]) -> Callable[..., I64]:
         (Knowledge, "announces", last_site_knows, "hub-lan-loss"),
     ],
 )
+@pytest.mark.no_cover
 def test_sites_that_share_what_they_know_are_noticed(
     owner: type, verb: str, broken: Any, scenario: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +173,7 @@ def test_sites_that_share_what_they_know_are_noticed(
         lived(monkeypatch, shipped(scenario), until_ns=SHIPPED[scenario] * SECOND)
 
 
+@pytest.mark.no_cover
 def test_a_look_at_the_rows_of_others_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rubbish makes visible what equal journals alone may hide."""
     monkeypatch.setattr(Tunnels, "rise", both_ends_count(Tunnels.rise))
@@ -174,6 +181,7 @@ def test_a_look_at_the_rows_of_others_is_noticed(monkeypatch: pytest.MonkeyPatch
         lived(monkeypatch, calm(*STORMS["cuts"], sites=6), Poisoned)
 
 
+@pytest.mark.no_cover
 def test_words_that_change_on_the_way_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What travels is what was encoded: bytes that lose something fail the comparison."""
 

@@ -31,6 +31,8 @@ OTHERS: Final = (
     "observe", "count", "alarm", "set_lan", "restart", "resume", "kernel_moved", "programmed",
 )  # fmt: skip
 
+pytestmark = pytest.mark.no_cover  # worlds much like others, whose tracing shows nothing new
+
 
 class Twins:
     """Two engines that are told the same, one of them in a different order each time."""

@@ -277,6 +277,20 @@ class Fleet:
             run("ip", "netns", "del", bridge, check=False)
 
 
+@contextlib.contextmanager
+def running(folder: Path, cache: Path, change: Callable[[dict[str, Any]], None]) -> Iterator[Fleet]:
+    """Yield a spoke and its hub whose agents run, under a changed configuration."""
+    fleet = Fleet(folder, cache, unique(), names=("hub", "oslo"))
+    try:
+        fleet.build()
+        for site in fleet.sites.values():
+            site.write(change)
+        fleet.start()
+        yield fleet
+    finally:
+        fleet.close()
+
+
 @dataclass
 class Stream:
     """A stream of numbered datagrams from one host to another, a thousand a second."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bench.drain import far_apart, lines, measure
-from tests.control.agent.fleet import Fleet, unique, until
+from tests.control.agent.fleet import Fleet, running, until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -41,15 +41,8 @@ def sharing(cache: Path, tmp_path: Path) -> Iterator[Fleet]:
         for transport in text["transports"].values():
             del transport["cost"]
 
-    fleet = Fleet(tmp_path, cache, unique(), names=("hub", "oslo"))
-    try:
-        fleet.build()
-        for site in fleet.sites.values():
-            site.write(change)
-        fleet.start()
+    with running(tmp_path, cache, change) as fleet:
         yield fleet
-    finally:
-        fleet.close()
 
 
 def test_flows_are_shared_by_weight(sharing: Fleet) -> None:

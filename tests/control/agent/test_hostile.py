@@ -18,7 +18,7 @@ from tests.control.agent.attack import (
     Attacker,
     Tunnel,
 )
-from tests.control.agent.fleet import Fleet, Site, stream, unique, until
+from tests.control.agent.fleet import Fleet, Site, running, stream, until
 
 pytestmark = pytest.mark.root
 
@@ -42,15 +42,8 @@ def fleet(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fle
             transport["liveness"] = {"interval": "50ms", "multiplier": 10}
         text["bfd"] = {"carrier": {"address": CARRIER, "transport": "blue"}}
 
-    made = Fleet(tmp_path_factory.mktemp("hostile"), cache, unique(), names=("hub", "oslo"))
-    try:
-        made.build()
-        for site in made.sites.values():
-            site.write(change)
-        made.start()
+    with running(tmp_path_factory.mktemp("hostile"), cache, change) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bench.blackhole import LIMIT, Hole
-from tests.control.agent.fleet import Fleet, unique, until
+from tests.control.agent.fleet import Fleet, running, until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -20,15 +20,8 @@ def needy(cache: Path, tmp_path: Path) -> Iterator[Fleet]:
         large = {"match": {"dscp": "af11"}, "sla": {"mtu": LIMIT}}
         text["classes"] = {"large": large, "rest": {}}
 
-    fleet = Fleet(tmp_path, cache, unique(), names=("hub", "oslo"))
-    try:
-        fleet.build()
-        for site in fleet.sites.values():
-            site.write(change)
-        fleet.start()
+    with running(tmp_path, cache, change) as fleet:
         yield fleet
-    finally:
-        fleet.close()
 
 
 def test_the_first_response_is_a_lower_mtu(needy: Fleet) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from patronus.control.agent.pairing import Pairing
 from patronus.control.agent.proofs import WINDOW, Proofs
 from patronus.control.config.layout import layout
 from patronus.engine.units import MS, PPM, SECOND
-from tests.control.agent.fleet import Fleet, Site, unique
+from tests.control.agent.fleet import Site, running
 from tests.control.agent.fleet import until as wait
 from tests.control.config.files import KEYS, config
 
@@ -64,7 +64,7 @@ async def until(true: Callable[[], bool]) -> None:
             await turn
 
 
-def between(meet: "Callable[[End, End], object]", *, secret: bytes = b"shared") -> None:
+def between(meet: "Callable[[End, End], Awaitable[None]]", *, secret: bytes = b"shared") -> None:
     """Let two sites probe each other, and do something with them."""
 
     async def run() -> None:
@@ -72,7 +72,7 @@ def between(meet: "Callable[[End, End], object]", *, secret: bytes = b"shared") 
         try:
             for end in ends:
                 end.look()
-            await meet(*ends)  # type: ignore[misc]  # a coroutine function
+            await meet(*ends)
         finally:
             for end in ends:
                 end.proofs.close()
@@ -150,16 +150,9 @@ def test_agents_prove_their_plain_tunnels(cache: Path, tmp_path: Path) -> None:
         for transport in text["transports"].values():
             transport["proofs"] = "200ms"
 
-    fleet = Fleet(tmp_path, cache, unique(), names=("hub", "oslo"))
-    try:
-        fleet.build()
-        for site in fleet.sites.values():
-            site.write(change)
-        fleet.start()
+    with running(tmp_path, cache, change) as fleet:
         for site, peer in ((fleet["oslo"], "hub"), (fleet["hub"], "oslo")):
             wait(partial(_proven, site, peer))
-    finally:
-        fleet.close()
 
 
 def _proven(site: Site, peer: str) -> bool:
