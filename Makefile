@@ -26,7 +26,7 @@ SCENARIO ?= scenarios/demo.patronus.yml
 
 .PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios
 .PHONY: bench-dataplane goldens
-.PHONY: format proof-determinism fuzz-announcements clean
+.PHONY: format proof-determinism proof-lazy fuzz-announcements clean
 
 demo: $(FOR_DEMO)
 	@mkdir -p runs; out=runs/demo; n=1; \
@@ -105,6 +105,10 @@ format: $(FOR_TEST)
 # Takes minutes and needs the interpreters; one that is missing is reported as not run.
 proof-determinism: $(FOR_TEST)
 	$(BIN)/python -m tests.proof.determinism $(SCENARIO) --pythons "$(PYTHONS)"
+
+# Lazy mode decides what event mode decides: 200 random scenarios.
+proof-lazy: $(FOR_TEST)
+	$(BIN)/python -m tests.proof.lazy
 
 # Throws inputs at everything that reads what other sites send, until one of them is a finding or
 # the time is over. Needs atheris, which the program tells how to get.

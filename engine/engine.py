@@ -36,7 +36,7 @@ from patronus.engine.output import Output
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.parts import assemble
 from patronus.engine.policy import Policy
-from patronus.engine.ranking import NONE_JUDGED, Judged
+from patronus.engine.ranking import NONE_JUDGED, Judged, Refresh
 from patronus.engine.selection import Bools, Selector, select
 from patronus.engine.steering import merge
 from patronus.engine.verdict import Figures
@@ -81,6 +81,8 @@ class Engine:
         self.pass_over: Callable[[I64, int], I64] | None = None
         """A driver's own pass over rows whose evaluation changes nothing (rows, time); returns
         the places of the others. It does what :meth:`Ranking.evaluate` would do to them."""
+        self.resting: Bools | None = None
+        """Rows that a driver keeps out of evaluations, since they would change nothing."""
         self._out = Output()
 
     # ------------------------------------------------------------ outputs
@@ -90,6 +92,15 @@ class Engine:
         out, self._out = self._out, Output()
         out.deltas = self.moves.take()
         return out
+
+    @property
+    def refresh(self) -> Refresh:
+        """What a driver does before figures of rows that rest are read."""
+        return self.ranking.refresh
+
+    @refresh.setter
+    def refresh(self, refresh: Refresh) -> None:
+        self.ranking.refresh = refresh
 
     @property
     def recording(self) -> bool:
@@ -146,6 +157,7 @@ class Engine:
 
     def figures(self, rows: I64, now_ns: int) -> Figures:
         """Return what is known of some rows now."""
+        self.ranking.refresh(rows)
         return self.meters.figures(rows, now_ns)
 
     # ------------------------------------------------------------ at once
@@ -259,6 +271,8 @@ class Engine:
         """Judge the tunnels of some sites and re-rank what changed."""
         own = distinct(np.asarray(sites, dtype=np.int64))
         rows = self.overlay.rows_of(own)
+        if self.resting is not None:
+            rows = rows[~self.resting[rows]]
         self.meters.count_anew(self.tunnels.heard_after(rows, self._attention.last_ns(rows)))
         self.meters.rotate(rows)
         self._rise(self.tunnels.rise(rows, now_ns))

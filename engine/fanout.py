@@ -179,7 +179,7 @@ class Fanout:
         fan = Fan(
             grade=grade,
             metric=np.where(known, metric, 0),
-            now=self._ranking.metric_now[rows],
+            now=self._ranking.at_present(rows),
             usable=usable,
             apart=self._apart(rows),
             end=self._end,

@@ -113,8 +113,8 @@ class Health:
         self.opened: I64 = np.zeros((2, rows), dtype=np.int64)
         self.sums: I64 = np.zeros((2, rows), dtype=np.int64)
         # Bucket by bucket, so that closing those of many rows goes straight through memory.
-        self._ring: I32 = np.zeros((window, 2, rows), dtype=np.int32)
-        self._place: I32 = np.zeros(rows, dtype=np.int32)
+        self.ring: I32 = np.zeros((window, 2, rows), dtype=np.int32)
+        self.place: I32 = np.zeros(rows, dtype=np.int32)
         # Probes lost (either way), runs of lost ones.
         self._habit: I64 = np.zeros((2, rows), dtype=np.int64)
         self.state[:] = _NOTHING_YET
@@ -123,8 +123,8 @@ class Health:
         """Make rows unknown again, as after a restart of the agent."""
         self.state[:, rows] = _NOTHING_YET
         self.opened[:, rows] = self.sums[:, rows] = self._habit[:, rows] = 0
-        self.late[rows] = self._place[rows] = 0
-        self._ring[:, :, rows] = 0
+        self.late[rows] = self.place[rows] = 0
+        self.ring[:, :, rows] = 0
 
     # ------------------------------------------------------------ samples
 
@@ -253,7 +253,7 @@ class Health:
         """Let the window of loss begin here; habits and everything else stay."""
         self.state[MARK, rows] = self.state[NEXT, rows]
         self.opened[:, rows] = self.sums[:, rows] = 0
-        self._ring[:, :, rows] = 0
+        self.ring[:, :, rows] = 0
 
     def rotate(self, rows: Rows) -> None:
         """Close the open bucket of some rows; once per evaluation interval."""
@@ -265,18 +265,18 @@ class Health:
         closed = self.opened[:, rows].copy()
         closed[0] += following - self.state[MARK][rows]
         np.minimum(closed, _BUCKET_MAX, out=closed)
-        place = self._place[rows]
+        place = self.place[rows]
         # Mostly all rows are at the same place, which is then one number.
         same = len(place) > 0 and bool((place == place[0]).all())
         if same:
-            bucket = self._ring[int(place[0])]
+            bucket = self.ring[int(place[0])]
             self.sums[:, rows] += closed - bucket[:, rows]
             bucket[:, rows] = closed
         else:
             each = index(rows, len(self.late))
-            self.sums[:, rows] += closed - self._ring[place, :, each].T
-            self._ring[place, :, each] = closed.T
-        self._place[rows] = (place + 1) % len(self._ring)
+            self.sums[:, rows] += closed - self.ring[place, :, each].T
+            self.ring[place, :, each] = closed.T
+        self.place[rows] = (place + 1) % len(self.ring)
         self.state[MARK][rows] = following
         self.opened[:, rows] = 0
         probes = following - self.state[BASE][rows]

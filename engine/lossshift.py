@@ -90,6 +90,23 @@ class Shift(NamedTuple):
     cleared: I64
 
 
+class Epochs(NamedTuple):
+    """What a look at a calm row moves, for a driver that compiles it; the arrays themselves."""
+
+    quota: I64
+    """Packets until the row must be looked at, as of the last look."""
+    level: I32
+    """Of its usual loss, in the table."""
+    usual: I32
+    """Packets and losses that the usual loss is known from, shape (2, rows)."""
+    epoch: I32
+    """The same of the epoch that runs."""
+    score: I32
+    """Suspicions, shape (kinds, rows)."""
+    since: I32
+    """Packets and losses since each left zero, shape (kinds, 2, rows)."""
+
+
 class LossShift:
     """The loss test of many rows; one element a row in each array."""
 
@@ -112,14 +129,19 @@ class LossShift:
         # of the estimate.
         self._episode: I32 = np.zeros((4, rows), dtype=np.int32)
         # Intervals since an alarm began, ended, or patience changed.
-        self._age: I32 = np.zeros(rows, dtype=np.int32)
-        self._patience: I32 = np.zeros(rows, dtype=np.int32)
+        self.age: I32 = np.zeros(rows, dtype=np.int32)
+        self.patience: I32 = np.zeros(rows, dtype=np.int32)
         self._assume_prior(slice(None))
         self._rest(slice(None))
 
+    @property
+    def epochs(self) -> Epochs:
+        """The arrays themselves, not copies."""
+        return Epochs(self._quota, self._level, self._usual, self._epoch, self._score, self._since)
+
     def forget(self, rows: Rows) -> None:
         """Make rows unknown again."""
-        self._patience[rows] = 0
+        self.patience[rows] = 0
         self._assume_prior(rows)
         self.calm(rows)
 
@@ -131,7 +153,7 @@ class LossShift:
         """End alarms and suspicions; the usual loss stays."""
         self.alarmed[rows] = False
         self._epoch[:, rows] = self._score[:, rows] = self._episode[:, rows] = 0
-        self._since[:, :, rows] = self._age[rows] = 0
+        self._since[:, :, rows] = self.age[rows] = 0
         self._rest(rows)
 
     def _rest(self, rows: Rows) -> None:
@@ -175,7 +197,7 @@ class LossShift:
         level = self._level[rows]
         taken, added = _TAKEN[:, level], _ADDED[:, level]
         score: I64 = self._score[:, rows].astype(np.int64)
-        limit = ALARM << self._patience[rows].astype(np.int64)
+        limit = ALARM << self.patience[rows].astype(np.int64)
         since = self._since[:, :, rows].astype(np.int64)
         since = _climb(score, since, (taken, added), (good, sent, lost), limit)
         self._score[:, rows], self._since[:, :, rows] = score, since
@@ -215,7 +237,7 @@ class LossShift:
     def _begin(self, rows: I64, counts: I64) -> None:
         """Begin alarms with the counts since the change point."""
         self.alarmed[rows] = True
-        self._age[rows] = 0
+        self.age[rows] = 0
         self._since[1:, :, rows] = 0
         self._score[:, rows] = self._episode[:, rows] = self._epoch[:, rows] = 0
         self._refer(rows, counts)
@@ -241,7 +263,7 @@ class LossShift:
         taken = _TAKEN[_GRAVEST, level]
         added = np.where(self.estimate_ppm[rows] < _BASE[-1], _ADDED[_GRAVEST, level], 0)
         score: I64 = self._score[_GRAVEST, rows].astype(np.int64)
-        limit = ALARM << self._patience[rows].astype(np.int64) + WORSE
+        limit = ALARM << self.patience[rows].astype(np.int64) + WORSE
         since = self._since[_GRAVEST][:, rows].astype(np.int64)
         since = _climb(score, since, (taken, added), (good, sent, lost), limit)
         self._score[_GRAVEST, rows], self._since[_GRAVEST][:, rows] = score, since
@@ -266,8 +288,8 @@ class LossShift:
         clear = fallen & (_ADDED[0, level] * counts[1] <= _TAKEN[0, level] * counts[0])
         self._refer(rows[~clear], counts[:, ~clear])
         cleared: I64 = rows[clear]
-        burst = cleared[self._age[cleared] < BURST_INTERVALS]
-        self._patience[burst] = np.minimum(self._patience[burst] + 1, PATIENCE_MAX)
+        burst = cleared[self.age[cleared] < BURST_INTERVALS]
+        self.patience[burst] = np.minimum(self.patience[burst] + 1, PATIENCE_MAX)
         self.calm(cleared)
         return cleared
 
@@ -278,11 +300,11 @@ class LossShift:
         counted: a silent row learns nothing.
         """
         rows = index(rows, len(self.alarmed))
-        age = self._age[rows] = np.minimum(self._age[rows] + 1, _COUNT_MAX)
+        age = self.age[rows] = np.minimum(self.age[rows] + 1, _COUNT_MAX)
         loud = self.alarmed[rows]
         calmed = rows[(age >= PATIENCE_INTERVALS) & ~loud]
-        self._patience[calmed] = np.maximum(self._patience[calmed] - 1, 0)
-        self._age[calmed] = 0
+        self.patience[calmed] = np.maximum(self.patience[calmed] - 1, 0)
+        self.age[calmed] = 0
         return self._adopt(rows[(age >= ADOPT_INTERVALS) & loud])
 
     def _adopt(self, rows: I64) -> I64:

@@ -8,6 +8,7 @@ from patronus.engine.arrays import Rows, bounds, distinct
 from patronus.engine.brownout import Brownout
 from patronus.engine.delayshift import I8
 from patronus.engine.health import Bools, Habit, Health, Sample
+from patronus.engine.lossshift import Epochs
 from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy
 from patronus.engine.units import LONG_AGO, MS
@@ -55,6 +56,22 @@ class Window(NamedTuple):
     stale_ns: int
 
 
+class Buckets(NamedTuple):
+    """The state that an evaluation moves where nothing is the matter, for such a driver."""
+
+    ring: I32
+    """Closed buckets, shape (window, 2, rows): packets sent and lost."""
+    place: I32
+    """Of each row's oldest bucket in the ring."""
+    age: I32
+    """Intervals since an alarm began, ended, or patience changed."""
+    patience: I32
+    """How often the threshold of a row's loss test was doubled."""
+    alarmed: Bools
+    """For loss."""
+    epochs: Epochs
+
+
 _NOTHING: Final = np.zeros(0, dtype=np.int64)
 _NONE: Final = Alarmed(_NOTHING, _NOTHING, Figures(_NOTHING, _NOTHING, _NOTHING))
 
@@ -90,6 +107,14 @@ class Meters:
         health = self.health
         estimate_ppm = self.brownout.loss.estimate_ppm
         return Window(health.state, health.opened, health.sums, estimate_ppm, self._policy.stale_ns)
+
+    @property
+    def buckets(self) -> Buckets:
+        """The arrays themselves, not copies."""
+        health, loss = self.health, self.brownout.loss
+        return Buckets(
+            health.ring, health.place, loss.age, loss.patience, loss.alarmed, loss.epochs
+        )
 
     def observe(
         self,

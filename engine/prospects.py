@@ -159,7 +159,7 @@ class Prospects:
             end=pairs.end,
             incumbent=np.where(held > 0, incumbent, -1),
             key=self._destination_key[pairs.destinations],
-            traits=Traits(self._ranking.metric_now, self._overlay.key, self._tunnels.crossed),
+            traits=Traits(self._ranking.at_present, self._overlay.key, self._tunnels.crossed),
             worst=UNKNOWN_BADNESS_NS,
         )
         return field, tier

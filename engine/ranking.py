@@ -7,6 +7,7 @@ half the switching margin. So in calm weather an evaluation changes nothing and
 the selection has nothing to do.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -34,6 +35,14 @@ GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
 
 _RUNS_MAX: Final = 32_000
 """A hold of more evaluations than this counts as one of this many."""
+
+
+Refresh = Callable[[I64 | I32], None]
+"""Called with the rows whose figures of this moment are to be read."""
+
+
+def nothing_to_refresh(rows: I64 | I32) -> None:
+    """Leave rows alone: what is known of them is always up to date."""
 
 
 class Judged(NamedTuple):
@@ -76,6 +85,7 @@ class Ranking:
     def __init__(self, overlay: Overlay, policy: Policy, configured: Configured) -> None:
         rows, classes = overlay.rows, len(policy.classes)
         self._overlay, self._policy, self._configured = overlay, policy, configured
+        self.refresh: Refresh = nothing_to_refresh
         self.mtu: I64 = np.zeros(rows, dtype=np.int64)
         """Largest packet of users that each row carries, 0: not known."""
         self.told: I64 = np.full((3, rows), -1, dtype=np.int64)
@@ -109,6 +119,11 @@ class Ranking:
         """The verdicts and metrics of all rows, for a driver that compiles the usual case."""
         metrics = self.metric_now, self.metric_smooth, self.metric_published
         return Standing(self.verdict, self._better_runs, *metrics)
+
+    def at_present(self, rows: I64 | I32) -> I64:
+        """Return the metric of this moment of some rows, in their shape."""
+        self.refresh(rows)
+        return self.metric_now[rows]
 
     def condemn(self, rows: I64, figures: Figures) -> Bools:
         """Take over that SLAs are broken, at once (after an alarm), and nothing else.
@@ -231,6 +246,7 @@ class Ranking:
 
     def numbers(self, prefix: str, row: int, number: int) -> list[tuple[str, int]]:
         """Return what decided about one row and class, for the journal."""
+        self.refresh(np.array([row], dtype=np.int64))
         rtt, jitter, loss = self.told[:, row].tolist()
         policy = self._configured.of(int(self._overlay.src[row]))
         mtu = [(f"{prefix}_mtu", int(self.mtu[row]))] if policy.classes[number].sla.mtu else []

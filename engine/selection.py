@@ -12,6 +12,7 @@ Arrays have shape (columns, pairs): there are a dozen columns and thousands of p
 and NumPy is quick along the long axis. Grade and metric are compared as one integer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -40,7 +41,8 @@ _NO_TIE: Final = np.uint64(2**64 - 1)
 class Traits(NamedTuple):
     """What is fixed of each row, or measured at this moment."""
 
-    metric_now: I64
+    metric_now: Callable[[I64], I64]
+    """Returns the metric of this moment of some rows."""
     key: U64
     crossed: tuple[U64, ...]
     """Bit sets of shared-risk groups on the way, word by word."""
@@ -74,7 +76,7 @@ class Field:
 
     def now(self, columns: I64, pairs: I64) -> I64:
         """Return the metric of this moment for some candidates."""
-        metric = self.traits.metric_now[self.rows[columns, pairs]]
+        metric = self.traits.metric_now(self.rows[columns, pairs])
         behind = columns - (len(self.rows) - len(self.beyond))
         far = np.flatnonzero(behind >= 0)
         metric[far] += self.beyond[behind[far], pairs[far]]

@@ -59,6 +59,11 @@ class Agents:
         return bool(self.running.all())
 
     @property
+    def ordinary(self) -> Bools:
+        """Which sites have an agent that runs, with the common policy."""
+        return self.running & ~self._plans.special
+
+    @property
     def lan_up(self) -> Bools:
         """Which sites' own sides deliver."""
         up: Bools = self._lan_down == 0
@@ -105,6 +110,7 @@ class Agents:
     def _strike(self, occurrence: Occurrence, *, on: bool) -> None:
         """Let sites feel a fault of their own, or its end."""
         kind, step, sites = occurrence.fault.kind, 1 if on else -1, occurrence.sites
+        self._world.rouse(sites)
         if kind in (FaultKind.SITE_CRASH, FaultKind.AGENT_KILL, FaultKind.AGENT_PAUSE):
             for site in sites:
                 self._hold(site, forgets=kind is not FaultKind.AGENT_PAUSE, on=on)

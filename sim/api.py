@@ -60,6 +60,7 @@ def run(
     trace: str | None = None,
     progress: Progress | None = None,
     policy: "SelectionPolicy | None" = None,
+    lazy: bool = False,
 ) -> "Run":
     """Run a scenario once.
 
@@ -70,6 +71,7 @@ def run(
         trace: ``SITE:DESTINATION``; every probe between the two is written to ``Run.trace``.
         progress: called now and then with the time reached.
         policy: chooses paths in place of the engine's own selection, under the same luck.
+        lazy: leave out what cannot change a decision; the result is the same.
 
     Raises:
         ScenarioError: the scenario cannot be run.
@@ -81,7 +83,7 @@ def run(
         scenario = replace(scenario, duration_ns=min(until_ns, scenario.duration_ns))
     journal: list[bytes] = []
     number = scenario.seed if seed is None else seed
-    world = make_world(scenario, number, journal.append, policy)
+    world = make_world(scenario, number, journal.append, policy, lazy)
     notes = None if trace is None else _trace(world, trace)
     stop = world.run(progress=progress)
     result = to_run(world, stop, journal, perf_counter() - began)
@@ -167,6 +169,7 @@ def make_world(
     seed: int,
     sink: Callable[[bytes], object] | None = None,
     policy: "SelectionPolicy | None" = None,
+    lazy: bool = False,
 ) -> "World":
     """Build a world that has not begun; ``sink`` receives the lines of its journal.
 
@@ -176,7 +179,7 @@ def make_world(
     from patronus.sim.world import World
 
     try:
-        return World(scenario, seed, sink=sink, selection=policy)
+        return World(scenario, seed, sink=sink, selection=policy, lazy=lazy)
     except ValueError:
         # Either the scenario is to blame, and then planning it says so, or we are.
         plan(scenario, seed)

@@ -19,7 +19,7 @@ import numpy as np
 
 from patronus.engine.arrays import hits
 from patronus.engine.fingerprint import U64
-from patronus.engine.overlay import I64
+from patronus.engine.overlay import I32, I64
 from patronus.engine.units import SECOND, US
 from patronus.sim.luck import exponential_ns, words
 from patronus.sim.scenario import Burst
@@ -40,6 +40,23 @@ class Bad(NamedTuple):
     link: I64
     from_ns: I64
     until_ns: I64
+
+    def loss_ppm(self, burst_ppm: I64, link: I32 | I64, at_ns: I64, start_ns: int) -> I64:
+        """Return the loss of the bad period that each link is in, 0 in good ones.
+
+        Args:
+            burst_ppm: loss while bad, by link.
+            link: the links meant, any of them several times.
+            at_ns: a time for each.
+            start_ns: no time is earlier, or later by more than 18 minutes.
+        """
+        if not len(self.link):
+            return np.zeros(len(link), dtype=np.int64)
+        span = np.int64(1) << 40
+        known = self.link * span + (self.from_ns - start_ns)
+        last = np.searchsorted(known, link * span + (at_ns - start_ns), side="right") - 1
+        inside = (last >= 0) & (self.link[last] == link) & (at_ns < self.until_ns[last])
+        return np.where(inside, burst_ppm[link], 0)
 
 
 class Bursts:

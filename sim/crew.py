@@ -29,6 +29,7 @@ class Orders:
     scenario: Scenario
     until_ns: int | None = None
     trace: str | None = None
+    lazy: bool = False
 
     @property
     def end_ns(self) -> int:
@@ -38,7 +39,14 @@ class Orders:
 
     def carry_out(self, seed: int, progress: Callable[[int], None] | None = None) -> Run:
         """Run it under one seed."""
-        return run(self.scenario, seed, until_ns=self.until_ns, trace=self.trace, progress=progress)
+        return run(
+            self.scenario,
+            seed,
+            until_ns=self.until_ns,
+            trace=self.trace,
+            progress=progress,
+            lazy=self.lazy,
+        )
 
 
 class CrewError(RuntimeError):

@@ -92,6 +92,21 @@ class Flight:
     mute: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Positions of the probes whose H bit is clear."""
 
+    def only(self, at: I64, rows: I64) -> "Flight":
+        """Return the probes at some places (ascending), which are on ``rows``."""
+        data = np.isin(self.data_at, at)
+        return replace(
+            self,
+            rows=rows,
+            sent_ns=self.sent_ns[at],
+            heard_at_ns=self.heard_at_ns[at],
+            back_at_ns=self.back_at_ns[at],
+            heard_count=self.heard_count[at],
+            data_at=at.searchsorted(self.data_at[data]),
+            data=self.data[data],
+            mute=at.searchsorted(self.mute[np.isin(self.mute, at)]),
+        )
+
     def samples(self, rows: slice | I64, at: slice | I64) -> Samples:
         """Return the samples at some positions, which stand for ``rows``; all clocks agree."""
         reflected = self.heard_at_ns[at]
@@ -156,6 +171,13 @@ def places(flight_rows: slice | I64, rows: I64) -> tuple[I64, Bools]:
 def rows_at(rows: slice | I64, at: I64) -> I64:
     """Return the rows at some positions of a flight."""
     return at + rows.start if isinstance(rows, slice) else rows[at]
+
+
+def numbered(rows: slice | I64) -> I64:
+    """Return the numbers of some rows."""
+    if not isinstance(rows, slice):
+        return rows
+    return np.arange(rows.start, rows.stop, dtype=np.int64)
 
 
 def part_of(rows: slice | I64, at: slice) -> slice | I64:

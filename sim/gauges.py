@@ -54,6 +54,10 @@ class Gauges:
         """A slot has ended; its wire is still there."""
         for gauge in self._gauges.values():
             gauge.see(start_ns, until_ns)
+        sleepers = self._world.sleepers
+        if sleepers is not None:
+            for clock in self._clocks:
+                sleepers.keep_awake(clock.rows)
 
     @property
     def sampling(self) -> bool:

@@ -235,6 +235,8 @@ class Measurement:
         key = self._world.overlay.key[rows]
         few = rows[np.argsort(key, kind="stable")[:_HEALTH_ROWS]]
         self._watched = np.union1d(self._watched, few)[: 5 * _HEALTH_ROWS]
+        if self._world.sleepers is not None:
+            self._world.sleepers.keep_awake(self._watched)
 
     def _open(self, number: int, t0_ns: int, exposed: Exposed) -> None:
         """Open exposures; those that lose packets by chance, or users', get a comb of their own."""

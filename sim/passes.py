@@ -13,7 +13,7 @@ import numpy as np
 from patronus.engine.engine import Engine
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.ranking import terms
-from patronus.sim.flight import ByBlocks, Flight
+from patronus.sim.flight import ByBlocks, Flight, numbered, part_of
 from patronus.sim.scenario import Scenario
 
 _MANY_PROBES: Final = 3_000_000
@@ -56,17 +56,18 @@ class Quick:
             engine.pass_over = self.judge
 
     def observe(self, flight: Flight, span: tuple[int, int], part: slice) -> I64:
-        """Take ordinary reflections that came in a span of time to a block of rows.
+        """Take ordinary reflections that came in a span of time to a part of a flight.
 
         Returns:
-            The rows whose reflections are left.
+            The places of those that are left.
         """
         odd = np.empty(part.stop - part.start, dtype=np.int64)
-        times = flight.sent_ns, flight.heard_at_ns, flight.back_at_ns
-        probes = (*times, flight.heard_count, flight.ordinal)
-        columns = self._engine.meters.columns
-        left: int = self._passes.observe((part.start, part.stop), probes, span, columns, odd)
-        return odd[:left]
+        times = flight.sent_ns[part], flight.heard_at_ns[part], flight.back_at_ns[part]
+        probes = (*times, flight.heard_count[part], flight.ordinal)
+        rows = numbered(part_of(flight.rows, part))
+        left: int = self._passes.observe(rows, probes, span, self._engine.meters.columns, odd)
+        places: I64 = odd[:left] + part.start
+        return places
 
     def judge(self, rows: I64, now_ns: int) -> I64:
         """Judge the rows on which nothing changes; return the places of the others."""

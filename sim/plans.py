@@ -12,6 +12,7 @@ import numpy as np
 
 from patronus.engine.overlay import I64
 from patronus.engine.policy import Policy
+from patronus.engine.selection import Bools
 from patronus.sim.agenda import Phase
 from patronus.sim.timeline import Occurrence
 
@@ -30,6 +31,13 @@ class Plans:
         """How many drains of the far end hold each row, as the controller tells."""
         self._policies: defaultdict[int, list[Occurrence]] = defaultdict(list)
         self._in_force: dict[int, Policy | None] = {}
+
+    @property
+    def special(self) -> Bools:
+        """Which sites have a policy of their own in force."""
+        special = np.zeros(len(self._world.overlay.sites), dtype=np.bool_)
+        special[[site for site, policy in self._in_force.items() if policy is not None]] = True
+        return special
 
     def catch_up(self, site: int) -> None:
         """Let a site hear of what was planned while it was away or out of reach."""
@@ -98,5 +106,6 @@ class Plans:
         world, wanted = self._world, self._wanted(site)
         if world.agents.running[site] and wanted is not self._in_force.get(site):
             self._in_force[site] = wanted
+            world.rouse((site,))
             world.engine.configure((site,), wanted, world.now_ns)
             world.carry_out()

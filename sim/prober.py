@@ -32,12 +32,13 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
-from patronus.sim.flight import BLOCK, FEW, Flight, part_of, places
+from patronus.sim.flight import BLOCK, FEW, Flight, numbered, part_of, places, rows_at
 from patronus.sim.inquiries import Inquiries, Inquiry, last_probes
 from patronus.sim.luck import binomial, object_keys, ordinal_step, words
 from patronus.sim.reflections import Reflections, Slot, Takers
+from patronus.sim.sleepers import Memory, Sleepers
 from patronus.sim.stamping import Stamping
-from patronus.sim.wire import Wire
+from patronus.sim.wire import WINDOW_NS, Wire
 
 T = TypeVar("T")
 
@@ -57,6 +58,13 @@ class _Group:
     phase_ns: I64
     whole: bool
     """They are all rows of the overlay."""
+    in_order_ns: I64
+    """The phases, ascending."""
+
+    def due(self, low_ns: int, high_ns: int) -> int:
+        """Return how many of the phases lie in [low, high)."""
+        first, last = np.searchsorted(self.in_order_ns, [low_ns, high_ns])
+        return int(last - first)
 
 
 class _Told(NamedTuple):
@@ -116,6 +124,8 @@ class Prober:
         self._flights: list[Flight] = []
         self.reflections = Reflections(overlay)
         self._inquiries = Inquiries()
+        self._sleepers: Sleepers | None = None
+        self._ordinary: Callable[[], Bools] = lambda: np.ones(len(overlay.sites), dtype=np.bool_)
         self._pool: ThreadPoolExecutor | None = None
 
     def step(self, start_ns: int, end_ns: int, takers: Takers[T]) -> tuple[Edges, list[T]]:
@@ -124,15 +134,68 @@ class Prober:
         Returns:
             The edges in order of time, and what those who took them returned.
         """
-        self._wire.begin(start_ns, end_ns)
+        touched = self._wire.survey(start_ns, end_ns)
+        if self._sleepers is not None:
+            self._wake(self._sleepers, start_ns, touched)
+        self._wire.fold()
+        if self._sleepers is not None and start_ns % WINDOW_NS == 0:
+            self._lull(self._sleepers, start_ns)
         for group in self._groups:
             self._send(group, start_ns, end_ns)
         landing = self._landing(end_ns)
-        edges = self._stamping.step(landing, start_ns, end_ns, self.by_blocks)
+        awake = self._awake
+        edges = self._stamping.step(landing, start_ns, end_ns, self.by_blocks, awake)
         slot = Slot(landing, start_ns, end_ns)
         taken = self.reflections.hand_over(slot, takers, self.by_blocks)
         self._flights = [f for f in self._flights if f.last_ns >= end_ns]
+        if self._sleepers is not None:
+            self._sleepers.passed(start_ns, end_ns)
         return edges, taken
+
+    # ------------------------------------------------------------ sleep
+
+    def lazily(self, sleepers: Sleepers, ordinary: Callable[[], Bools]) -> None:
+        """Leave out rows that sleep from now on.
+
+        Args:
+            sleepers: keep account of them.
+            ordinary: tells at which sites agents run, with the common policy.
+        """
+        self._sleepers, self._ordinary = sleepers, ordinary
+
+    @property
+    def _awake(self) -> I64 | None:
+        """The rows that are awake; None where all are."""
+        return self._sleepers.awake if self._sleepers is not None and self._sleepers.some else None
+
+    @property
+    def _memory(self) -> Memory:
+        return Memory(self._from_heard_ns, self._from_back_ns, self._heard_count, self.silent)
+
+    @property
+    def probes(self) -> tuple[I64, I64]:
+        """Interval and phase of the probes of each row."""
+        interval_ns, phase_ns = np.empty((2, self._overlay.rows), dtype=np.int64)
+        for group in self._groups:
+            interval_ns[group.rows], phase_ns[group.rows] = group.interval_ns, group.phase_ns
+        return interval_ns, phase_ns
+
+    def _wake(self, sleepers: Sleepers, now_ns: int, touched: I64) -> None:
+        woken = sleepers.wake(now_ns, touched, self._busy, self._memory, self.by_blocks)
+        self._flights = [*woken, *self._flights]
+
+    def _lull(self, sleepers: Sleepers, now_ns: int) -> None:
+        """Let rows fall asleep; their probes under way are known when they wake."""
+        sites = self._ordinary() & ~self.reflections.odd_clocks
+        if not sleepers.lull(now_ns, sites, self._counting, self._memory, self.by_blocks):
+            return
+        flights = []
+        for flight in self._flights:
+            rows = numbered(flight.rows)
+            at = hits(~sleepers.asleep[rows])
+            if len(at):
+                flights.append(flight.only(at, rows[at]))
+        self._flights = flights
 
     def by_blocks(self, count: int, work: Callable[[slice], T], block: int = BLOCK) -> list[T]:
         """Work through ``range(count)`` in blocks, on two threads where there are many.
@@ -153,24 +216,37 @@ class Prober:
         """Send what is due in the slot, one flight for each time around."""
         first = start_ns // group.interval_ns
         last = (end_ns - 1) // group.interval_ns
+        mine, phases = self._of(group)
         for ordinal in range(first, last + 1):
             low, high = start_ns - ordinal * group.interval_ns, end_ns - ordinal * group.interval_ns
             if low <= 0 and high >= group.interval_ns:
-                rows: slice | I64 = slice(0, len(group.rows)) if group.whole else group.rows
-                phase = group.phase_ns
+                rows, phase = mine, phases
             else:
-                due = hits((group.phase_ns >= low) & (group.phase_ns < high))
-                rows, phase = group.rows[due], group.phase_ns[due]
+                due = hits((phases >= low) & (phases < high))
+                rows, phase = rows_at(mine, due), phases[due]
             if len(phase):
                 self._launch(rows, ordinal * group.interval_ns + phase, ordinal)
+            if len(phases) < len(group.rows):
+                self.sent += group.due(low, high) - len(phase)
+
+    def _of(self, group: _Group) -> tuple[slice | I64, I64]:
+        """Return the rows of a group that are awake, and their phases."""
+        awake = self._awake
+        if awake is None:
+            return slice(0, len(group.rows)) if group.whole else group.rows, group.phase_ns
+        if group.whole:
+            return awake, group.phase_ns[awake]
+        assert self._sleepers is not None
+        at = hits(~self._sleepers.asleep[group.rows])
+        return group.rows[at], group.phase_ns[at]
 
     def _launch(self, rows: slice | I64, sent_ns: I64, ordinal: int) -> None:
         count = len(sent_ns)
         there, back, heard = np.empty((3, count), dtype=np.int64)
 
         flown = there, back, heard
-        if self._passes is not None and isinstance(rows, slice):
-            told = self._fly_compiled(rows, sent_ns, ordinal, flown)
+        if self._passes is not None and (isinstance(rows, slice) or self._awake is not None):
+            told = self._fly_compiled(numbered(rows), sent_ns, ordinal, flown)
         else:
             told = self._fly_all(rows, sent_ns, ordinal, flown, BLOCK)
         self.sent += count
@@ -222,7 +298,7 @@ class Prober:
         heard[:] = self._heard_count[rows]
         return _Told(int(np.count_nonzero(back == NEVER)), _last(there), _last(back))
 
-    def _fly_compiled(self, rows: slice, sent_ns: I64, ordinal: int, flown: Flown) -> _Told:
+    def _fly_compiled(self, rows: I64, sent_ns: I64, ordinal: int, flown: Flown) -> _Told:
         """Do as :meth:`_fly_all`, but in one pass over the rows that are not lively."""
         assert self._passes is not None
         fly, sky, step = self._passes.fly, self._wire.sky, ordinal_step(ordinal)
@@ -230,8 +306,8 @@ class Prober:
 
         def calm(at: slice) -> tuple[_Told, I64]:
             odd = np.empty(at.stop - at.start, dtype=np.int64)
-            start, parts = rows.start + at.start, tuple(field[at] for field in flown)
-            left, *told = fly(start, sent_ns[at], step, sky, memory, parts, odd)
+            parts = tuple(field[at] for field in flown)
+            left, *told = fly(rows[at], sent_ns[at], step, sky, memory, parts, odd)
             return _Told(*told), odd[:left] + at.start
 
         done = self.by_blocks(len(sent_ns), calm)
@@ -239,7 +315,7 @@ class Prober:
         told = [told for told, _ in done]
         if len(at):
             few = tuple(np.empty((3, len(at)), dtype=np.int64))
-            told.append(self._fly_all(at + rows.start, sent_ns[at], ordinal, few, FEW))
+            told.append(self._fly_all(rows[at], sent_ns[at], ordinal, few, FEW))
             for field, values in zip(flown, few, strict=True):
                 field[at] = values
         return _together(told)
@@ -348,7 +424,7 @@ def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
     for value in np.unique(by_row).tolist():
         rows = hits(by_row == value)
         ns = (phase[rows] % np.uint64(value)).astype(np.int64)
-        groups.append(_Group(rows, value, ns, len(rows) == overlay.rows))
+        groups.append(_Group(rows, value, ns, len(rows) == overlay.rows, np.sort(ns)))
     return groups
 
 

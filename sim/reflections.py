@@ -15,7 +15,16 @@ import numpy as np
 from patronus.engine.arrays import hits
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.selection import Bools
-from patronus.sim.flight import FEW, ByBlocks, Counts, Flight, Samples, merge, within
+from patronus.sim.flight import (
+    FEW,
+    ByBlocks,
+    Counts,
+    Flight,
+    Samples,
+    merge,
+    rows_at,
+    within,
+)
 
 T = TypeVar("T")
 
@@ -29,8 +38,8 @@ class Takers(NamedTuple, Generic[T]):
     take_counts: Callable[[Counts], T]
     """Those of data packets."""
     pass_over: Callable[[Flight, tuple[int, int], slice], I64] | None = None
-    """Takes the reflections of a flight that came in a span of time to some rows where all
-    is ordinary; returns the rows that are left. None: there is no such quick pass."""
+    """Takes the reflections that came in a span of time to some places of a flight where all
+    is ordinary; returns the places that are left. None: there is no such quick pass."""
 
 
 class Slot(NamedTuple):
@@ -82,15 +91,23 @@ class Reflections:
         quick = takers.pass_over is not None and self._clocks_agree
         for whole, run in groupby(slot.flights, key=lambda f: isinstance(f.rows, slice)):
             part = slot._replace(flights=list(run))
-            if not whole:
-                taken += self._of_some_rows(part, takers)
-            elif quick:
+            if quick:
                 taken += self._quickly(part, takers, by_blocks)
+            elif not whole:
+                taken += self._of_some_rows(part, takers)
             else:
                 report = partial(self._of_all_rows, part, takers)
                 found = by_blocks(self._overlay.rows, report)
                 taken += [one for block in found for one in block]
         return taken
+
+    @property
+    def odd_clocks(self) -> Bools:
+        """Which sites' clocks are off, or were when a probe under way was stamped."""
+        odd: Bools = self.clock_ns != 0
+        for jump in self._jumps:
+            odd |= jump.sites
+        return odd
 
     @property
     def _clocks_agree(self) -> bool:
@@ -138,12 +155,12 @@ class Reflections:
         return taken
 
     def _quickly(self, slot: Slot, takers: Takers[T], by_blocks: ByBlocks) -> list[T]:
-        """Report flights of all rows one after the other, ordinary rows in one pass."""
+        """Report flights one after the other, ordinary rows in one pass."""
         assert takers.pass_over is not None
         taken: list[T] = []
         for flight in slot.flights:
             pass_over = partial(takers.pass_over, flight, (slot.start_ns, slot.end_ns))
-            left = np.concatenate(by_blocks(self._overlay.rows, pass_over))
+            left = np.concatenate([_NO_ROWS, *by_blocks(len(flight.sent_ns), pass_over)])
             taken += by_blocks(len(left), partial(_take_some, takers, flight, left), block=FEW)
             if len(flight.data_at):
                 came = hits(_came(flight, slot))
@@ -209,6 +226,7 @@ def _came(flight: Flight, slot: Slot) -> Bools:
     return within(flight.back_at_ns[flight.data_at], slot.start_ns, slot.end_ns)
 
 
-def _take_some(takers: Takers[T], flight: Flight, rows: I64, at: slice) -> T:
-    """Hand over the samples of some of the rows that a pass has left."""
-    return takers.take(flight.samples(rows[at], rows[at]))
+def _take_some(takers: Takers[T], flight: Flight, places: I64, at: slice) -> T:
+    """Hand over the samples of some of the probes that a pass has left."""
+    some = places[at]
+    return takers.take(flight.samples(rows_at(flight.rows, some), some))

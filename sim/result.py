@@ -225,7 +225,12 @@ def summary(
         "name": scenario.name,
         "about": scenario.about,
         "backend": "sim",
-        "mode": "event",
+        "mode": "event" if world.sleepers is None else "lazy",
+        **(
+            {}
+            if world.sleepers is None
+            else {"sleep": world.sleepers.told(stop.at_ns - world.begin_ns)}
+        ),
         "seed": world.seed,
         "interrupted": stop.interrupted,
         "converged": world.converged,

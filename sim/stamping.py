@@ -16,7 +16,7 @@ from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO
-from patronus.sim.flight import ByBlocks, Flight, places, rows_at, within
+from patronus.sim.flight import ByBlocks, Flight, numbered, places, rows_at, within
 
 
 class Stamping:
@@ -34,9 +34,16 @@ class Stamping:
         """
         self._overlay, self._dataplane, self._passes = overlay, dataplane, passes
         self.silent: Bools = np.ones(overlay.rows, dtype=np.bool_)
+        self._scratch: I64 = np.full(overlay.rows, LONG_AGO, dtype=np.int64)
+        """Newest proofs of rows that are awake; between calls ``LONG_AGO``."""
 
     def step(
-        self, flights: Sequence[Flight], start_ns: int, end_ns: int, by_blocks: ByBlocks
+        self,
+        flights: Sequence[Flight],
+        start_ns: int,
+        end_ns: int,
+        by_blocks: ByBlocks,
+        awake: I64 | None = None,
     ) -> Edges:
         """Move the stamps by all that arrives in a slot; return the edges, in order of time.
 
@@ -45,8 +52,13 @@ class Stamping:
             start_ns: of the slot.
             end_ns: of the slot.
             by_blocks: works through all rows.
+            awake: the rows that are not asleep, ascending; None: all, and flights are of any.
         """
-        odd, strewn = self._odd(flights, start_ns, end_ns), self._strewn(flights, end_ns)
+        odd = self._odd(flights, start_ns, end_ns)
+        if awake is not None:
+            done = self._advance_some(flights, awake, odd, (start_ns, end_ns), by_blocks)
+            return self._finish(flights, done, start_ns, end_ns)
+        strewn = self._strewn(flights, end_ns)
 
         def advance(part: slice) -> tuple[I64, I64]:
             newest = self._newest(flights, part, start_ns, end_ns)
@@ -55,10 +67,48 @@ class Stamping:
             return self._advance(part, newest, odd[part], end_ns)
 
         done = by_blocks(self._overlay.rows, advance)
-        strange, stale = (np.concatenate(rows) for rows in zip(*done, strict=True))
+        return self._finish(flights, done, start_ns, end_ns)
+
+    def _finish(
+        self,
+        flights: Sequence[Flight],
+        done: Sequence[tuple[I64, I64]],
+        start_ns: int,
+        end_ns: int,
+    ) -> Edges:
+        """Take what is strange event by event, and what goes silent."""
+        none = np.zeros(0, dtype=np.int64)
+        strange, stale = (np.concatenate(rows) for rows in zip((none, none), *done, strict=True))
         edges = self._exactly(flights, strange, start_ns, end_ns) if len(strange) else []
         quiet = np.sort(np.concatenate([strange, stale]))
         return _in_time([*edges, self._expire(quiet, start_ns, end_ns)])
+
+    def _advance_some(
+        self,
+        flights: Sequence[Flight],
+        awake: I64,
+        odd: Bools,
+        span: tuple[int, int],
+        by_blocks: ByBlocks,
+    ) -> list[tuple[I64, I64]]:
+        """Do as :meth:`_advance` for the rows that are awake, with flights of such rows alone."""
+        assert self._passes is not None, "rows sleep in compiled passes only"
+        passes, plane, reverse = self._passes, self._dataplane, self._overlay.reverse
+        for flight in flights:
+            rows = numbered(flight.rows)
+            passes.raise_some(
+                self._scratch, (rows, flight.heard_at_ns, flight.back_at_ns), reverse, span
+            )
+
+        def advance(at: slice) -> tuple[I64, I64]:
+            left = np.empty((2, at.stop - at.start), dtype=np.int64)
+            stamps = plane.heard_ns, plane.confirmed_ns
+            many, gone = passes.stamp_some(
+                awake[at], self._scratch, odd, self.silent, plane.detect_ns, stamps, span[1], left
+            )
+            return left[0, :many], left[1, :gone]
+
+        return by_blocks(len(awake), advance)
 
     def _advance(self, part: slice, newest: I64, odd: Bools, end_ns: int) -> tuple[I64, I64]:
         """Move a block's stamps where nothing is strange.

@@ -12,14 +12,14 @@ quantity, an element a row. Rows with a link that changes in the window are
 *lively*: their packets are looked up one by one.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from patronus.engine.arrays import distinct, hits
 from patronus.engine.fingerprint import U64, mix
 from patronus.engine.overlay import I32, I64, Overlay
-from patronus.engine.units import MS, NEVER, PPM
+from patronus.engine.units import LONG_AGO, MS, NEVER, PPM
 from patronus.sim.bursts import Bursts
 from patronus.sim.faults.effects import LinkEffects
 from patronus.sim.faults.outages import Mutes
@@ -37,7 +37,7 @@ from patronus.sim.luck import (
     threshold,
     words,
 )
-from patronus.sim.passage import Passage
+from patronus.sim.passage import Passage, Sky
 from patronus.sim.topology.routes import segment_sum, segments
 from patronus.sim.underlay import Underlay
 from patronus.sim.usual import Usual
@@ -46,17 +46,6 @@ WINDOW_NS: Final = 100 * MS
 """Widest window: the grid on which congestion and provider routes change."""
 
 _COMMON_MTU: Final = 1500  # no measured packet is larger, so only smaller MTUs need a look
-
-
-class Sky(NamedTuple):
-    """The luck and the ways of all rows, as ``sim.compiled.fly`` takes them."""
-
-    keys: U64
-    out: tuple[I64, I64, U64]
-    """Delay, bound of jitter, limit of loss."""
-    home: tuple[I64, I64, U64]
-    lively: Bools
-    """These rows must be looked up packet by packet."""
 
 
 class Wire:
@@ -89,6 +78,8 @@ class Wire:
         self.jitter_ns, self.jitter_back_ns = np.zeros((2, rows), dtype=np.int64)
         self.limit, self.limit_back = np.zeros((2, rows), dtype=np.uint64)
         self._is_lively, self._is_odd = np.zeros((2, rows), dtype=np.bool_)
+        self.usual_since_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
+        """Since when each row's links do what they do usually, at the latest."""
         self.lively = np.zeros(0, dtype=np.int64)
         """Rows of the window that must be looked up packet by packet, sorted."""
         self._usual = Usual(underlay.links, rows)
@@ -199,10 +190,17 @@ class Wire:
     # ------------------------------------------------------------ windows
 
     def begin(self, start_ns: int, end_ns: int) -> None:
-        """Enter the window in which the next probes depart.
+        """Enter the window in which the next probes depart: :meth:`survey`, then :meth:`fold`."""
+        self.survey(start_ns, end_ns)
+        self.fold()
 
-        Rows that were lively and are no more are folded at its start. A reflection may
-        depart after the window ends, hence the horizon.
+    def survey(self, start_ns: int, end_ns: int) -> I64:
+        """Find the rows that are lively in the window that begins.
+
+        A reflection may depart after the window ends, hence the horizon.
+
+        Returns:
+            Rows on which probes may meet something else than before, some of them twice.
         """
         self.start_ns, self.end_ns = start_ns, end_ns
         self.rerouted = False
@@ -218,10 +216,23 @@ class Wire:
         lively = distinct(np.concatenate([rows, self.overlay.reverse[rows].astype(np.int64)]))
         self._is_lively[self.lively] = False
         self._is_lively[lively] = True
-        calm = np.concatenate([self.lively, *self._unfolded])
-        self._fold(distinct(calm[~self._is_lively[calm]]))
-        self._unfolded = []
+        self._unfolded.append(self.lively)
         self.lively = lively
+        self.usual_since_ns[lively] = end_ns
+        return np.concatenate([lively, *self._unfolded])
+
+    def fold(self) -> None:
+        """Fold the rows that were lively before the window and are no more, and changed ones."""
+        calm = np.concatenate(self._unfolded)
+        calm = distinct(calm[~self._is_lively[calm]])
+        self.usual_since_ns[calm] = np.maximum(self.usual_since_ns[calm], self.start_ns)
+        self._fold(calm)
+        self._unfolded = []
+
+    @property
+    def longest_round_ns(self) -> int:
+        """No round trip that is under way takes longer."""
+        return 2 * self._longest_ns()
 
     def _longest_ns(self) -> int:
         """Return a bound on the delay of one way, for all packets that are under way.
@@ -394,7 +405,11 @@ class Wire:
         ``loss_ppm`` holds what survives until the whole way is worked out.
         """
         state = self.effects.at(link, at_ns)
-        survive = way.loss_ppm[at] * (PPM - self._burst_loss(link, at_ns)) // PPM
+        survive = (
+            way.loss_ppm[at]
+            * (PPM - self._bad.loss_ppm(self._burst_ppm, link, at_ns, self.start_ns))
+            // PPM
+        )
         survive = survive * (PPM - state.loss_ppm) // PPM
         survive = survive * (PPM - state.corrupt_ppm) // PPM
         survive[state.blackhole | (link < 0)] = 0
@@ -411,14 +426,7 @@ class Wire:
 
     def mute_at(self, rows: I64, at_ns: I64) -> Bools:
         """Return which packets meet a tunnel that changes its keys."""
-        hit = np.zeros(len(rows), dtype=np.bool_)
-        mute = self._mutes
-        now = (mute.from_ns < self.horizon_ns) & (mute.until_ns >= self.start_ns)
-        for row, begin, end in zip(
-            mute.row[now].tolist(), mute.from_ns[now].tolist(), mute.until_ns[now].tolist(),
-            strict=True,
-        ):  # fmt: skip
-            hit |= (rows == row) & (at_ns >= begin) & (at_ns < end)
+        hit: Bools = self._mutes.at(rows, at_ns, (self.start_ns, self.horizon_ns))
         return hit
 
     def link_loss_ppm(self, at_ns: int) -> I64:
@@ -427,22 +435,13 @@ class Wire:
         when = np.full(len(links), at_ns, dtype=np.int64)
         state = self.effects.at(links, when)
         survive = PPM - self.underlay.links.loss_ppm
-        survive = survive * (PPM - self._burst_loss(links, when)) // PPM
+        survive = (
+            survive * (PPM - self._bad.loss_ppm(self._burst_ppm, links, when, self.start_ns)) // PPM
+        )
         survive = survive * (PPM - state.loss_ppm) // PPM
         survive[state.blackhole] = 0
         loss: I64 = PPM - survive
         return loss
-
-    def _burst_loss(self, link: I32 | I64, at_ns: I64) -> I64:
-        """Return the loss of the bad period that each link is in, 0 in good ones."""
-        bad = self._bad
-        if not len(bad.link):
-            return np.zeros(len(link), dtype=np.int64)
-        span = np.int64(1) << 40  # a window and its horizon are far shorter than 18 minutes
-        known = bad.link * span + (bad.from_ns - self.start_ns)
-        last = np.searchsorted(known, link * span + (at_ns - self.start_ns), side="right") - 1
-        inside = (last >= 0) & (bad.link[last] == link) & (at_ns < bad.until_ns[last])
-        return np.where(inside, self._burst_ppm[link], 0)
 
 
 def _parts(rows: I64) -> list[I64]:

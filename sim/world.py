@@ -11,6 +11,7 @@ is told only what its sites could know.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -19,11 +20,11 @@ import simpy
 from patronus.dataplane.memory import MemoryDataplane
 from patronus.engine.arrays import hits
 from patronus.engine.engine import Engine, Received
-from patronus.engine.fingerprint import U64, name_key
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.liveness import I8, Input
 from patronus.engine.meters import Alarmed
 from patronus.engine.overlay import I64
+from patronus.engine.ranking import terms
 from patronus.engine.selection import Bools, select
 from patronus.engine.silence import Edges
 from patronus.engine.units import NEVER, US
@@ -34,13 +35,12 @@ from patronus.sim.checkers import Checkers
 from patronus.sim.fates import row_fates
 from patronus.sim.faults.compile import compile_faults
 from patronus.sim.faults.effects import effects
-from patronus.sim.faults.kinds import Target, kind_of
 from patronus.sim.faults.outages import hard_down, mutes
 from patronus.sim.flight import Counts, Samples
 from patronus.sim.gauges import Gauges
+from patronus.sim.instants import breaks, turns
 from patronus.sim.interruption import Interruption
 from patronus.sim.load import Load
-from patronus.sim.luck import object_keys, words
 from patronus.sim.measurement import Measurement
 from patronus.sim.passes import Quick, passes
 from patronus.sim.prober import Prober
@@ -48,16 +48,13 @@ from patronus.sim.reflections import Takers
 from patronus.sim.scenario import Scenario
 from patronus.sim.selection_policy import PolicySelector, SelectionPolicy
 from patronus.sim.sizes import row_mtus
-from patronus.sim.timeline import Timeline
+from patronus.sim.sleepers import Sleepers
 from patronus.sim.topology import build
 from patronus.sim.traffic import demands
 from patronus.sim.wire import WINDOW_NS, Wire
 
 PROGRAM_NS: Final = 300 * US
 """From the engine's decision to the dataplane's acknowledgement."""
-
-_TURNS: Final = 2
-"""Sites take their turns at so many instants of an evaluation interval."""
 
 _BULK: Final = 1_000
 """More edges than this in a slot, and those that only begin are taken as arrays."""
@@ -85,6 +82,7 @@ class World:
         sink: Callable[[bytes], object] | None = None,
         selection: SelectionPolicy | None = None,
         compiled: bool | None = None,
+        lazy: bool = False,
     ) -> None:
         """Build everything; nothing has happened yet.
 
@@ -96,6 +94,8 @@ class World:
             selection: chooses paths in place of the engine's own selection.
             compiled: whether dense passes are compiled, which changes nothing but the
                 speed; None: where it pays.
+            lazy: whether rows that cannot change a decision are left out, which changes
+                nothing but the speed.
 
         Raises:
             ValueError: the scenario describes no network, or a fault hits nothing.
@@ -123,7 +123,7 @@ class World:
             hold_ns=policy.kernel_hold_ns,
             kernel_failover=policy.features.kernel_failover,
         )
-        found = passes(scenario, overlay, compiled)
+        found = passes(scenario, overlay, lazy or compiled)
         self.prober = Prober(overlay, policy, self.wire, self.dataplane, seed, found)
         self._quick = None if found is None else Quick(found, self.engine, self.prober.by_blocks)
         # A cold start is what is studied, so nothing comes before it.
@@ -137,13 +137,25 @@ class World:
         self.checkers = Checkers(self)
         self.gauges = Gauges(self)
         self.converged = scenario.cold
-        self._turn = self._turns()
-        self._breaks = _breaks(self.timeline)
+        self._turn = turns(overlay, scenario.policy.evaluation_ns, seed)
+        self.sleepers = None if found is None else self._sleepers(found, lazy)
+        self._breaks = breaks(self.timeline)
         self._interruption = Interruption()
         self._release_ns = NEVER
         self._outages = [
             hard_down(self.timeline, underlay.links, t) for t in range(len(overlay.transports))
         ]
+
+    def _sleepers(self, found: ModuleType, lazy: bool) -> Sleepers | None:
+        """Return who keeps account of rows that are not simulated, where that can be and pays."""
+        asked = terms(self.scenario.policy)
+        if asked is None or not lazy or not self.overlay.rows:
+            return None
+        sleepers = Sleepers(
+            found, self.engine, self.wire, self.dataplane, asked, self.prober.probes, self._turn
+        )
+        self.prober.lazily(sleepers, lambda: self.agents.ordinary)
+        return sleepers
 
     @property
     def now_ns(self) -> int:
@@ -356,6 +368,11 @@ class World:
         self.engine.programmed(delta)
         self.measurement.programmed(delta, moved)
 
+    def rouse(self, sites: Sequence[int]) -> None:
+        """Something changes at some sites: what is known of their tunnels must be up to date."""
+        if self.sleepers is not None:
+            self.sleepers.rouse_sites(np.array(sites, dtype=np.int64))
+
     def learn(self, received: Sequence[Received]) -> None:
         """Announcements arrive at some sites."""
         running = self.agents.running
@@ -374,6 +391,8 @@ class World:
     def _evaluate(self) -> None:
         """The grid of 100 ms: routes and congestion change, sites take their turns."""
         now = self.now_ns
+        if self.sleepers is not None:
+            self.sleepers.judged_ns = now
         self._reroute(now)
         if self.load.changed(self.dataplane.used, now):
             self.checkers.fluid(self.demands.rate_bps, self.load.spread(self.prober, now))
@@ -408,16 +427,6 @@ class World:
                 self.checkers.rerouted(changed)
                 self.measurement.wire_mends()
 
-    def _turns(self) -> I64:
-        """Return when in each evaluation interval a site takes its turn, on the grid."""
-        keys = object_keys(self.seed, "evaluation", self._site_keys())
-        steps = max(1, self.scenario.policy.evaluation_ns // WINDOW_NS)
-        turns = min(_TURNS, steps)
-        return (words(keys, 0) % np.uint64(turns)).astype(np.int64) * (steps // turns) * WINDOW_NS
-
-    def _site_keys(self) -> U64:
-        return np.array([name_key("site", s) for s in self.overlay.sites], dtype=np.uint64)
-
     def second_leg(self, entries: I64) -> tuple[I64, Bools]:
         """Return the entry of each entry's second leg, and whether it has one now."""
         space, used = self.engine.space, self.dataplane.used[entries]
@@ -426,18 +435,3 @@ class World:
         onward = (used != NO_ROW) & ~self.overlay.is_home(end, destination)
         second = (end * space.destinations + destination) * space.classes
         return second + entries % space.classes, onward
-
-
-def _breaks(timeline: Timeline) -> I64:
-    """Return the instants at which a slot must end, ascending.
-
-    What happens then changes what is worked out ahead: stamps, who takes samples, clocks,
-    LANs. Links' own faults do not, since the wire knows them beforehand.
-    """
-    times = {
-        at_ns
-        for o in timeline.occurrences
-        if kind_of(o.fault).carrier or kind_of(o.fault).target is Target.SITES
-        for at_ns in (o.start_ns, o.end_ns)
-    }
-    return np.array(sorted(times), dtype=np.int64)

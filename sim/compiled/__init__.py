@@ -10,13 +10,31 @@ these files (or in the user's cache): the first large run after an installation 
 for some ten seconds.
 """
 
+from patronus.engine.health import HEARD
+from patronus.sim.compiled.dozing import aloft, doze, drowsy, rouse
 from patronus.sim.compiled.judging import judge
 from patronus.sim.compiled.probes import (
     fly,
     observe,
     raise_newest,
     raise_newest_by_peer,
+    raise_some,
     stamp,
+    stamp_some,
 )
 
-__all__ = ["fly", "judge", "observe", "raise_newest", "raise_newest_by_peer", "stamp"]
+__all__ = [
+    "HEARD",
+    "aloft",
+    "doze",
+    "drowsy",
+    "fly",
+    "judge",
+    "observe",
+    "raise_newest",
+    "raise_newest_by_peer",
+    "raise_some",
+    "rouse",
+    "stamp",
+    "stamp_some",
+]

@@ -34,3 +34,8 @@ def _has_room(folder: Path) -> bool:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free > _ROOM
+
+
+def part(function: F) -> F:
+    """Compile a part of compiled functions: it is put in its place wherever it is called."""
+    return cast(F, _njit(nogil=True, boundscheck=False, inline="always")(function))

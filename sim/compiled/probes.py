@@ -34,7 +34,7 @@ def _noise_ns(cell: np.uint64, bound_ns: int) -> int:
 
 @compiled
 def fly(
-    start: int,
+    rows: I64,
     sent_ns: I64,
     step: np.uint64,
     sky: Any,
@@ -42,13 +42,13 @@ def fly(
     flown: Any,
     odd: I64,
 ) -> tuple[int, int, int, int]:
-    """Send a probe on each of some rows in a line, and reflect it.
+    """Send a probe on each of some rows, and reflect it.
 
     Args:
-        start: the first row.
-        sent_ns: one time a probe, for the rows from ``start`` on.
+        rows: the rows meant.
+        sent_ns: one time a probe.
         step: what the ordinal adds to a key.
-        sky: ``sim.wire.Sky``; lively rows are left out.
+        sky: ``sim.passage.Sky``; lively rows are left out.
         memory: earliest next arrival at the peer, of a reflection, and probes heard, by row.
         flown: where arrivals at the peer, arrivals of reflections and the peer's count go.
         odd: where the places of lively rows go.
@@ -63,7 +63,7 @@ def fly(
     there_ns, back_ns, heard = flown
     left, lost, last_there, last_back = 0, 0, LONG_AGO, LONG_AGO
     for place in range(len(sent_ns)):
-        row = start + place
+        row = rows[place]
         if lively[row]:
             odd[left] = place
             left += 1
@@ -105,6 +105,61 @@ def raise_newest_by_peer(newest: I64, times_ns: I64, reverse: Any, end_ns: int) 
 
 
 @compiled
+def raise_some(newest: I64, flown: Any, reverse: Any, span: Any) -> None:
+    """Raise the newest proofs of some rows by their probes, and those of their opposites.
+
+    Args:
+        newest: by row; those of the rows meant and of their opposites.
+        flown: rows, arrivals at the peer and of reflections, one element a probe.
+        reverse: by row, the opposite direction.
+        span: start and end of the slot.
+    """
+    rows, there_ns, back_ns = flown
+    for place in range(len(rows)):
+        row = rows[place]
+        at_ns = back_ns[place]
+        if newest[row] < at_ns < span[1]:
+            newest[row] = at_ns
+        # What arrived before this slot has been seen in an earlier one.
+        at_ns, row = there_ns[place], np.int64(reverse[row])
+        if span[0] <= at_ns < span[1] and newest[row] < at_ns:
+            newest[row] = at_ns
+
+
+@compiled
+def stamp_some(
+    rows: I64,
+    newest: I64,
+    odd: Any,
+    silent: Any,
+    detect_ns: I64,
+    stamps: Any,
+    end_ns: int,
+    left: Any,
+) -> tuple[int, int]:
+    """Do as :func:`stamp` for some rows; all arrays but ``left`` are by row."""
+    heard_ns, confirmed_ns = stamps
+    strange, stale = left
+    many, gone = 0, 0
+    for place in range(len(rows)):
+        row = rows[place]
+        proof, confirmed = newest[row], confirmed_ns[row]
+        newest[row] = LONG_AGO
+        heard_ns[row] = max(heard_ns[row], proof)
+        gap = proof - confirmed
+        if odd[row] or gap > detect_ns[row] or (silent[row] and gap > 0):
+            strange[many] = row
+            many += 1
+            continue
+        confirmed = max(confirmed, proof)
+        confirmed_ns[row] = confirmed
+        if not silent[row] and confirmed + detect_ns[row] < end_ns - 1:
+            stale[gone] = row
+            gone += 1
+    return many, gone
+
+
+@compiled
 def stamp(
     newest: I64, odd: Any, silent: Any, detect_ns: I64, stamps: Any, end_ns: int, left: Any
 ) -> tuple[int, int]:
@@ -143,18 +198,18 @@ def stamp(
 
 
 @compiled
-def observe(rows: Any, probes: Any, span: Any, columns: Any, odd: I64) -> int:
+def observe(rows: I64, probes: Any, span: Any, columns: Any, odd: I64) -> int:
     """Take the reflections of a flight that came in a slot, on rows where all is ordinary.
 
     Ordinary is a probe that follows the last one, on a row without suspicion: see
     ``Health._observe_slice``, ``LossShift.observe`` and ``DelayShift._observe_block``.
 
     Args:
-        rows: first row and the one after the last; probes stand at their rows' places.
+        rows: the rows meant.
         probes: times sent, reflected and back, the peer's count, and the number of all.
         span: start and end of the slot.
         columns: ``engine.meters.Columns``.
-        odd: where the rows go that are left.
+        odd: where the places of rows go that are left.
 
     Returns:
         The number of rows that are left.
@@ -162,11 +217,11 @@ def observe(rows: Any, probes: Any, span: Any, columns: Any, odd: I64) -> int:
     sent_ns, reflected_ns, back_ns, heard_count, sequence = probes
     state, ahead, due, delay, special, seen = columns
     left = 0
-    for row in range(rows[0], rows[1]):
-        arrived = back_ns[row]
+    for place in range(len(rows)):
+        row, arrived = rows[place], back_ns[place]
         if arrived < span[0] or arrived >= span[1]:
             continue
-        rtt = arrived - sent_ns[row]
+        rtt = arrived - sent_ns[place]
         score, width, usual = delay[2, row], delay[1, row], delay[0, row]
         most = width << delayshift.CLIP
         x = max(min(rtt - usual, most), -most)
@@ -180,16 +235,16 @@ def observe(rows: Any, probes: Any, span: Any, columns: Any, odd: I64) -> int:
             or special[row]
             or after >= delayshift.RAISED_WIDTHS * width
         ):
-            odd[left] = row
+            odd[left] = place
             left += 1
             continue
         state[health.SRTT, row] += (rtt - state[health.SRTT, row]) >> 3
-        transit = reflected_ns[row] - sent_ns[row]
+        transit = reflected_ns[place] - sent_ns[place]
         jitter = max(state[health.JITTER, row], 0)
         jitter += abs(transit - state[health.TRANSIT, row]) - ((jitter + 8) >> 4)
         state[health.JITTER, row], state[health.TRANSIT, row] = jitter, transit
         state[health.NEXT, row] = sequence + 1
-        state[health.HEARD, row] = heard_count[row]
+        state[health.HEARD, row] = heard_count[place]
         state[health.UPDATED, row] = arrived
         due[row] -= 1
         gain = delayshift.SLOW

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from patronus.engine.overlay import I64, Overlay
+from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
 from patronus.sim.faults.kinds import kind_of
 from patronus.sim.timeline import Occurrence, Timeline
@@ -71,6 +72,17 @@ class Mutes(NamedTuple):
     row: I64
     from_ns: I64
     until_ns: I64
+
+    def at(self, rows: I64, at_ns: I64, span: tuple[int, int]) -> Bools:
+        """Tell which packets meet a tunnel that changes its keys; all leave within ``span``."""
+        hit = np.zeros(len(rows), dtype=np.bool_)
+        now = (self.from_ns < span[1]) & (self.until_ns >= span[0])
+        for row, begin, end in zip(
+            self.row[now].tolist(), self.from_ns[now].tolist(), self.until_ns[now].tolist(),
+            strict=True,
+        ):  # fmt: skip
+            hit |= (rows == row) & (at_ns >= begin) & (at_ns < end)
+        return hit
 
 
 def mutes(timeline: Timeline, overlay: Overlay) -> Mutes:

@@ -131,6 +131,12 @@ class ClockGauge(Gauge):
                 from_ns=until_ns, until_ns=near[0][1].after.until_ns, kinds=MEDDLERS["clock_ns"],
             )  # fmt: skip
 
+    @property
+    def rows(self) -> I64:
+        """The tunnels whose reflections it looks at now."""
+        none = np.zeros(0, dtype=np.int64)
+        return none if self._field is None else self._field.ways.rows
+
     def sample(self, samples: Samples) -> None:
         """Look at reflections as they are reported."""
         field = self._field

@@ -51,6 +51,16 @@ def test_a_rehearsal_that_passes(here: Path) -> None:
         assert shown in told.stdout
 
 
+def test_modes_decide_alike(here: Path) -> None:
+    """``--mode lazy`` is asked for, named in the command of the run, and changes nothing."""
+    for mode in ("lazy", "event"):
+        assert patronus("run", scenario(here).name, "--mode", mode, "--out", mode).exit_code == 0
+    lazy, event = summary("lazy"), summary("event")
+    assert (lazy["mode"], event["mode"]) == ("lazy", "event")
+    assert lazy["journal_sha256"] == event["journal_sha256"]
+    assert lazy["command"].endswith("--mode lazy")
+
+
 def test_the_summary_holds_what_is_promised(here: Path) -> None:
     """``summary.json`` has every figure that tools may rely on, and the run's own command."""
     patronus("run", scenario(here).name, "--out", "out")

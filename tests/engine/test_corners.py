@@ -11,10 +11,11 @@ from patronus.engine.announcement import Announcement
 from patronus.engine.configured import Configured
 from patronus.engine.engine import Engine
 from patronus.engine.forwarding import NO_ROW
-from patronus.engine.overlay import I64, build_overlay
+from patronus.engine.overlay import I32, I64, build_overlay
 from patronus.engine.policy import Policy, SlaClass, TrafficClass
 from patronus.engine.preference import TRANSPORTS_MAX
 from patronus.engine.prospects import Pairs
+from patronus.engine.ranking import Refresh, nothing_to_refresh
 from patronus.engine.units import SECOND
 from patronus.sim.fates import row_fates
 from patronus.sim.language import load, parse
@@ -233,6 +234,26 @@ def test_a_driver_that_judges_the_usual_rows_changes_nothing(compiled: bool) -> 
     World(parse(text), 1, sink=plain.append, compiled=False).run()
     assert lines == plain
     assert (sum(asked) > 0) == compiled
+
+
+def test_a_driver_that_lets_rows_rest_changes_nothing() -> None:
+    """Rows that are kept out of evaluations are brought up to date before they are read."""
+    text = MESH.replace("duration: 12s", "duration: 6s") + VOICE + CUT.format(site="a")
+    journals: list[list[bytes]] = [[], []]
+    asked: list[int] = []
+    for lazy, journal in zip((True, False), journals, strict=True):
+        world = World(parse(text), 1, sink=journal.append, compiled=True, lazy=lazy)
+        refresh = world.engine.refresh
+        assert (refresh is nothing_to_refresh) == (not lazy)
+
+        def counted(rows: I64 | I32, refresh: Refresh = refresh) -> None:
+            asked.append(rows.size)
+            refresh(rows)
+
+        world.engine.refresh = counted
+        world.run()
+    assert journals[0] == journals[1]
+    assert asked
 
 
 def test_a_site_alone_has_nothing_to_say() -> None:

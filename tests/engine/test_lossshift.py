@@ -146,7 +146,7 @@ def test_putting_off_changes_nothing(life: Life) -> None:
         ("below[:, fallen] = 0", "below[:, fallen] *= 99"),
         ("mirror[fallen] = 0", "pass"),
         ("counts[:, fallen] = below[:, fallen]", "pass"),
-        ("self._age[cleared] < BURST_INTERVALS", "self._age[cleared] <= BURST_INTERVALS"),
+        ("self.age[cleared] < BURST_INTERVALS", "self.age[cleared] <= BURST_INTERVALS"),
         ("counts[0] += good[counted]", "pass"),
         ("self._episode[2, rows] + good >= EPOCH", "self._episode[2, rows] >= EPOCH"),
         ("(age >= PATIENCE_INTERVALS) & ~loud", "age >= PATIENCE_INTERVALS"),

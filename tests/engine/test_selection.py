@@ -85,7 +85,7 @@ def field_of(ways: list[list[Way]], places: list[int]) -> Field:
             [p if p >= 0 and w[p].usable else -1 for p, w in zip(places, ways, strict=True)]
         ),
         key=PAIR_KEY.repeat(shape[1]),
-        traits=Traits(now.ravel(), KEYS[[TIES.index(t) for t in tie.ravel()]], tuple(bits)),
+        traits=Traits(now.ravel().take, KEYS[[TIES.index(t) for t in tie.ravel()]], tuple(bits)),
         worst=2**42,
     )
 
@@ -259,5 +259,5 @@ def test_the_metric_of_the_moment_is_that_of_the_whole_way() -> None:
     )
     field = field_of([[way, way], [way, way._replace(now=2**42 + BEYOND)]], [-1, -1])
     columns, pairs = np.array([0, 1, 1]), np.array([0, 0, 1])
-    assert field.traits.metric_now[field.rows[columns, pairs]].tolist() == [40, 40 - BEYOND, 2**42]
+    assert field.traits.metric_now(field.rows[columns, pairs]).tolist() == [40, 40 - BEYOND, 2**42]
     assert field.now(columns, pairs).tolist() == [40, 40, 2**42]

@@ -33,10 +33,13 @@ def run(
     slot_ns: int = 100 * MS,
     progress: Callable[[int], None] | None = None,
     compiled: bool | None = None,
+    lazy: bool = False,
 ) -> Run:
     """Run a scenario without its verdict."""
     journal: list[bytes] = []
-    world = World(scenario, seed, slot_ns=slot_ns, sink=journal.append, compiled=compiled)
+    world = World(
+        scenario, seed, slot_ns=slot_ns, sink=journal.append, compiled=compiled, lazy=lazy
+    )
     stop = world.run(progress=progress)
     return to_run(world, stop, journal, 0.0)
 

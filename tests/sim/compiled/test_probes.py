@@ -12,7 +12,7 @@ from patronus.engine.policy import Policy, TrafficClass
 from patronus.engine.units import LONG_AGO, MS, NEVER, PPM
 from patronus.sim import luck as draw
 from patronus.sim.compiled import probes
-from patronus.sim.wire import Sky
+from patronus.sim.passage import Sky
 from tests.sim.compiled.interpreted import Holds, fails, interpreted
 
 ROWS = 24
@@ -55,7 +55,7 @@ class Air:
         odd = np.zeros(ROWS, dtype=np.int64)
         step = draw.ordinal_step(self.ordinal)
         sky = Sky(self.keys, self.out, self.home, self.lively)
-        told = passes.fly(0, self.sent_ns, step, sky, memory, flown, odd)
+        told = passes.fly(np.arange(ROWS), self.sent_ns, step, sky, memory, flown, odd)
         return [*map(int, told), *(a.tolist() for a in (*memory, *flown, odd))]
 
 
@@ -194,7 +194,7 @@ def observes_well(passes: ModuleType, seed: int) -> None:
         alarmed = observe(plain, np.arange(ROWS), sent, there, np.where(came, back, NEVER), ordinal)
         odd = np.zeros(ROWS, dtype=np.int64)
         flown = sent, there, back, count, ordinal
-        rows = odd[: passes.observe((0, ROWS), flown, span, quick.columns, odd)]
+        rows = odd[: passes.observe(np.arange(ROWS), flown, span, quick.columns, odd)]
         assert came[rows].all()
         late = observe(quick, rows, sent[rows], there[rows], back[rows], ordinal)
         assert late == alarmed
