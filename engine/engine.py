@@ -36,7 +36,7 @@ from patronus.engine.output import Output
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.parts import assemble
 from patronus.engine.policy import Policy
-from patronus.engine.ranking import NONE_JUDGED, Judged, Refresh
+from patronus.engine.ranking import NONE_JUDGED, Judged
 from patronus.engine.selection import Bools, Selector, select
 from patronus.engine.steering import merge
 from patronus.engine.verdict import Figures
@@ -92,15 +92,6 @@ class Engine:
         out, self._out = self._out, Output()
         out.deltas = self.moves.take()
         return out
-
-    @property
-    def refresh(self) -> Refresh:
-        """What a driver does before figures of rows that rest are read."""
-        return self.ranking.refresh
-
-    @refresh.setter
-    def refresh(self, refresh: Refresh) -> None:
-        self.ranking.refresh = refresh
 
     @property
     def recording(self) -> bool:

@@ -163,7 +163,7 @@ class Sleepers:
         self.wakes: I64 = np.zeros(len(REASONS), dtype=np.int64)
         """How often rows woke, by reason."""
         engine.resting = self._resting
-        engine.refresh = self.refresh
+        engine.ranking.refresh = self.refresh
 
     def told(self, simulated_ns: int) -> dict[str, Any]:
         """Return how much of a run was simulated, and why rows woke."""

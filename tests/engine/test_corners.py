@@ -243,14 +243,14 @@ def test_a_driver_that_lets_rows_rest_changes_nothing() -> None:
     asked: list[int] = []
     for lazy, journal in zip((True, False), journals, strict=True):
         world = World(parse(text), 1, sink=journal.append, compiled=True, lazy=lazy)
-        refresh = world.engine.refresh
+        refresh = world.engine.ranking.refresh
         assert (refresh is nothing_to_refresh) == (not lazy)
 
         def counted(rows: I64 | I32, refresh: Refresh = refresh) -> None:
             asked.append(rows.size)
             refresh(rows)
 
-        world.engine.refresh = counted
+        world.engine.ranking.refresh = counted
         world.run()
     assert journals[0] == journals[1]
     assert asked

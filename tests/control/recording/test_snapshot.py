@@ -50,7 +50,7 @@ def test_a_twin_lives_on_alike(seed: int) -> None:
 def test_every_part_of_an_engine_is_known() -> None:
     """An attribute that an engine gets must be saved, or said to follow from what is given."""
     assert vars(Engine(network(), POLICY)).keys() == snapshot.PARTS | {
-        "overlay", "policy", "pass_over",
+        "overlay", "policy", "pass_over", "resting",
     }  # fmt: skip
 
 
