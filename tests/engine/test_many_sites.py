@@ -19,6 +19,7 @@ from patronus.sim.world import World
 from tests.engine.alone import Hermits
 from tests.engine.fleet import Fleet
 from tests.scenarios.catalogue import shipped
+from tests.short import short
 from tests.sim.storms import STORMS, calm
 
 SHIPPED = {
@@ -55,7 +56,7 @@ def lived(
     return fleet
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", short(SHIPPED, 2))
 @pytest.mark.no_cover
 def test_a_shipped_scenario_is_decided_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals, wishes and announcements are equal, byte by byte, at each step."""

@@ -5,6 +5,7 @@ import pytest
 from patronus.sim import api
 from tests.scenarios import ablation
 from tests.scenarios.catalogue import FEATURES, NAMES, failing, without
+from tests.short import short
 
 LINES = ablation.committed()
 
@@ -20,7 +21,7 @@ def test_the_page_is_laid_out_as_it_is_generated() -> None:
     assert ablation.page(LINES) == ablation.PAGE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", short(NAMES, 2))
 def test_a_scenario_fails_without_a_feature(name: str) -> None:
     """The first line of a scenario is true: without that feature this expectation fails first."""
     line = next(line for line in LINES if line.scenario == name)

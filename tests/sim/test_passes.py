@@ -7,6 +7,7 @@ import pytest
 from patronus.engine.policy import LivenessProfile
 from patronus.engine.units import MS
 from patronus.sim.scenario import Scenario
+from tests.short import short
 from tests.sim.storms import LIVENESS, STORMS, calm
 from tests.sim.test_prober import compare
 from tests.sim.test_world import run, told
@@ -26,7 +27,7 @@ def evenly(storm: str, profile: LivenessProfile, **fields: object) -> Scenario:
 
 
 @pytest.mark.parametrize("profile", [OFTEN, UNEVEN], ids=lambda p: p.name)
-@pytest.mark.parametrize("storm", STORMS)
+@pytest.mark.parametrize("storm", short(STORMS, 2))
 def test_worlds(storm: str, profile: LivenessProfile) -> None:
     """Journal, summary and frames of a storm are the same with compiled and plain passes."""
     scenario = evenly(storm, profile)

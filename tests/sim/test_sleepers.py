@@ -9,6 +9,7 @@ from patronus.engine.units import SECOND
 from patronus.sim.sleepers import REASONS, Sleepers
 from patronus.sim.world import World
 from tests.proof.lazy import both
+from tests.short import short
 from tests.sim.storms import STORMS
 from tests.sim.test_passes import OFTEN, evenly
 from tests.sim.test_world import run, told
@@ -28,7 +29,7 @@ def test_random_weather_is_decided_alike() -> None:
         assert sum(result.wakes[reason] for result in results), reason
 
 
-@pytest.mark.parametrize("storm", STORMS)
+@pytest.mark.parametrize("storm", short(STORMS, 2))
 def test_storms_leave_the_same_frames(storm: str) -> None:
     """Summary and frames are those of event mode, but for what they say of sleep."""
     drawn = evenly(storm, OFTEN, traffic=False)

@@ -20,6 +20,7 @@ from patronus.sim.run import Run
 from patronus.sim.scenario import Burst, FaultKind, FaultSpec, Scenario, Selector
 from patronus.sim.world import World
 from tests.oracles.plain_world import Probe
+from tests.short import short
 from tests.sim.storms import SITES, STORMS, calm, fault
 from tests.sim.watching import watch
 
@@ -62,7 +63,7 @@ def probes(scenario: Scenario) -> dict[tuple[int, int], Probe]:
 # ---------------------------------------------------------------- slots
 
 
-@pytest.mark.parametrize("storm", STORMS)
+@pytest.mark.parametrize("storm", short(STORMS, 3))
 def test_slots(storm: str) -> None:
     """Journal and all figures are those of 100 ms slots when slots are of 50 ms."""
     scenario = calm(*STORMS[storm])
