@@ -77,6 +77,14 @@ seed: Final[Decorator] = click.option(
 )
 
 
+def worth(jobs: int | None, total: int) -> int:
+    """Return how many runs are worth doing at a time: a worker needs a second to start."""
+    if jobs is not None:
+        return min(jobs, total)
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return max(1, min(here, total // 2))
+
+
 def again(*words: str) -> str:
     """Return a command line of ours, quoted for a shell."""
     return shlex.join(["patronus", *words])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from patronus.sim.api import load, run, run_many
     from patronus.sim.comparison import compare
     from patronus.sim.expectation import Expectation
+    from patronus.sim.experiment import experiment
     from patronus.sim.folder import FolderError, load_run, load_runs, write_run, write_runs
     from patronus.sim.judgement import Judgement, judge
     from patronus.sim.language import ScenarioError
@@ -35,6 +36,7 @@ __all__ = [
     "ScenarioError",
     "SelectionPolicy",
     "compare",
+    "experiment",
     "judge",
     "load",
     "load_run",
@@ -49,6 +51,7 @@ _HOMES = {
     "api": ("load", "run", "run_many"),
     "comparison": ("compare",),
     "expectation": ("Expectation",),
+    "experiment": ("experiment",),
     "folder": ("FolderError", "load_run", "load_runs", "write_run", "write_runs"),
     "judgement": ("Judgement", "judge"),
     "language": ("ScenarioError",),

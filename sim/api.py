@@ -39,17 +39,22 @@ UNJUDGED: Final = "none"
 """The verdict of a scenario that states no expectations."""
 
 
-def load(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> Scenario:
+def load(
+    path: str | os.PathLike[str],
+    settings: Iterable[str] = (),
+    policy: str | os.PathLike[str] | None = None,
+) -> Scenario:
     """Return the scenario of a file.
 
     Args:
         path: a ``.patronus.yml`` file.
         settings: changes as ``key.path=value``, like ``--set`` on the command line.
+        policy: a policy file to put in the place of the scenario's own policy.
 
     Raises:
         ScenarioError: with every mistake, its file, line and column.
     """
-    return load_file(path, settings)
+    return load_file(path, settings, policy)
 
 
 def run(

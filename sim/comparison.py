@@ -4,13 +4,16 @@ Runs of one seed share their luck, so they are compared in pairs: each figure is
 computed for both runs of a seed and subtracted. Over several seeds the median of
 these differences is reported with an exact interval by order statistics (the sign
 test turned round); one seed tells nothing of others and gets no interval. Each
-interval holds at the stated confidence by itself, not all of them together.
+interval holds at the stated confidence by itself, not all of them together. What the
+common luck is worth stands beside it (:mod:`narrowing`).
+
+A pair is reduced to its figures as it comes: a thousand runs need not be held.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +21,14 @@ import pandas as pd
 
 from patronus.sim.judgement import show
 from patronus.sim.metrics import CATALOGUE, Query, Sample, aggregate, observe
+from patronus.sim.narrowing import Narrowing, differences, narrowing
 from patronus.sim.run import DECISIONS, Run
 from patronus.sim.statistics import Bounds, median_interval
 
 _EXPOSURE: Final = ["fault", "site", "destination", "class"]
 _DURATIONS: Final = ("detection", "switch", "failover", "outage", "degraded")
 _AGGREGATES: Final = ("p50", "p95", "p99", "max")
+_OF_CLASSES: Final = ("loss", "mos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Change:
     """Of that median; None with too few seeds."""
     seeds: int
     """Seeds in which both measured it."""
+    narrowing: Narrowing | None
+    """What pairing was worth; None with a single seed."""
 
     @property
     def name(self) -> str:
@@ -105,6 +112,96 @@ class Comparison:
         return all(a == b for a, b in self.seeds)
 
 
+class Pairs:
+    """Pairs of runs, taken one after the other."""
+
+    def __init__(self) -> None:
+        self.seeds: list[tuple[int, int]] = []
+        self._divergences: dict[int, Divergence] = {}
+        self._figures: list[tuple[_Figures, _Figures]] = []
+        self._alone: list[_Figures] = []
+        self._counts: npt.NDArray[np.int64] = np.zeros(5, dtype=np.int64)
+
+    def add(self, a: Run, b: Run) -> None:
+        """Take the runs of one pair."""
+        self.seeds.append((a.seed, b.seed))
+        self._figures.append((_figures(a), _figures(b)))
+        self._counts += _paired(a, b)
+        divergence = first_difference(a, b)
+        if divergence is not None:
+            self._divergences[a.seed] = divergence
+
+    def add_alone(self, b: Run) -> None:
+        """Take a run of B under a seed of its own, for what common luck is worth."""
+        self._alone.append(_figures(b))
+
+    def comparison(self, *, alpha: float = 0.05, left_out: Iterable[int] = ()) -> Comparison:
+        """Return what the pairs so far come to.
+
+        Args:
+            alpha: the risk that an interval misses the median of its differences.
+            left_out: seeds that only one side has.
+        """
+        return Comparison(
+            seeds=tuple(self.seeds),
+            divergences=self._divergences,
+            changes=tuple(self._change(query, alpha) for query in self._queries()),
+            pairing=Pairing(*(int(n) for n in self._counts)),
+            left_out=tuple(left_out),
+        )
+
+    def _queries(self) -> list[Query]:
+        spread = [Query(d, p) for d in _DURATIONS for p in _AGGREGATES]
+        names = {key.traffic_class for pair in self._figures for side in pair for key in side}
+        classes = sorted(names - {""})
+        return spread + [Query(m, "", c) for c in classes for m in _OF_CLASSES]
+
+    def _change(self, query: Query, alpha: float) -> Change:
+        samples = [tuple(side.get(_rows(query)) for side in pair) for pair in self._figures]
+        left, right = ([x for x in side if x is not None] for side in zip(*samples, strict=True))
+        single = [tuple(_single(query, x) for x in pair) for pair in samples]
+        both = np.array([p for p in single if None not in p], dtype=np.float64).reshape(-1, 2)
+        apart = differences(both[:, 0], both[:, 1])
+        alone = [_single(query, figures.get(_rows(query))) for figures in self._alone]
+        others = np.array([x for x in alone if x is not None], dtype=np.float64)
+        worth = narrowing(both[:, 0], both[:, 1], alpha, alone=others if alone else None)
+        return Change(
+            query=query,
+            a=aggregate(query, left),
+            b=aggregate(query, right),
+            difference=_median(apart),
+            interval=median_interval(apart, alpha) if len(apart) else None,
+            seeds=len(both),
+            narrowing=worth if len(both) > 1 else None,
+        )
+
+
+class _Rows(NamedTuple):
+    """Which rows of a run a figure needs; those of its percentiles are the same."""
+
+    metric: str
+    traffic_class: str
+
+
+_Figures = dict[_Rows, Sample]
+
+
+def _rows(query: Query) -> _Rows:
+    return _Rows(query.metric, query.traffic_class)
+
+
+def _figures(run: Run) -> _Figures:
+    """Return what all figures of a run are made of; much less than the run itself."""
+    spread = [Query(d, "max") for d in _DURATIONS]
+    classes = (str(c) for c in run.series["class"].unique())
+    queries = spread + [Query(m, "", c) for c in classes for m in _OF_CLASSES]
+    return {_rows(query): observe(query, run) for query in queries}
+
+
+def _single(query: Query, sample: Sample | None) -> float | None:
+    return None if sample is None else aggregate(query, [sample])
+
+
 def compare(a: Sequence[Run], b: Sequence[Run], *, alpha: float = 0.05) -> Comparison:
     """Compare runs of the same scenario, pair by pair.
 
@@ -116,15 +213,11 @@ def compare(a: Sequence[Run], b: Sequence[Run], *, alpha: float = 0.05) -> Compa
     Raises:
         ValueError: no seed in common, or a seed twice on one side.
     """
-    pairs, left_out = _pair(a, b)
-    divergences = {x.seed: d for x, y in pairs if (d := first_difference(x, y)) is not None}
-    return Comparison(
-        seeds=tuple((x.seed, y.seed) for x, y in pairs),
-        divergences=divergences,
-        changes=tuple(_change(query, pairs, alpha) for query in _queries(pairs)),
-        pairing=_pairing(pairs),
-        left_out=left_out,
-    )
+    both, left_out = _pair(a, b)
+    pairs = Pairs()
+    for x, y in both:
+        pairs.add(x, y)
+    return pairs.comparison(alpha=alpha, left_out=left_out)
 
 
 def first_difference(a: Run, b: Run) -> Divergence | None:
@@ -176,35 +269,6 @@ def _by_seed(runs: Sequence[Run]) -> dict[int, Run]:
     return seeds
 
 
-def _queries(pairs: Sequence[tuple[Run, Run]]) -> list[Query]:
-    runs = [run for pair in pairs for run in pair]
-    classes = sorted({str(c) for run in runs for c in run.series["class"].unique()})
-    spread = [Query(d, p) for d in _DURATIONS for p in _AGGREGATES]
-    return spread + [Query(m, "", c) for c in classes for m in ("loss", "mos")]
-
-
-def _change(query: Query, pairs: Sequence[tuple[Run, Run]], alpha: float) -> Change:
-    samples = [(observe(query, a), observe(query, b)) for a, b in pairs]
-    figures = [(aggregate(query, [x]), aggregate(query, [y])) for x, y in samples]
-    both = [(x, y) for x, y in figures if x is not None and y is not None]
-    differences = np.array([_difference(x, y) for x, y in both])
-    left: list[Sample] = [x for x, _ in samples]
-    right: list[Sample] = [y for _, y in samples]
-    return Change(
-        query=query,
-        a=aggregate(query, left),
-        b=aggregate(query, right),
-        difference=_median(differences),
-        interval=median_interval(differences, alpha) if len(differences) else None,
-        seeds=len(both),
-    )
-
-
-def _difference(a: float, b: float) -> float:
-    # Never in both is no change; infinity minus infinity would be none of both.
-    return 0.0 if a == b else b - a
-
-
 def _median(values: npt.NDArray[np.float64]) -> float | None:
     # The lower of two middle ones: it occurred, and infinities of both signs have no mean.
     return float(np.sort(values)[(len(values) - 1) // 2]) if len(values) else None
@@ -216,17 +280,15 @@ def _numbered(failovers: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(turn=frame.groupby(_EXPOSURE, observed=True).cumcount())
 
 
-def _pairing(pairs: Sequence[tuple[Run, Run]]) -> Pairing:
-    counts = np.zeros(5, dtype=np.int64)
-    for a, b in pairs:
-        left, right = _numbered(a.failovers), _numbered(b.failovers)
-        both = left.merge(
-            right, on=[*_EXPOSURE, "turn"], how="outer", suffixes=("_a", "_b"), indicator=True
-        )
-        paired = both[both["_merge"] == "both"]
-        before, after = paired["failover_ns_a"], paired["failover_ns_b"]
-        counts += [
-            (after < before).sum(), (after > before).sum(), (after == before).sum(),
-            (both["_merge"] == "left_only").sum(), (both["_merge"] == "right_only").sum(),
-        ]  # fmt: skip
-    return Pairing(*(int(n) for n in counts))
+def _paired(a: Run, b: Run) -> tuple[int, ...]:
+    """Return the numbers of :class:`Pairing` for one pair."""
+    left, right = _numbered(a.failovers), _numbered(b.failovers)
+    both = left.merge(
+        right, on=[*_EXPOSURE, "turn"], how="outer", suffixes=("_a", "_b"), indicator=True
+    )
+    paired = both[both["_merge"] == "both"]
+    before, after = paired["failover_ns_a"], paired["failover_ns_b"]
+    return (
+        int((after < before).sum()), int((after > before).sum()), int((after == before).sum()),
+        int((both["_merge"] == "left_only").sum()), int((both["_merge"] == "right_only").sum()),
+    )  # fmt: skip

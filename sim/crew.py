@@ -75,6 +75,7 @@ class Crew:
             progress: told the time that a run has reached, in workers its end alone.
         """
         self._orders = tuple(orders)
+        self.jobs = max(1, jobs)
         self._progress = progress
         self._futures: dict[tuple[int, int], Future[Run]] = {}
         self._others = set(multiprocessing.active_children())

@@ -1,7 +1,6 @@
 """``patronus run``: rehearse scenarios and judge what came of them."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -121,7 +120,7 @@ def _rehearse_all(
     with (
         Results(scenarios, output.folder, output.junit_file) as results,
         Progress("preparing") as progress,
-        Crew(orders, jobs=_jobs(jobs, total), progress=_meter(progress, total)) as crew,
+        Crew(orders, jobs=options.worth(jobs, total), progress=_meter(progress, total)) as crew,
     ):
         if not request.growing:
             for number, scenario in enumerate(scenarios):
@@ -180,11 +179,3 @@ def _show(done: "Rehearsal", folder: Path | None, *, as_json: bool) -> None:
     lines = outcome(done.summary, done.judgements)
     lines += [f"  report            {folder / 'report.html'}"] if folder else []
     click.echo("\n".join([*lines, "", conclusion(done.summary), ""]))
-
-
-def _jobs(asked: int | None, total: int) -> int:
-    """Return how many runs are worth doing at a time: a worker needs a second to start."""
-    if asked is not None:
-        return min(asked, total)
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return max(1, min(here, total // 2))

@@ -9,29 +9,38 @@ from patronus.sim.language import build
 from patronus.sim.language.consistency import check
 from patronus.sim.language.documents import Library, share_policy
 from patronus.sim.language.grammar import SCENARIO
-from patronus.sim.language.mistakes import Mistake, ScenarioError, Source
+from patronus.sim.language.mistakes import Mark, Mistake, ScenarioError, Source
 from patronus.sim.language.records import Rec
 from patronus.sim.language.settings import NAME, apply_settings
 from patronus.sim.language.shapes import Reading
-from patronus.sim.language.tree import MapNode, lines_of
+from patronus.sim.language.tree import MapNode, Scalar, lines_of
 from patronus.sim.scenario import Scenario
 
 SUFFIX: Final = ".patronus.yml"
 
+POLICY: Final = "--policy"
+"""Stands where mistakes name a file, of a policy file's name that was given beside a scenario."""
 
-def load(path: str | os.PathLike[str], settings: Iterable[str] = ()) -> Scenario:
+
+def load(
+    path: str | os.PathLike[str],
+    settings: Iterable[str] = (),
+    policy: str | os.PathLike[str] | None = None,
+) -> Scenario:
     """Return the scenario of a file.
 
     Args:
         path: the file; other files that it names are looked for beside it.
         settings: changes as ``key.path=value``, applied in order.
+        policy: a policy file to put in the place of the scenario's own policy.
 
     Raises:
         ScenarioError: with every mistake that was found.
     """
     name = os.fspath(path)
     found: list[Mistake] = []
-    return _scenario(Library(found).document(name), name, tuple(settings), found)
+    chosen = None if policy is None else os.fspath(policy)
+    return _scenario(Library(found).document(name), name, tuple(settings), found, chosen)
 
 
 def parse(text: str, name: str = "scenario", settings: Iterable[str] = ()) -> Scenario:
@@ -47,13 +56,21 @@ def parse(text: str, name: str = "scenario", settings: Iterable[str] = ()) -> Sc
 
 
 def _scenario(
-    tree: MapNode | None, name: str, settings: tuple[str, ...], found: list[Mistake]
+    tree: MapNode | None,
+    name: str,
+    settings: tuple[str, ...],
+    found: list[Mistake],
+    policy: str | None = None,
 ) -> Scenario:
     if tree is None:
         raise ScenarioError(found)
     if settings:
         # A setting may name a file too; it is looked for from where the command runs.
         tree = Library(found).complete(apply_settings(tree, settings, found), NAME)
+    if policy is not None:
+        place = Mark(Source(POLICY, (policy,)), 1, 1, max(1, len(policy)))
+        named = tree.put("policy", Scalar(policy, place, plain=False))
+        tree = Library(found).complete(named, POLICY)
     reading = Reading(found)
     rec = SCENARIO.read(share_policy(tree), reading)
     assert isinstance(rec, Rec)  # the root is a mapping

@@ -1,5 +1,6 @@
 """Comparing runs: where they part, by how much, and how sure one may be."""
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ import pytest
 
 from patronus.engine.units import MS, NEVER
 from patronus.sim.comparison import Change, Comparison, Divergence, compare, first_difference
+from patronus.sim.comparison_record import comparison_record
 from patronus.sim.run import Run
 from tests.sim.synthetic import make_run
 
@@ -157,3 +159,37 @@ def test_sets_that_cannot_be_paired(a: Sequence[int], b: Sequence[int], message:
     """Sets without a common seed, or with a seed twice, are refused."""
     with pytest.raises(ValueError, match=message):
         compare([exposed(s, 10) for s in a], [exposed(s, 10) for s in b])
+
+
+def test_what_common_luck_was_worth_stands_beside_each_figure() -> None:
+    """Seeds differ by seconds, pairs by a millisecond: the factors say so; one pair has none."""
+    luck = [int(v) for v in np.random.default_rng(8).integers(1000, 9000, 12)]
+    a = [exposed(i, ms) for i, ms in enumerate(luck)]
+    b = [exposed(i, ms - 50 + i % 2) for i, ms in enumerate(luck)]
+    found = change(compare(a, b), "failover.p99").narrowing
+    assert found is not None
+    assert found.variance is not None
+    # Var of the luck is about 5.3 million ms², that of a coin 0.27 ms².
+    assert 1e7 < found.variance < 1e8
+    assert found.interval is not None
+    assert found.interval > 1000
+    assert change(compare(a[:1], b[:1]), "failover.p99").narrowing is None
+
+
+def test_figures_as_plain_data() -> None:
+    """What JSON gets: figures with units, words for the infinite, null for the unmeasured."""
+    pairs = [exposed(s, 10, -1) for s in range(7)], [exposed(s, 30 + s, -1) for s in range(7)]
+    record = json.loads(json.dumps(comparison_record(compare(*pairs)), allow_nan=False))
+    figures = {f["name"]: f for f in record["figures"]}
+    assert figures["failover.p50"]["difference"] == 23 * MS
+    assert figures["failover.p50"]["unit"] == "ns"
+    assert figures["failover.p50"]["interval"] == [20 * MS, 26 * MS]
+    assert figures["failover.max"]["a"] == "inf"
+    assert figures["failover.max"]["difference"] == 0
+    assert figures["failover.max"]["narrowing"]["variance"] is None
+    assert record["exposures"] == {"faster": 0, "slower": 7, "equal": 7, "only_a": 0, "only_b": 0}
+    assert (record["pairs"], record["first_difference"]) == (7, None)
+    parted = comparison_record(compare([make_run()], [make_run(decisions=[])]))
+    assert parted["first_difference"]["index"] == 0
+    assert parted["first_difference"]["b"] is None
+    assert parted["first_difference"]["a"]["site"] == "berlin"
