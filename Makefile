@@ -131,7 +131,7 @@ $(FOR_TEST): pyproject.toml .ci/make-venv .ci/system-packages
 	.ci/system-packages
 	.ci/make-venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --no-compile --editable '.[maps]' --group dev
+	$(PIP) install --no-compile --editable '.[maps,bench]' --group dev
 	$(COMPILE)
 	touch $@
 	touch $(FOR_DEMO)

@@ -20,7 +20,7 @@ from patronus.control.groups import LazyGroup
 
 COMMANDS: Final = (
     "run", "check", "golden", "why", "compare", "report", "scenarios", "topologies", "schema",
-    "agent", "replay",
+    "agent", "replay", "bench",
 )  # fmt: skip
 """In the order in which one needs them."""
 

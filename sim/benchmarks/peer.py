@@ -1,20 +1,22 @@
-"""The peer of the scale bench: the probes of a few tunnels, in plain SimPy.
+"""A peer of the benchmarks: the probes of a few tunnels, in plain SimPy.
 
-One process a tunnel and one event a packet, as ``tests/oracles/plain_world.py`` has them,
-and what the engine does with each reflection: round trip, jitter and loss. It does the
-model's work for probes (send, keyed draws of loss and delay, reflect, stamp, liveness
-timer, health) and nothing else: no brownout tests, no decisions, no traffic, no report.
+One process a tunnel and one event a packet, as :mod:`plain` has them, and what the engine
+does with each reflection: round trip, jitter and loss. It does the model's work for probes
+(send, keyed draws of loss and delay, reflect, stamp, liveness timer, health) and nothing
+else: no brownout tests, no decisions, no traffic, no report.
 """
 
 from collections.abc import Iterable
-from time import perf_counter
+from functools import partial
 from typing import NamedTuple
 
 from patronus.engine.units import NEVER, SECOND
+from patronus.sim.benchmarks.plain import PlainWorld, Probe
+from patronus.sim.benchmarks.spread import Spread, seconds
 from patronus.sim.faults.compile import compile_faults
 from patronus.sim.scenario import Scenario
-from patronus.sim.topology import build
-from tests.oracles.plain_world import PlainWorld, Probe
+from patronus.sim.timeline import Timeline
+from patronus.sim.topology import Network, build
 
 
 class PlainHealth:
@@ -40,16 +42,28 @@ class PlainHealth:
         self.sequence, self.transit_ns, self.heard = probe.ordinal, transit_ns, heard
 
 
-class Peer(PlainWorld):
+class Subset(NamedTuple):
     """Some tunnels of a scenario, both directions of each."""
 
-    def __init__(self, scenario: Scenario, seed: int, tunnels: int) -> None:
-        """Prepare so many tunnels, an even number, from the first on."""
-        network = build(scenario, scenario.seed)
-        timeline = compile_faults(scenario, network, seed)
-        super().__init__(
-            network, scenario, timeline, seed, rows=_pairs(network.overlay.reverse, tunnels)
-        )
+    scenario: Scenario
+    network: Network
+    timeline: Timeline
+    seed: int
+    rows: list[int]
+
+
+def subset(scenario: Scenario, seed: int, tunnels: int) -> Subset:
+    """Take so many tunnels, an even number, from the first on; fewer where there are fewer."""
+    network = build(scenario, scenario.seed)
+    timeline = compile_faults(scenario, network, seed)
+    return Subset(scenario, network, timeline, seed, _pairs(network.overlay.reverse, tunnels))
+
+
+class Peer(PlainWorld):
+    """A subset, in plain SimPy."""
+
+    def __init__(self, some: Subset) -> None:
+        super().__init__(some.network, some.scenario, some.timeline, some.seed, rows=some.rows)
         self.health = {row: PlainHealth() for row in self.rows}
         self.heard = dict.fromkeys(self.rows, 0)
         self.sent = 0
@@ -66,13 +80,19 @@ class Peer(PlainWorld):
 
 
 class Pace(NamedTuple):
-    """How fast the peer was on its part, and what that means for the whole."""
+    """How fast a peer was on its part, and what that means for the whole."""
 
     tunnels: int
     simulated_s: float
-    wall_s: float
+    wall: Spread
     sent: int
+    """Probes."""
     lost: int
+
+    @property
+    def wall_s(self) -> float:
+        """The median."""
+        return self.wall.median
 
     def extrapolated_s(self, tunnels: int, simulated_s: float) -> float:
         """Return the wall time for a whole scenario, in proportion.
@@ -82,13 +102,14 @@ class Pace(NamedTuple):
         return self.wall_s * tunnels / self.tunnels * simulated_s / self.simulated_s
 
 
-def pace(scenario: Scenario, seed: int, *, tunnels: int, simulated_s: int) -> Pace:
-    """Let the peer run the first seconds of a scenario; building is not timed."""
-    peer = Peer(scenario, seed, tunnels)
-    began = perf_counter()
-    peer.run(peer.now_ns + simulated_s * SECOND)
-    wall_s = perf_counter() - began
-    return Pace(len(peer.rows), float(simulated_s), wall_s, peer.sent, peer.lost)
+def pace(some: Subset, simulated_s: int, *, runs: int = 1) -> Pace:
+    """Let the peer run the first seconds of a subset; building is not timed."""
+    walls = []
+    for _ in range(runs):
+        peer = Peer(some)
+        until_ns = peer.now_ns + simulated_s * SECOND
+        walls.append(seconds(partial(peer.run, until_ns)))
+    return Pace(len(peer.rows), float(simulated_s), Spread(tuple(walls)), peer.sent, peer.lost)
 
 
 def _pairs(reverse: Iterable[int], tunnels: int) -> list[int]:

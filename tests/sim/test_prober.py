@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from patronus.engine.units import SECOND
+from patronus.sim.benchmarks.plain import PlainWorld
 from patronus.sim.scenario import Scenario
 from patronus.sim.world import World
-from tests.oracles.plain_world import PlainWorld
 from tests.sim.storms import STORMS, calm
 from tests.sim.watching import Watched, watch
 

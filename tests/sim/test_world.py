@@ -15,11 +15,11 @@ import pytest
 from patronus.engine.policy import LivenessProfile
 from patronus.engine.units import MS, SECOND
 from patronus.sim import run as sim_run
+from patronus.sim.benchmarks.plain import Probe
 from patronus.sim.result import to_run
 from patronus.sim.run import Run
 from patronus.sim.scenario import Burst, FaultKind, FaultSpec, Scenario, Selector
 from patronus.sim.world import World
-from tests.oracles.plain_world import Probe
 from tests.short import short
 from tests.sim.storms import SITES, STORMS, calm, fault
 from tests.sim.watching import watch

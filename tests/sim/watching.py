@@ -7,9 +7,9 @@ import numpy as np
 
 from patronus.engine.overlay import I64
 from patronus.engine.units import MS
+from patronus.sim.benchmarks.plain import Edge, Probe
 from patronus.sim.flight import Flight
 from patronus.sim.world import World
-from tests.oracles.plain_world import Edge, Probe
 
 GRID_NS = 100 * MS
 

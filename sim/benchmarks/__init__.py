@@ -1,0 +1,1 @@
+"""What ``patronus bench`` measures: the product on the user's machine, beside its peers."""

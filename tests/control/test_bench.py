@@ -1,0 +1,59 @@
+"""``patronus bench``: one small measure, as a table and as JSON, and what it refuses."""
+
+import json
+
+import pytest
+
+from patronus.control import endings
+from patronus.control.commands.bench import FULL, SMALL
+from patronus.sim.benchmarks import cases, searches
+from tests.control.command import patronus
+
+
+def test_a_measure_as_a_table() -> None:
+    """The facts of the machine, then each measure with its peer."""
+    told = patronus("bench", "--only", "path-search-200", "--runs", "2")
+    assert (told.exit_code, told.stderr) == (0, "")
+    lines = told.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == [
+        "processor", "memory", "system", "python", "libraries", "runs",
+    ]  # fmt: skip
+    assert "path-search: all pairs with predecessors, 200 nodes, 400 links" in told.stdout
+    assert [line.split()[0] for line in lines[-3:-1]] == ["patronus", "networkx"]
+    assert " times as long" in lines[-2]
+
+
+def test_a_measure_as_json() -> None:
+    """One document: machine, runs, measures with every value, and that all was measured."""
+    told = patronus("bench", "--only", "path-search-200", "--runs", "1", "--json")
+    assert told.exit_code == 0
+    record = json.loads(told.stdout)
+    assert (record["runs"], record["finished"]) == (1, True)
+    assert record["machine"]["cores"] >= 1
+    (measure,) = record["measures"]
+    assert measure["equal_distances"] is True
+    assert len(measure["wall_s"]["values"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--only", "mesh-11"), "'mesh-11' is not one of"),
+        (("--runs", "0"), "0 is not in the range"),
+        (("mesh-10",), "unexpected extra argument"),
+    ],
+)
+def test_what_cannot_be_measured(words: tuple[str, ...], message: str) -> None:
+    """One message, and nothing is measured."""
+    told = patronus("bench", *words)
+    assert told.exit_code == endings.BAD_INPUT
+    assert message in told.stderr
+    assert told.stdout == ""
+
+
+def test_all_names_mean_something() -> None:
+    """The command knows its measures by name before it imports what measures them."""
+    for names, some, nodes in (
+        (SMALL, cases.SMALL, searches.SMALL_NODES), (FULL, cases.FULL, searches.FULL_NODES),
+    ):  # fmt: skip
+        assert set(names) >= {case.name for case in some} | {f"path-search-{nodes}"}
