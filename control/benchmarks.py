@@ -31,7 +31,7 @@ def machine_lines(facts: Mapping[str, Any]) -> list[str]:
 
 def lines_of(record: Mapping[str, Any]) -> list[str]:
     """Return the lines about one measure."""
-    kind = {"case": case_lines, "search": search_lines}
+    kind = {"case": case_lines, "choice": choice_lines, "search": search_lines}
     return kind[record["measure"]](record)
 
 
@@ -83,6 +83,19 @@ def _peer_row(name: str, peer: Mapping[str, Any], missing: list[str]) -> tuple[s
     return row
 
 
+def choice_lines(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines about path choice."""
+    rows = []
+    for name, words in (("all", "all pairs"), ("one", "one site's change")):
+        bar = record[f"{name}_bar_s"]
+        told = "" if bar is None else f"(bar {duration(bar)})"
+        rows.append(
+            [words, wall(record[f"{name}_wall_s"]), told, f"{record[f'{name}_moved']:,} moved"]
+        )
+    head = f"path-choice-{record['layout']}: {record['sites']:,} sites, {record['pairs']:,} pairs"
+    return [f"{head}, {record['candidates']} candidates each", *indented(table(rows))]
+
+
 def search_lines(record: Mapping[str, Any]) -> list[str]:
     """Return the lines about path search."""
     bar = "" if record["bar_s"] is None else f" (bar {duration(record['bar_s'])})"
@@ -97,10 +110,11 @@ def search_lines(record: Mapping[str, Any]) -> list[str]:
 
 def wall(record: Mapping[str, Any]) -> str:
     """Return the median of some times, and between which they lay."""
+    cpu = f", {duration(record['cpu_median'])} of CPU" if "cpu_median" in record else ""
     if len(record["values"]) == 1:
-        return duration(record["median"])
+        return duration(record["median"]) + cpu
     low, high = duration(record["min"]), duration(record["max"])
-    return f"{duration(record['median'])} ({low} to {high})"
+    return f"{duration(record['median'])} ({low} to {high}){cpu}"
 
 
 def duration(seconds: float) -> str:

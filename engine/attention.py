@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from patronus.engine.arrays import hits
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO
@@ -109,7 +110,9 @@ class Attention:
 
     def take(self, sites: I64) -> I64:
         """Return the marked pairs of some sites (ascending) and forget the marks."""
-        site, destination = np.nonzero(self.marked[sites])
+        # Mostly few are marked: to look for them along one axis is quicker by far.
+        found = hits(self.marked[sites].ravel())
         self.marked[sites] = False
-        pairs: I64 = sites[site] * self.marked.shape[1] + destination
+        place, destination = np.divmod(found, self.marked.shape[1])
+        pairs: I64 = sites[place] * self.marked.shape[1] + destination
         return pairs

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from patronus.engine.arrays import distinct, hits
+from patronus.engine.batch import Batch, mark
 from patronus.engine.candidates import Candidates
 from patronus.engine.fan import COLUMNS_MAX, METRIC_MAX, Choosing, Fan
 from patronus.engine.forwarding import NO_ROW, EntrySpace
@@ -29,14 +30,6 @@ FEWEST: Final = 64
 """Fans of fewer sites or destinations do not pay; it changes nothing but the speed."""
 
 _BADNESS: Final = (1 << BADNESS_BITS) - 1
-
-
-class Batch(NamedTuple):
-    """Entries of some sites, as marks."""
-
-    sites: I64
-    marked: Bools
-    """Shape (sites, destinations, classes)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,37 +93,9 @@ class Fanout:
         column, site = np.nonzero(self._rows != NO_ROW)
         self.column[self._rows[column, site]] = column
 
-    # ------------------------------------------------------------ which entries
-
-    def batch(self, entries: I64, space: EntrySpace) -> tuple[Batch, I64]:
+    def batch(self, asked: I64, space: EntrySpace) -> tuple[Batch, I64]:
         """Take out of some entries (ascending) those that fit into fans; return the others, too."""
-        nobody = Batch(entries[:0], np.zeros((0, *_shape(space)), dtype=np.bool_))
-        if len(entries) < self.fewest * self.fewest or not self._suits.any():
-            return nobody, entries
-        sites = np.arange(space.sites, dtype=np.int64)
-        cuts = entries.searchsorted(np.arange(space.sites + 1, dtype=np.int64) * space.per_site)
-        busy = np.diff(cuts) >= self.fewest
-        busy &= self._suits.any(axis=1)
-        sites = sites[busy]
-        if len(sites) < self.fewest:
-            return nobody, entries
-        wanted = np.zeros((len(sites), space.per_site), dtype=np.bool_)
-        chosen = np.repeat(busy, np.diff(cuts))
-        mine = entries[chosen]
-        place = np.repeat(np.arange(len(sites)), np.diff(cuts)[busy])
-        wanted[place, mine % space.per_site] = True
-        marked = wanted.reshape(len(sites), *_shape(space))
-        fits = marked & self._suits[sites][:, :, None]
-        left = self.entries(sites, marked & ~fits, space)
-        return Batch(sites, fits), np.sort(np.concatenate([entries[~chosen], left]))
-
-    def entries(self, sites: I64, marked: Bools, space: EntrySpace) -> I64:
-        """Return the marked entries of some sites, ascending."""
-        place, to, number = np.nonzero(marked)
-        entries: I64 = (sites[place] * space.destinations + to) * space.classes + number
-        return entries
-
-    # ------------------------------------------------------------ fans
+        return mark(asked, space, self._suits, fewest=self.fewest, sites_fewest=self.fewest)
 
     def spreads(self, sites: I64, columns: ClassColumns) -> Iterator[Spread]:
         """Yield the fans of some sites and one class; what is in none is not alike enough."""
@@ -227,8 +192,3 @@ class Fanout:
             )  # fmt: skip
             odd[site] |= whole > tier[column, site][:, None]
         return odd
-
-
-def _shape(space: EntrySpace) -> tuple[int, int]:
-    """Return the shape of one site's entries."""
-    return space.destinations, space.classes

@@ -9,6 +9,7 @@ from patronus.engine.fanout import Fanout
 from patronus.engine.fingerprint import U64
 from patronus.engine.heralds import Heralds
 from patronus.engine.knowledge import Knowledge
+from patronus.engine.lanes import Lanes
 from patronus.engine.meters import Meters
 from patronus.engine.moves import Moves
 from patronus.engine.narrative import Narrator
@@ -61,6 +62,9 @@ def assemble(
         tunnels=tunnels,
         prospects=prospects,
         fanout=Fanout(
+            overlay, prospects.candidates, tunnels=tunnels, ranking=ranking, knowledge=knowledge
+        ),
+        lanes=Lanes(
             overlay, prospects.candidates, tunnels=tunnels, ranking=ranking, knowledge=knowledge
         ),
         selector=selector,

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from patronus.engine.arrays import distinct, hits
+from patronus.engine.batch import Batch
 from patronus.engine.change import Cause, Change, join, moved
 from patronus.engine.configured import Configured
-from patronus.engine.fanout import Batch, Fanout, Spread
+from patronus.engine.fanout import Fanout, Spread
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
+from patronus.engine.lanes import Lanes
 from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
@@ -56,6 +58,7 @@ class Steering:
         tunnels: Tunnels,
         prospects: Prospects,
         fanout: Fanout,
+        lanes: Lanes,
         selector: Selector = select,
     ) -> None:
         self.overlay = overlay
@@ -63,7 +66,8 @@ class Steering:
         self.wanted = ForwardingTable(self.space.entries)
         self.tier: I8 = np.zeros(self.space.entries, dtype=np.int8)
         """Verdict of each entry's primary, the whole way, when it was looked at last."""
-        self.prospects, self.candidates, self.fanout = prospects, prospects.candidates, fanout
+        self.prospects, self.candidates = prospects, prospects.candidates
+        self.fanout, self.lanes = fanout, lanes
         self._configured, self._tunnels = configured, tunnels
         self._selector = selector
         self._columns: dict[tuple[int, int], ClassColumns] = {}
@@ -84,6 +88,8 @@ class Steering:
         parts: list[Reselected] = []
         if not keep and self._selector is select:
             parts, entries = self._fan_out(entries)
+            more, entries = self._side_by_side(entries)
+            parts += more
         for policy, pairs, asked in self._parts(entries):
             parts += self._part(pairs, policy, asked, keep=keep)
         none = np.zeros(0, dtype=np.int64)
@@ -227,8 +233,7 @@ class Steering:
                         self._spread(batch, place[spread.place[block]], spread, block, number)
                         for block in spread.fan.blocks()
                     ]
-        left = self.fanout.entries(batch.sites, batch.marked, self.space)
-        return parts, np.sort(np.concatenate([rest, left]))
+        return parts, np.sort(np.concatenate([rest, batch.entries(self.space)]))
 
     def _spread(
         self, batch: Batch, place: I64, spread: Spread, block: slice, number: int
@@ -272,6 +277,65 @@ class Steering:
         cause = _causes(here, tiers[at_site, here], tier.ravel()[new])
         change = Change(at[moves], was[moves], rows[moves, 0], cause)
         return Reselected(change, pairs[live & picked.waiting], at)
+
+    # ------------------------------------------------------------ pairs with their own tunnels
+
+    def _side_by_side(self, entries: I64) -> tuple[list[Reselected], I64]:
+        """Choose for those of some entries that nothing but their own tunnels can carry."""
+        if not any(self.lanes.carries(policy) for policy in self._configured.policies):
+            return [], entries
+        batch, rest = self.lanes.batch(entries, self.space)
+        if not len(batch.sites):
+            return [], rest
+        parts: list[Reselected] = []
+        for policy, at in self._configured.split(batch.sites):
+            place = np.arange(len(batch.sites), dtype=np.int64)[at]
+            for number in range(self.space.classes):
+                columns = self._class(policy, number)
+                if self.lanes.serves(columns):
+                    parts += [
+                        self._own(batch, sites, place[part], columns)
+                        for sites, part in self.lanes.blocks(batch.sites[place])
+                    ]
+        return parts, np.sort(np.concatenate([rest, batch.entries(self.space)]))
+
+    def _own(self, batch: Batch, sites: slice, place: I64, columns: ClassColumns) -> Reselected:
+        """Choose for a block of sites; write the table and take the marks away."""
+        lans, number = len(self.overlay.sites), columns.number
+        part = (sites, slice(0, lans), number)
+        shape = self.space.sites, self.space.destinations, self.space.classes
+        table = self.wanted.rows.reshape(*shape, CANDIDATES)[part]
+        before = [table[:, :, rank].ravel() for rank in range(CANDIDATES)]
+        chosen = self.lanes.pick(sites, columns, before[0])
+        marks = batch.marked[place, :lans, number]
+        live = marks.ravel() & ~chosen.doubtful
+        batch.marked[place, :lans, number] = marks & ~live.reshape(marks.shape)
+        other = self.wanted.shared_fate.reshape(shape)[part].ravel() != chosen.shared_fate
+        other |= self.wanted.drop.reshape(shape)[part].ravel()
+        for old, rows in zip(before, chosen.rows, strict=True):
+            other |= old != rows
+        first = sites.start * lans
+        new = hits(live & other)
+        at = self._lan_pairs(new + first) * self.space.classes + number
+        for rank, rows in enumerate(chosen.rows):
+            self.wanted.rows[at, rank] = rows[new]
+        self.wanted.drop[at] = False
+        self.wanted.shared_fate[at] = chosen.shared_fate[new]
+        turned = hits(live & (self.tier.reshape(shape)[part].ravel() != chosen.tier))
+        here = self._lan_pairs(turned + first) * self.space.classes + number
+        self.tier[here] = chosen.tier[turned]
+        moved, left = (a[live[chosen.moved]] for a in (chosen.moved, chosen.left))
+        entries = self._lan_pairs(moved + first) * self.space.classes + number
+        cause = _causes(left, left, chosen.tier[moved])
+        change = Change(entries, before[0][moved], chosen.rows[0][moved], cause)
+        waiting = chosen.waiting[live[chosen.waiting]]
+        return Reselected(change, self._lan_pairs(waiting + first), at)
+
+    def _lan_pairs(self, numbers: I64) -> I64:
+        """Return pairs that were numbered with sites alone for destinations."""
+        site, to = np.divmod(numbers, len(self.overlay.sites))
+        pairs: I64 = site * self.space.destinations + to
+        return pairs
 
     # ------------------------------------------------------------ one part
 
@@ -370,7 +434,7 @@ def _usable(spread: Spread, block: slice, columns: I64, sites: I64) -> Bools:
     return found
 
 
-def _causes(here: I64, before: I8, after: I8) -> I8:
+def _causes(here: I64 | I8, before: I8, after: I8) -> I8:
     """Say why each entry leaves the column in use (-1: none can be used)."""
     cause = np.where((before >= VIOLATING) & (after < before), Cause.VIOLATED, Cause.RANK)
     return np.where(here >= 0, cause, Cause.LOST).astype(np.int8)

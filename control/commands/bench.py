@@ -9,8 +9,13 @@ import click
 if TYPE_CHECKING:
     from patronus.control.progress import Progress
 
-SMALL: Final = ("mesh-10", "mesh-50-short", "path-search-200")
-FULL: Final = ("mesh-50", "hubs-1000", "mesh-1000", "path-search-1000")
+SMALL: Final = (
+    "mesh-10", "mesh-50-short", "path-choice-direct-200", "path-choice-hubs-200", "path-search-200",
+)  # fmt: skip
+FULL: Final = (
+    "mesh-50", "hubs-1000", "mesh-1000",
+    "path-choice-direct-1000", "path-choice-hubs-1000", "path-search-1000",
+)  # fmt: skip
 
 
 @click.command()
@@ -59,14 +64,17 @@ def command(*, full: bool, only: Sequence[str], runs: int, as_json: bool) -> int
 
 
 def _measured(wanted: Sequence[str], runs: int, progress: "Progress") -> "Iterator[dict[str, Any]]":
-    from patronus.sim.benchmarks import cases, searches
-    from patronus.sim.benchmarks.measures import case_record, search_record
+    from patronus.sim.benchmarks import cases
+    from patronus.sim.benchmarks.measures import case_record, choice_record, search_record
 
     scenarios = {case.name: case for case in cases.SMALL + cases.FULL}
-    nodes = {f"path-search-{n}": n for n in (searches.SMALL_NODES, searches.FULL_NODES)}
     for number, name in enumerate(wanted):
         progress.at(f"measuring {name}", number / len(wanted))
         if name in scenarios:
             yield case_record(scenarios[name], runs)
+            continue
+        kind, size = name.rsplit("-", 1)
+        if kind == "path-search":
+            yield search_record(int(size), runs)
         else:
-            yield search_record(nodes[name], runs)
+            yield choice_record(kind.removeprefix("path-choice-"), int(size), runs)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from patronus.sim.benchmarks.cases import Case
+from patronus.sim.benchmarks.choices import choosing
 from patronus.sim.benchmarks.machine import NOT_INSTALLED, available_mb
 from patronus.sim.benchmarks.packets import ns_pace
 from patronus.sim.benchmarks.peer import Pace, pace, subset
@@ -48,6 +49,11 @@ def search_record(nodes: int, runs: int) -> dict[str, Any]:
     return {"measure": "search", **search(nodes, runs).record()}
 
 
+def choice_record(layout: str, sites: int, runs: int) -> dict[str, Any]:
+    """Measure path choice on an overlay of so many sites, ``direct`` or ``hubs``."""
+    return {"measure": "choice", **choosing(layout, sites, runs).record()}
+
+
 def _whole(case: Case, runs: int, scratch: Path) -> Iterator[Result]:
     for turn in range(runs):
         folder = scratch / str(turn)
@@ -56,7 +62,7 @@ def _whole(case: Case, runs: int, scratch: Path) -> Iterator[Result]:
 
 
 def _ours(results: Sequence[Result]) -> dict[str, Any]:
-    wall = Spread(tuple(r.wall_s for r in results))
+    wall = Spread(tuple(r.wall_s for r in results), tuple(r.cpu_s for r in results))
     summary = results[0].summary
     counts, simulated_s = summary["counts"], float(summary["simulated_s"])
     probes, lost = int(counts["probes"]), int(counts["probes_lost"])
@@ -65,7 +71,6 @@ def _ours(results: Sequence[Result]) -> dict[str, Any]:
         "tunnels": int(counts["tunnels"]),
         "simulated_s": simulated_s,
         "wall_s": wall.record(),
-        "cpu_s": Spread(tuple(r.cpu_s for r in results)).record(),
         "peak_mb": max(r.peak_mb for r in results),
         "decisions": int(counts["decisions"]),
         **_rates(probes, lost, wall.median, simulated_s),

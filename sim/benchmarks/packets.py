@@ -20,7 +20,7 @@ from patronus.engine.units import PPM, SECOND
 from patronus.sim.benchmarks.machine import installed
 from patronus.sim.benchmarks.peer import Pace, Subset
 from patronus.sim.benchmarks.plain import PlainWire
-from patronus.sim.benchmarks.spread import Spread, seconds
+from patronus.sim.benchmarks.spread import Clock
 
 PACKAGE = "ns.py"
 
@@ -36,12 +36,12 @@ def ns_pace(
     """
     if not installed(package):
         return None
-    walls = []
+    clock = Clock()
     for _ in range(runs):
         part = _Part(some)
-        walls.append(seconds(partial(part.env.run, until=simulated_s)))
+        clock.time(partial(part.env.run, until=simulated_s))
     lost = part.sent - part.returned
-    return Pace(len(some.rows), float(simulated_s), Spread(tuple(walls)), part.sent, lost)
+    return Pace(len(some.rows), float(simulated_s), clock.spread, part.sent, lost)
 
 
 class _Reflector:

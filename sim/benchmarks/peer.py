@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from patronus.engine.units import NEVER, SECOND
 from patronus.sim.benchmarks.plain import PlainWorld, Probe
-from patronus.sim.benchmarks.spread import Spread, seconds
+from patronus.sim.benchmarks.spread import Clock, Spread
 from patronus.sim.faults.compile import compile_faults
 from patronus.sim.scenario import Scenario
 from patronus.sim.timeline import Timeline
@@ -104,12 +104,11 @@ class Pace(NamedTuple):
 
 def pace(some: Subset, simulated_s: int, *, runs: int = 1) -> Pace:
     """Let the peer run the first seconds of a subset; building is not timed."""
-    walls = []
+    clock = Clock()
     for _ in range(runs):
         peer = Peer(some)
-        until_ns = peer.now_ns + simulated_s * SECOND
-        walls.append(seconds(partial(peer.run, until_ns)))
-    return Pace(len(peer.rows), float(simulated_s), Spread(tuple(walls)), peer.sent, peer.lost)
+        clock.time(partial(peer.run, peer.now_ns + simulated_s * SECOND))
+    return Pace(len(peer.rows), float(simulated_s), clock.spread, peer.sent, peer.lost)
 
 
 def _pairs(reverse: Iterable[int], tunnels: int) -> list[int]:

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from patronus.control import endings
+from patronus.control.benchmarks import lines_of
 from patronus.control.commands.bench import FULL, SMALL
-from patronus.sim.benchmarks import cases, searches
+from patronus.sim.benchmarks import cases, choices, searches
+from patronus.sim.benchmarks.measures import choice_record
 from tests.control.command import patronus
 
 
@@ -51,9 +53,21 @@ def test_what_cannot_be_measured(words: tuple[str, ...], message: str) -> None:
     assert told.stdout == ""
 
 
+def test_path_choice_at_once_and_after_one_change() -> None:
+    """Both layouts choose all pairs of which something changed, and few after one change."""
+    for layout, candidates in (("direct", 3), ("hubs", 12)):
+        record = choice_record(layout, 70, 2)
+        assert (record["pairs"], record["candidates"]) == (70 * 69, candidates)
+        assert record["all_moved"] > record["one_moved"] >= 0
+        assert len(record["one_wall_s"]["cpu_values"]) == 2
+        assert "70 sites, 4,830 pairs" in lines_of(record)[0]
+
+
 def test_all_names_mean_something() -> None:
     """The command knows its measures by name before it imports what measures them."""
-    for names, some, nodes in (
-        (SMALL, cases.SMALL, searches.SMALL_NODES), (FULL, cases.FULL, searches.FULL_NODES),
-    ):  # fmt: skip
-        assert set(names) >= {case.name for case in some} | {f"path-search-{nodes}"}
+    for names, some, nodes, sites in (
+        (SMALL, cases.SMALL, searches.SMALL_NODES, choices.SMALL_SITES),
+        (FULL, cases.FULL, searches.FULL_NODES, choices.FULL_SITES),
+    ):
+        paths = {f"path-choice-{layout}-{sites}" for layout in ("direct", "hubs")}
+        assert set(names) == {case.name for case in some} | {f"path-search-{nodes}"} | paths

@@ -1,7 +1,7 @@
 """Steering against an argument about each entry: what may be used, what is best, what stands by."""
 
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from patronus.engine.change import Cause
 from patronus.engine.fanout import FEWEST, Fanout
+from patronus.engine.lanes import Lanes
 from patronus.engine.policy import WhenNone
 from tests.engine.scene import CASES, Case, Scene
 from tests.mutants.harness import caught, mutant
@@ -20,18 +21,26 @@ from tests.oracles.overlays import Plan
 class Decided:
     """What the engine makes of a case when it chooses for all entries."""
 
-    def __init__(self, case: Case, *, fanout: type[Fanout] = Fanout, fewest: int = FEWEST) -> None:
+    def __init__(
+        self,
+        case: Case,
+        *,
+        fanout: type[Fanout] = Fanout,
+        lanes: type[Lanes] = Lanes,
+        fewest: int = FEWEST,
+    ) -> None:
         self.case, self.scene = case, Scene(case)
         parts = self.scene.parts
         steering = parts.steering
-        steering.fanout = fanout(
-            self.scene.overlay,
-            steering.candidates,
-            tunnels=parts.tunnels,
-            ranking=parts.ranking,
-            knowledge=parts.knowledge,
-        )
-        steering.fanout.fewest = fewest
+        known: dict[str, Any] = {
+            "overlay": self.scene.overlay,
+            "candidates": steering.candidates,
+            "tunnels": parts.tunnels,
+            "ranking": parts.ranking,
+            "knowledge": parts.knowledge,
+        }
+        steering.fanout, steering.lanes = fanout(**known), lanes(**known)
+        steering.fanout.fewest = steering.lanes.fewest = fewest
         self.before: list[list[int]] = steering.wanted.rows.tolist()
         self.known = [self.scene.known(site) for site in range(case.plan.sites)]
         self.entries = self.scene.entries()
