@@ -323,13 +323,13 @@ class Steering:
         self.wanted.shared_fate[at] = chosen.shared_fate[new]
         turned = hits(live & (self.tier.reshape(shape)[part].ravel() != chosen.tier))
         here = self._lan_pairs(turned + first) * self.space.classes + number
-        self.tier[here] = chosen.tier[turned]
-        moved, left = (a[live[chosen.moved]] for a in (chosen.moved, chosen.left))
+        self.tier[here], moves = chosen.tier[turned], live[chosen.moved]
+        moved, left = chosen.moved[moves], chosen.left[moves]
         entries = self._lan_pairs(moved + first) * self.space.classes + number
         cause = _causes(left, left, chosen.tier[moved])
         change = Change(entries, before[0][moved], chosen.rows[0][moved], cause)
-        waiting = chosen.waiting[live[chosen.waiting]]
-        return Reselected(change, self._lan_pairs(waiting + first), at)
+        waiting = self._lan_pairs(chosen.waiting[live[chosen.waiting]] + first)
+        return Reselected(change, waiting, at)
 
     def _lan_pairs(self, numbers: I64) -> I64:
         """Return pairs that were numbered with sites alone for destinations."""
