@@ -198,7 +198,7 @@ class Lanes:
         if policy.features.hysteresis:
             margin = np.maximum(policy.margin_ns, smooth * policy.margin_ppm // PPM)
         better = other + margin < smooth
-        mine, its = (self._ranking.metric_now[_rows_of(key, low)] for key in (held, rival))
+        mine, its = (self._ranking.at_present(_rows_of(key, low)) for key in (held, rival))
         return at[~(better & (its <= mine))], at[better & (its > mine)]
 
     def _stand_by(self, primary: I32, order: list[I64], low: int) -> tuple[tuple[I32, I32], Bools]:
