@@ -116,13 +116,26 @@ def _of_the_simulator(error: BaseException) -> tuple[str, int] | None:
         count = len(error.mistakes)
         what = "a mistake" if count == 1 else f"{count} mistakes"
         return f"{what} in what was given; {error.outcome}\n\n{error}\n", BAD_INPUT
-    if type(error).__module__ == "patronus.sim.crew":
-        return f"{error}; nothing is concluded", INVALID
-    if type(error).__module__ in ("patronus.sim.folder", "patronus.sim.golden"):
-        cause = error.__cause__
-        full = isinstance(cause, OSError) and cause.errno in _ABOUT_THE_MACHINE
-        return str(error), INVALID if full else BAD_INPUT
-    return None
+    home = type(error).__module__.removeprefix("patronus.sim.")
+    if home in _OUTCOMES:
+        what, code = _OUTCOMES[home]
+        return f"{error}; {what}", code
+    return (str(error), code_of(error)) if home in ("folder", "golden") else None
+
+
+_OUTCOMES: Final = {
+    "crew": ("nothing is concluded", INVALID),
+    "footprint": ("nothing was run", INVALID),
+    "sweep.places": ("nothing was run", BAD_INPUT),
+}
+"""By the module that defines an error: what follows from it."""
+
+
+def code_of(error: BaseException) -> int:
+    """Return the exit code of a folder that cannot be written or read: it may be the machine's."""
+    cause = error.__cause__
+    full = isinstance(cause, OSError) and cause.errno in _ABOUT_THE_MACHINE
+    return INVALID if full else BAD_INPUT
 
 
 def _let_go_of_output() -> None:

@@ -65,14 +65,17 @@ def command(
     input, 3 if something could not be decided, 4 if nothing can be concluded.
     """
     from patronus.control.scenarios import load_all, plan_all
+    from patronus.sim.footprint import shared
 
     request = _request(repeat, most, **asked)
     scenarios = load_all(files, request.settings)
     _check_seeds(scenarios, request)
+    at_once = options.worth(jobs, len(scenarios) * request.repeat)
+    shared(at_once).check(scenarios)
     if len(scenarios) * request.repeat > 1:
         # A mistake in the last of them should not cost the time of the others.
         plan_all(scenarios, request.seed)
-    return _rehearse_all(scenarios, request, jobs, Output(out, junit_file, as_json))
+    return _rehearse_all(scenarios, request, at_once, Output(out, junit_file, as_json))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def _check_seeds(scenarios: "Sequence[Scenario]", request: "Request") -> None:
 
 
 def _rehearse_all(
-    scenarios: "Sequence[Scenario]", request: "Request", jobs: int | None, output: Output
+    scenarios: "Sequence[Scenario]", request: "Request", jobs: int, output: Output
 ) -> int:
     from patronus.control.endings import BY_VERDICT, PASS, reproduce, worst
     from patronus.control.progress import Progress
@@ -120,7 +123,7 @@ def _rehearse_all(
     with (
         Results(scenarios, output.folder, output.junit_file) as results,
         Progress("preparing") as progress,
-        Crew(orders, jobs=options.worth(jobs, total), progress=_meter(progress, total)) as crew,
+        Crew(orders, jobs=jobs, progress=_meter(progress, total)) as crew,
     ):
         if not request.growing:
             for number, scenario in enumerate(scenarios):
