@@ -24,7 +24,7 @@ WORKERS ?= $(shell echo $$(( $(CORES) + ($(CORES) + 1) / 2 )))
 PYTHONS ?= python3.11 python3.12 python3.13
 SCENARIO ?= scenarios/demo.patronus.yml
 
-.PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios
+.PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios bench-sweep
 .PHONY: bench-dataplane goldens
 .PHONY: format proof-determinism proof-lazy fuzz-announcements clean
 
@@ -68,6 +68,12 @@ bench-scale: $(FOR_TEST)
 # All shipped scenarios, one after the other: what each takes, and on what.
 bench-scenarios: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.scenarios
+
+# What a sweep costs beside its runs, that workers change nothing, and memory beside its estimates.
+bench-sweep: $(FOR_TEST)
+	$(BIN)/python -m tests.bench.sweep overhead
+	$(BIN)/python -m tests.bench.sweep determinism
+	$(BIN)/python -m tests.bench.memory
 
 # The Linux dataplane, with real packets between namespaces; needs root and some quiet hours, or
 # fewer trials.
@@ -131,7 +137,7 @@ $(FOR_TEST): pyproject.toml .ci/make-venv .ci/system-packages
 	.ci/system-packages
 	.ci/make-venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --no-compile --editable '.[maps,bench]' --group dev
+	$(PIP) install --no-compile --editable '.[maps,bench,sweep]' --group dev
 	$(COMPILE)
 	touch $@
 	touch $(FOR_DEMO)

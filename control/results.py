@@ -36,14 +36,14 @@ class Results:
         Raises:
             FolderError: a folder is in use or cannot be written.
         """
-        names = [_file_name(scenario.name) for scenario in scenarios]
+        names = [file_name(scenario.name) for scenario in scenarios]
         self._junit_file = junit_file
         self._suites: list[Suite] = []
-        self._reserved: list[Path] = []
+        self._reserved = Reserved()
         if junit_file is not None:
             _check_file(junit_file)
         if out is None:
-            self._folders = [self._reserve(name) for name in names]
+            self._folders = [self._reserved.folder(name) for name in names]
         else:
             self._folders = [out] if len(names) == 1 else _beneath(out, names)
         for folder in self._folders:
@@ -59,22 +59,6 @@ class Results:
         done.write(self._folders[number])
         return self._folders[number]
 
-    def _reserve(self, name: str) -> Path:
-        """Take the first free number; making the folder keeps others from taking it too."""
-        try:
-            DEFAULT.mkdir(exist_ok=True)
-            for number in range(1, _TRIES):
-                folder = DEFAULT / f"{name}-{number}"
-                with suppress(FileExistsError):
-                    folder.mkdir()
-                    self._reserved.append(folder)
-                    return folder
-        except OSError as error:
-            raise FolderError(
-                f"cannot write {DEFAULT.absolute()}: {error.strerror}; --out names another place"
-            ) from error
-        raise FolderError(f"{DEFAULT} is full of {name}")
-
     def __enter__(self) -> Self:
         return self
 
@@ -84,14 +68,51 @@ class Results:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for folder in (*self._reserved, *([DEFAULT] if self._reserved else [])):
-            with suppress(OSError):  # it holds something now
-                folder.rmdir()
+        self._reserved.free()
         if self._junit_file is not None and self._suites:
             replace_file(self._junit_file, junit(self._suites))
 
 
-def _file_name(name: str) -> str:
+class Reserved:
+    """Folders under :data:`DEFAULT` that are ours; a context manager removes the empty ones."""
+
+    def __init__(self) -> None:
+        self._folders: list[Path] = []
+
+    def folder(self, name: str) -> Path:
+        """Take the first free number; making the folder keeps others from taking it too.
+
+        Raises:
+            FolderError: it cannot be made.
+        """
+        try:
+            DEFAULT.mkdir(exist_ok=True)
+            for number in range(1, _TRIES):
+                folder = DEFAULT / f"{name}-{number}"
+                with suppress(FileExistsError):
+                    folder.mkdir()
+                    self._folders.append(folder)
+                    return folder
+        except OSError as error:
+            raise FolderError(
+                f"cannot write {DEFAULT.absolute()}: {error.strerror}; --out names another place"
+            ) from error
+        raise FolderError(f"{DEFAULT} is full of {name}")
+
+    def free(self) -> None:
+        """Remove what nothing was put into."""
+        for folder in (*self._folders, *([DEFAULT] if self._folders else [])):
+            with suppress(OSError):  # it holds something now
+                folder.rmdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free()
+
+
+def file_name(name: str) -> str:
     """Return a scenario's name as a folder can be called."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "scenario"
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from patronus.sim.run import Run
     from patronus.sim.scenario import Scenario
     from patronus.sim.selection_policy import PathView, SelectionPolicy
+    from patronus.sim.sweep.verb import sweep
 
 __all__ = [
     "Expectation",
@@ -43,6 +44,7 @@ __all__ = [
     "load_runs",
     "run",
     "run_many",
+    "sweep",
     "write_run",
     "write_runs",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "run": ("Run",),
     "scenario": ("Scenario",),
     "selection_policy": ("PathView", "SelectionPolicy"),
+    "sweep.verb": ("sweep",),
 }
 """The names of the API by the module that defines them."""
 

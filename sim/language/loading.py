@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,10 +38,40 @@ def load(
     Raises:
         ScenarioError: with every mistake that was found.
     """
+    return draft(path).scenario(settings, None if policy is None else os.fspath(policy))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Draft:
+    """A file as it was read, with what it names; settings make scenarios of it."""
+
+    name: str
+    tree: MapNode
+    mistakes: tuple[Mistake, ...]
+    """What is wrong with the files themselves."""
+
+    def scenario(self, settings: Iterable[str] = (), policy: str | None = None) -> Scenario:
+        """Return the scenario under some settings, and a policy file in place of its own policy.
+
+        Raises:
+            ScenarioError: with every mistake, those of the files among them.
+        """
+        found = list(self.mistakes)
+        return _scenario(self.tree, self.name, tuple(settings), found, policy)
+
+
+def draft(path: str | os.PathLike[str]) -> Draft:
+    """Read a file once, however many scenarios are made of it.
+
+    Raises:
+        ScenarioError: it cannot be read at all.
+    """
     name = os.fspath(path)
     found: list[Mistake] = []
-    chosen = None if policy is None else os.fspath(policy)
-    return _scenario(Library(found).document(name), name, tuple(settings), found, chosen)
+    tree = Library(found).document(name)
+    if tree is None:
+        raise ScenarioError(found)
+    return Draft(name, tree, tuple(found))
 
 
 def parse(text: str, name: str = "scenario", settings: Iterable[str] = ()) -> Scenario:
@@ -52,18 +83,18 @@ def parse(text: str, name: str = "scenario", settings: Iterable[str] = ()) -> Sc
     found: list[Mistake] = []
     library = Library(found, [name])
     tree = library.compose(Source(name, lines_of(text)), text)
+    if tree is None:
+        raise ScenarioError(found)
     return _scenario(tree, name, tuple(settings), found)
 
 
 def _scenario(
-    tree: MapNode | None,
+    tree: MapNode,
     name: str,
     settings: tuple[str, ...],
     found: list[Mistake],
     policy: str | None = None,
 ) -> Scenario:
-    if tree is None:
-        raise ScenarioError(found)
     if settings:
         # A setting may name a file too; it is looked for from where the command runs.
         tree = Library(found).complete(apply_settings(tree, settings, found), NAME)

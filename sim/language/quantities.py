@@ -18,10 +18,10 @@ HOUR: Final = 60 * MINUTE
 YEAR: Final = 8760 * HOUR
 
 TIME: Final = {"ns": 1, "ms": MS, "s": SECOND, "us": US, "m": MINUTE, "h": HOUR}
-_SHARE: Final = {"ppm": 1, "%": PPM // 100}
-_RATE: Final = {"bps": 1, "kbps": 1000, "Mbps": 10**6, "Gbps": 10**9}
+SHARES: Final = {"ppm": 1, "%": PPM // 100}
+RATES: Final = {"bps": 1, "kbps": 1000, "Mbps": 10**6, "Gbps": 10**9}
 _SIZE: Final = {"B": 1}
-_VOLUME: Final = {"B": 1, "MB": 10**6, "GB": 10**9, "kB": 1000}
+VOLUMES: Final = {"B": 1, "MB": 10**6, "GB": 10**9, "kB": 1000}
 """Units by name: the base unit, then those that are meant when none is written."""
 
 _NUMBER: Final = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
@@ -86,10 +86,10 @@ def _quantity(
 DURATION: Final = _quantity("a duration such as 300ms, 30s, 5m or 1h", TIME, YEAR)
 PERIOD: Final = _quantity("a duration above zero such as 300ms or 30s", TIME, YEAR, positive=True)
 JUMP: Final = _quantity("a duration such as 2s, -2s or +50ms", TIME, YEAR, signed=True)
-SHARE: Final = _quantity("a share such as 3%, 0.1% or 500ppm", _SHARE, PPM)
-SOME: Final = _quantity("a share above zero such as 3% or 500ppm", _SHARE, PPM, positive=True)
-RATE: Final = _quantity("a rate such as 64kbps, 10Mbps or 1Gbps", _RATE, 10**15, positive=True)
-VOLUME: Final = _quantity("a size such as 64MB or 2GB", _VOLUME, 10**15, positive=True)
+SHARE: Final = _quantity("a share such as 3%, 0.1% or 500ppm", SHARES, PPM)
+SOME: Final = _quantity("a share above zero such as 3% or 500ppm", SHARES, PPM, positive=True)
+RATE: Final = _quantity("a rate such as 64kbps, 10Mbps or 1Gbps", RATES, 10**15, positive=True)
+VOLUME: Final = _quantity("a size such as 64MB or 2GB", VOLUMES, 10**15, positive=True)
 SIZE: Final = _quantity("a size such as 200B", _SIZE, 65_535, positive=True)
 
 
