@@ -63,7 +63,7 @@ def command(
         read(files),
         "--param",
     )
-    workers = scheduler or options.jobs(jobs, len(grid))
+    workers = scheduler or options.worth(jobs, len(grid))
     return _swept(grid, workers, out, as_json=as_json)
 
 
