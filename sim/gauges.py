@@ -33,6 +33,11 @@ class Gauges:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self.foresee()
+
+    def foresee(self) -> None:
+        """Make the gauges of the world's timeline."""
+        world = self._world
         by_fault: dict[str, list[Occurrence]] = {}
         for occurrence in world.timeline.occurrences:
             by_fault.setdefault(occurrence.fault.name, []).append(occurrence)

@@ -52,12 +52,16 @@ class Harm:
     def __init__(self, world: "World", packet_bytes: I64) -> None:
         """Prepare; ``packet_bytes`` is the usual size by class."""
         self._world, self._packet_bytes = world, packet_bytes
-        self._outlook = Outlook(world.wire, world.timeline, world.seed)
+        self.foresee()
         policy, names = world.scenario.policy, world.overlay.transports
         allowed = [[t not in c.sla.forbid for t in names] for c in policy.classes]
         self._allowed: Bools = np.array(allowed, dtype=np.bool_)
         self.unavoidable = 0
         """Entries that a fault harmed and that had no other path, counted once a fault."""
+
+    def foresee(self) -> None:
+        """Take note of the world's timeline."""
+        self._outlook = Outlook(self._world.wire, self._world.timeline, self._world.seed)
 
     # ------------------------------------------------------------ tunnels
 

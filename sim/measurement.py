@@ -254,6 +254,11 @@ class Measurement:
         at = hits(which)
         return at[np.argsort(self._keys_of(entries[at]), kind="stable")[:_COMBED]]
 
+    @property
+    def unsettled(self) -> bool:
+        """Some exposure is not switched or failed over yet, or still counted."""
+        return bool(len(self._active) or len(self.ledger.waiting_entries))
+
     # ------------------------------------------------------------ the end of a slot
 
     def end(self, start_ns: int, until_ns: int) -> None:

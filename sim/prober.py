@@ -210,6 +210,12 @@ class Prober:
             self._pool = ThreadPoolExecutor(2)
         return list(self._pool.map(work, parts))
 
+    def rest(self) -> None:
+        """Let go of the threads; those of a parent are not there after a fork."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
     # ------------------------------------------------------------ sending
 
     def _send(self, group: _Group, start_ns: int, end_ns: int) -> None:

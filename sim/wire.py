@@ -55,7 +55,7 @@ class Wire:
         self, overlay: Overlay, underlay: Underlay, effects: LinkEffects, mutes: Mutes, seed: int
     ) -> None:
         self.overlay, self.underlay, self.effects = overlay, underlay, effects
-        self._mutes = mutes
+        self.mutes = mutes
         self.rerouted = False
         """Some route has changed in the last window."""
         self.words = object_keys(seed, "probe", overlay.key)
@@ -260,7 +260,7 @@ class Wire:
 
     def _muted(self, start_ns: int, end_ns: int) -> I64:
         """Return the rows that are mute in some part of the window."""
-        mute = self._mutes
+        mute = self.mutes
         return mute.row[(mute.from_ns < end_ns) & (mute.until_ns >= start_ns)]
 
     def _refold(self, rows: I64) -> None:
@@ -394,7 +394,7 @@ class Wire:
         for column in hits(np.logical_or.reduce(special, axis=0)).tolist():
             at = hits(special[:, column])
             self._harm(way, at, matrix[at, column], at_ns[at])
-        if len(self._mutes.row):
+        if len(self.mutes.row):
             survive[self.mute_at(rows, at_ns)] = 0
         np.subtract(PPM, survive, out=survive)
         return way
@@ -426,7 +426,7 @@ class Wire:
 
     def mute_at(self, rows: I64, at_ns: I64) -> Bools:
         """Return which packets meet a tunnel that changes its keys."""
-        hit: Bools = self._mutes.at(rows, at_ns, (self.start_ns, self.horizon_ns))
+        hit: Bools = self.mutes.at(rows, at_ns, (self.start_ns, self.horizon_ns))
         return hit
 
     def link_loss_ppm(self, at_ns: int) -> I64:

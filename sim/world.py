@@ -35,10 +35,11 @@ from patronus.sim.checkers import Checkers
 from patronus.sim.fates import row_fates
 from patronus.sim.faults.compile import compile_faults
 from patronus.sim.faults.effects import effects
-from patronus.sim.faults.outages import hard_down, mutes
+from patronus.sim.faults.outages import mutes
 from patronus.sim.flight import Counts, Samples
+from patronus.sim.foresight import Foresight
 from patronus.sim.gauges import Gauges
-from patronus.sim.instants import breaks, turns
+from patronus.sim.instants import turns
 from patronus.sim.interruption import Interruption
 from patronus.sim.load import Load
 from patronus.sim.measurement import Measurement
@@ -68,6 +69,10 @@ class Stop:
 
     at_ns: int
     interrupted: bool
+
+
+class Halt(Exception):
+    """Raised by ``progress`` to end a run where it is, as if its scenario ended there."""
 
 
 class World:
@@ -139,12 +144,9 @@ class World:
         self.converged = scenario.cold
         self._turn = turns(overlay, scenario.policy.evaluation_ns, seed)
         self.sleepers = None if found is None else self._sleepers(found, lazy)
-        self._breaks = breaks(self.timeline)
         self._interruption = Interruption()
         self._release_ns = NEVER
-        self._outages = [
-            hard_down(self.timeline, underlay.links, t) for t in range(len(overlay.transports))
-        ]
+        self.foresight = Foresight(self.timeline, underlay.links, len(overlay.transports))
 
     def _sleepers(self, found: ModuleType, lazy: bool) -> Sleepers | None:
         """Return who keeps account of rows that are not simulated, where that can be and pays."""
@@ -180,6 +182,8 @@ class World:
                 self.env.run(until=over)
             except KeyboardInterrupt:
                 stop = Stop(self.now_ns, interrupted=True)
+            except Halt:
+                stop = Stop(self.now_ns, interrupted=False)
         self.measurement.finish(stop.at_ns)
         return stop
 
@@ -189,8 +193,7 @@ class World:
         """Work out a slot ahead and put what follows from it on the agenda."""
         start = self.now_ns
         grid = start - start % WINDOW_NS + WINDOW_NS
-        place = int(np.searchsorted(self._breaks, start, side="right"))
-        until = min(grid, start + self.slot_ns, end_ns, *self._breaks[place : place + 1].tolist())
+        until = min(grid, start + self.slot_ns, end_ns, self.foresight.next_break(start))
         if progress is not None:
             progress(start)
         self._interruption.check()
@@ -416,11 +419,7 @@ class World:
     def _reroute(self, now_ns: int) -> None:
         """Let each provider's routes follow its visible failures after its own delay."""
         for number, provider in enumerate(self.underlay.providers):
-            known = now_ns - provider.reroute_ns
-            failed = next(
-                (o.links for o in self._outages[number] if o.from_ns <= known < o.until_ns),
-                frozenset(),
-            )
+            failed = self.foresight.down(number, now_ns - provider.reroute_ns)
             changed = self.wire.reroute(number, failed)
             if len(changed):
                 self.engine.set_fates(changed, row_fates(self.wire, changed))

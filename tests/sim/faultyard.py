@@ -147,7 +147,7 @@ def _replace_wire(world: World, timeline: Timeline) -> None:
     """Let the wire follow another timeline than the one that was commanded."""
     wire: Wire = world.wire
     wire.effects = effects(timeline, world.underlay.links, world.seed)
-    wire._mutes = mutes(timeline, world.overlay)
+    wire.mutes = mutes(timeline, world.overlay)
 
 
 def readings(world: World) -> dict[str, Reading]:
