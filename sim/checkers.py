@@ -107,6 +107,11 @@ class Checkers:
             sla_bound_ns=self.sla_bound_ns,
         )
 
+    def foresee(self) -> None:
+        """Take note of the world's timeline."""
+        if self._tables is not None:
+            self._tables.truth.foresee(self._world.timeline, self._world.seed)
+
     def kernel(self, moves: KernelMoves) -> None:
         """Kernels moved entries by themselves."""
         self._moves.append((moves.at_ns, moves.entries, moves.to_rows))

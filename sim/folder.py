@@ -94,7 +94,7 @@ def write_run(
     Raises:
         FolderError: it cannot be written; nothing is left behind under that name.
     """
-    with _complete(Path(directory)) as partial:
+    with complete(Path(directory)) as partial:
         _fill(run, tuple(judgements) or recorded(run.summary), partial)
         _write_junit(junit, partial)
 
@@ -119,11 +119,11 @@ def write_runs(
         raise FolderError("a folder of runs needs at least one run and each seed once")
     judged = tuple(judgements)
     whole = {**_over_all(runs, judged), **(summary or {})}
-    with _complete(Path(directory)) as partial:
+    with complete(Path(directory)) as partial:
         for run in runs:
             (partial / _seed_folder(run)).mkdir()
             _fill(run, recorded(run.summary), partial / _seed_folder(run))
-        _write_json(partial / "summary.json", whole)
+        write_json(partial / "summary.json", whole)
         page = render_runs(runs, judged, whole)
         (partial / "report.html").write_text(page, encoding="utf-8")
         _write_junit(junit, partial)
@@ -171,7 +171,7 @@ def load_runs(directory: Where) -> tuple[Run, ...]:
 
 
 @contextmanager
-def _complete(directory: Path) -> Iterator[Path]:
+def complete(directory: Path) -> Iterator[Path]:
     """Give a folder to fill, which takes its name only when all went well."""
     check_free(directory)
     partial = directory.parent / f".{directory.name}.{uuid4().hex[:8]}.partial"
@@ -220,8 +220,8 @@ def _fill(run: Run, judgements: tuple[Judged, ...], folder: Path) -> None:
     if judgements:
         summary["expectations"] = [j.record() for j in judgements]
         summary.setdefault("verdict", overall(judgements))
-    _write_json(folder / "summary.json", summary)
-    _write_json(folder / "topology.json", run.topology)
+    write_json(folder / "summary.json", summary)
+    write_json(folder / "topology.json", run.topology)
     (folder / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in run.journal))
     for name, schema in SCHEMAS.items():
         frame: pd.DataFrame = getattr(run, name)
@@ -352,7 +352,8 @@ def _write_junit(junit: bytes | None, folder: Path) -> None:
         (folder / "junit.xml").write_bytes(junit)
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write a value in the one way in which all our JSON is written."""
     text = json.dumps(_plain(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 

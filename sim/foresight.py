@@ -42,21 +42,20 @@ class Foresight:
 
 
 def arm(world: "World", faults: Sequence[FaultSpec]) -> None:
-    """Give faults to a world in its warm-up; all goes on as if it had had them from the start.
+    """Give faults to a world that has none; all goes on as if it had had them from the start.
 
     That is exact as long as nothing of what was worked out ahead meets a fault: packets under
     way may leave a site as late as the wire's horizon.
 
     Raises:
-        ValueError: the world has faults already, its scenario has begun, or a fault begins
-            before the horizon.
+        ValueError: the world has faults already, or one begins before the horizon.
         FaultError: a fault hits nothing here.
     """
     scenario = replace(world.scenario, faults=tuple(faults))
     timeline = compile_faults(scenario, world.network, world.seed)
     first_ns = min((o.start_ns for o in timeline.occurrences), default=NEVER)
-    if world.timeline.occurrences or world.now_ns >= 0:
-        raise ValueError("only a world in its warm-up and without faults can be given some")
+    if world.timeline.occurrences:
+        raise ValueError("only a world without faults can be given some")
     if first_ns < world.wire.horizon_ns:
         raise ValueError(f"what happens before {world.wire.horizon_ns} ns is worked out already")
     world.scenario, world.timeline = scenario, timeline
@@ -64,6 +63,7 @@ def arm(world: "World", faults: Sequence[FaultSpec]) -> None:
     world.foresight = Foresight(timeline, links, len(world.overlay.transports))
     world.wire.effects = effects(timeline, links, world.seed)
     world.wire.mutes = mutes(timeline, world.overlay)
-    world.measurement.harm.foresee()
+    world.measurement.foresee()
+    world.checkers.foresee()
     world.gauges.foresee()
     world.agents.schedule(timeline)

@@ -56,6 +56,8 @@ class Harm:
         policy, names = world.scenario.policy, world.overlay.transports
         allowed = [[t not in c.sla.forbid for t in names] for c in policy.classes]
         self._allowed: Bools = np.array(allowed, dtype=np.bool_)
+        self.among: I64 | None = None
+        """Only these entries can be exposed, ascending; None: all."""
         self.unavoidable = 0
         """Entries that a fault harmed and that had no other path, counted once a fault."""
 
@@ -153,7 +155,9 @@ class Harm:
             dark[list(occurrence.sites)] = True
         used = world.dataplane.used
         worse: Bools = np.logical_or.reduce(dead | bad, axis=0)
-        suspects = np.flatnonzero(self._touched(used, worse, dark))
+        few = self.among
+        suspects = np.flatnonzero(self._touched(used if few is None else used[few], worse, dark))
+        suspects = suspects if few is None else few[suspects]
         number, row = suspects % space.classes, used[suspects].astype(np.int64)
         second, onward = world.second_leg(suspects.astype(np.int64))
         beyond = np.where(onward, used[np.where(onward, second, 0)], NO_ROW).astype(np.int64)

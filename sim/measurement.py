@@ -87,6 +87,12 @@ class Measurement:
         self.records.clear()
         self._watch_ahead()
 
+    def foresee(self) -> None:
+        """Take note of the world's timeline."""
+        self.harm.foresee()
+        if self._started:
+            self._watch_ahead()
+
     def _watch_ahead(self) -> None:
         """Follow the tunnels of all faults from the start, to see them healthy first."""
         for occurrence in self._world.timeline.occurrences:

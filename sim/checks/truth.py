@@ -52,15 +52,19 @@ class Truth:
         self.reverse: I32 = np.append(overlay.reverse, [rows, rows + 1]).astype(np.int32)
         self.turned_ns: I64 = np.full(rows + 2, LONG_AGO, dtype=np.int64)
         """When each row last began or ceased to work both ways."""
-        self._mean = _mean_bursts(timeline, wire, seed)
-        self._bursty = _bursty_links(timeline, len(wire.underlay.links.names))
+        self.foresee(timeline, seed)
         self._native = np.array([_mean_ppm(b) for b in wire.underlay.links.burst], dtype=np.int64)
-        self._storms = [o for o in timeline.occurrences if o.rows]
         nothing = np.zeros(0, dtype=np.int64)
         self._links: _State = (nothing, nothing, nothing)
         self._seen: tuple[object, ...] = ()
         self._at_ns = LONG_AGO
         self._rerouted: list[I64] = []
+
+    def foresee(self, timeline: Timeline, seed: int) -> None:
+        """Take note of a timeline."""
+        self._mean = _mean_bursts(timeline, self._wire, seed)
+        self._bursty = _bursty_links(timeline, len(self._wire.underlay.links.names))
+        self._storms = [o for o in timeline.occurrences if o.rows]
 
     # ------------------------------------------------------------ keeping up
 

@@ -24,8 +24,10 @@ class Section:
     body: Markup
 
 
-def document(*, title: str, banner: Child, sections: Sequence[Section]) -> str:
-    """Return the whole page."""
+def document(
+    *, title: str, banner: Child, sections: Sequence[Section], more_style: str = ""
+) -> str:
+    """Return the whole page; ``more_style`` is laid over the style of all reports."""
     contents = [tag("a", s.short, href=f"#{s.anchor}") for s in sections]
     head = tag(
         "head",
@@ -34,7 +36,7 @@ def document(*, title: str, banner: Child, sections: Sequence[Section]) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", f"{title} – Patronus report"),
-        tag("style", Markup(_style())),
+        tag("style", Markup(_style() + more_style)),
     )
     body = tag(
         "body",

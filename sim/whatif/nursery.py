@@ -21,7 +21,9 @@ from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from time import perf_counter
-from typing import Final, TypeAlias
+from typing import TypeAlias
+
+import numpy as np
 
 from patronus.engine.units import SECOND
 from patronus.sim.api import plan
@@ -31,9 +33,6 @@ from patronus.sim.whatif.orders import T0_NS, Orders, failures
 from patronus.sim.whatif.outcome import Baseline, Died, Result, baseline
 from patronus.sim.wire import WINDOW_NS
 from patronus.sim.world import Halt, Stop, World
-
-FORK_NS: Final = -WINDOW_NS
-"""The last slot before time zero; its beginning is where children begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,8 @@ class _Nursery:
         self._manner = Manner(T0_NS, orders.full, orders.whole, orders.expectations)
         self._world = _build(orders, self._journal)
         self._failures = failures(orders, self._world.network)
+        if not orders.whole:
+            self._world.measurement.harm.among = np.unique(self._world.load.entries)
         self._running: dict[Connection, tuple[int, str]] = {}
         """Children by their pipes: process and failure."""
         self._pid = os.getpid()
@@ -136,7 +137,7 @@ class _Nursery:
     def _result(self, stop: Stop) -> object:
         if self._child is not None:
             return self._child.outcome(stop, self._journal)
-        return self._world.converged, baseline(self._world)
+        return baseline(self._world)
 
     def _at(self, now_ns: int) -> None:
         """A slot begins, in whichever process this is."""
@@ -145,10 +146,11 @@ class _Nursery:
                 os._exit(1)  # nobody is there to be told
             if self._child is not None:
                 self._child.look(now_ns)
-        elif now_ns < FORK_NS:
+        elif now_ns % WINDOW_NS or self._world.wire.horizon_ns + WINDOW_NS <= T0_NS:
+            # As late as can be: a failure must not meet what is worked out already.
             if now_ns % SECOND == 0:
                 begin_ns = self._world.begin_ns
-                self._parent.send(Warming((now_ns - begin_ns) / -begin_ns))
+                self._parent.send(Warming((now_ns - begin_ns) / (T0_NS - begin_ns)))
         else:
             self._raise_all()
             if self._failure is not None and self._base is not None:
@@ -161,7 +163,10 @@ class _Nursery:
 
         Raises:
             Halt: in the nursery, at the end.
+            NotConverged: the warm-up was too short.
         """
+        if not self._world.converged:
+            raise NotConverged
         self._world.prober.rest()
         gc.collect()
         gc.freeze()  # else each child would copy every page that holds an object
@@ -212,21 +217,16 @@ class _Nursery:
         """Return what the child without a failure tells.
 
         Raises:
-            NotConverged: the warm-up was too short.
-            MemoryError: the child died.
+            RuntimeError: it has died.
         """
         (reader,) = self._running
         while reader not in wait([reader, self._parent]):
             self._parent.recv_bytes()  # it says nothing, so it is gone
         told, status = self._reap(reader)
-        heard = pickle.loads(told) if told else Died("", _why(status))
+        heard: Baseline | Died = pickle.loads(told) if told else Died("", _why(status))
         if isinstance(heard, Died):
             raise RuntimeError(f"the run without a failure came to no end: {heard.why}")
-        base: Baseline
-        converged, base = heard
-        if not converged:
-            raise NotConverged
-        return base
+        return heard
 
     def _hear(self, reader: Connection) -> None:
         """Pass on what a child has to say, or that it has died."""
