@@ -23,7 +23,7 @@ from patronus.sim.whatif import folder as folders
 from patronus.sim.whatif.findings import About, Findings, Limits
 from patronus.sim.whatif.nursery import Finished, NotConverged, Plan, Warming
 from patronus.sim.whatif.orders import T0_NS, Orders
-from patronus.sim.whatif.outcome import Died, Outcome, Result
+from patronus.sim.whatif.outcome import ClassHarm, Died, Outcome, Result
 from patronus.sim.whatif.study import Study
 
 _PLACES: Final = 2
@@ -180,10 +180,14 @@ def _rows(findings: Findings, place: int, outcome: Outcome) -> Iterator[tuple[st
             more = f" and {harm.out - _PLACES:,} more" if harm.out > _PLACES else ""
             flows = f"{harm.out:,} of {harm.flows:,}"
             still = f"{harm.still:,}" if harm.still else "-"
-            yield (*head, name, flows, still, f"{harm.longest_s} s", switch, where + more)
+            yield (*head, name, flows, still, _longest(harm), switch, where + more)
             head, switch = ("", ""), ""
     for broken in findings.broken(outcome):
         yield "", "", stamp("fail"), broken
+
+
+def _longest(harm: ClassHarm) -> str:
+    return f"{'>' if harm.still else ''}{harm.longest_s} s"
 
 
 def _time(time_ns: int) -> str:

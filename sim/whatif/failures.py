@@ -51,7 +51,7 @@ class Failure:
     kind: FailureKind
     label: str
     """What fails, in words."""
-    faults: tuple[FaultSpec, ...]
+    faults: Sequence[FaultSpec]
     """All begin at the same instant and are not undone."""
 
 

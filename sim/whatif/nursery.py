@@ -29,7 +29,7 @@ from patronus.engine.units import SECOND
 from patronus.sim.api import plan
 from patronus.sim.whatif.failures import Failure
 from patronus.sim.whatif.harvest import Child, Manner
-from patronus.sim.whatif.orders import T0_NS, Orders, failures
+from patronus.sim.whatif.orders import T0_NS, Orders
 from patronus.sim.whatif.outcome import Baseline, Died, Result, baseline
 from patronus.sim.wire import WINDOW_NS
 from patronus.sim.world import Halt, Stop, World
@@ -101,7 +101,7 @@ class _Nursery:
         self._journal: list[bytes] = []
         self._manner = Manner(T0_NS, orders.full, orders.whole, orders.expectations)
         self._world = _build(orders, self._journal)
-        self._failures = failures(orders, self._world.network)
+        self._failures = orders.failures(self._world.network)
         if not orders.whole:
             self._world.measurement.harm.among = np.unique(self._world.load.entries)
         self._running: dict[Connection, tuple[int, str]] = {}

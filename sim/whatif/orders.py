@@ -44,6 +44,22 @@ class Orders:
     expectations: tuple[Expectation, ...] = ()
     """Judged on each failure."""
 
+    def failures(self, network: Network) -> list[Failure]:
+        """Return the failures of the study, in the order of their names' positions.
+
+        Raises:
+            WhatIfError: there is none, or an id that nothing has.
+        """
+        if self.picked:
+            return find(self.picked, self.scenario, network)
+        found = singles(self.scenario, network, T0_NS, self.only)
+        if not found:
+            kinds = ", ".join(self.only)
+            raise WhatIfError(f"{self.scenario.name} has nothing of this kind: {kinds}")
+        if self.pairs:
+            found += sample(found, self.scenario, network, self.pairs, self.pairs_seed)
+        return found
+
 
 def prepare(scenario: Scenario, watched_ns: int) -> tuple[Scenario, tuple[Expectation, ...]]:
     """Return a scenario as a study takes it, and those of its expectations that can be judged.
@@ -72,25 +88,6 @@ def judged_lines(scenario: Scenario) -> list[str]:
     """Return the expectations that do not speak of the scenario's own faults."""
     lines = [line.text for line in scenario.expectations]
     return [text for text in lines if not _OWN & {key for key, _ in parse(text).query.select}]
-
-
-def failures(orders: Orders, network: Network) -> list[Failure]:
-    """Return the failures of a study, in the order of their names' positions.
-
-    Raises:
-        WhatIfError: there is none, or an id that nothing has.
-    """
-    if orders.picked:
-        return find(orders.picked, orders.scenario, network)
-    found = singles(orders.scenario, network, T0_NS, orders.only)
-    if not found:
-        kinds = ", ".join(orders.only)
-        raise WhatIfError(
-            f"{orders.scenario.name} has nothing of the kind that could fail: {kinds}"
-        )
-    if orders.pairs:
-        found += sample(found, orders.scenario, network, orders.pairs, orders.pairs_seed)
-    return found
 
 
 def find(ids: Sequence[str], scenario: Scenario, network: Network) -> list[Failure]:

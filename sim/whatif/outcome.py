@@ -2,7 +2,8 @@
 
 Luck is keyed by names, so the same overlay without the failure meets the same losses. A flow
 is counted as *out* in a second in which it breaks its class's SLA, or has less than half of
-its packets delivered, and does neither without the failure.
+its packets delivered, and does neither without the failure. Flows that begin or end at a site
+that has itself failed are *gone* with it: no network could carry them, so they are counted apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER, SECOND
+from patronus.sim.scenario import FaultKind
 from patronus.sim.tally import Second
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class ClassHarm:
     """What a failure did to one class."""
 
     flows: int
+    gone: int
+    """Flows of them that began or ended at what failed."""
     out: int
     """Flows that were out in some second."""
     still: int
@@ -109,6 +113,11 @@ class Outcome:
         return sum(harm.out for harm in self.classes.values())
 
     @property
+    def gone(self) -> int:
+        """Flows that began or ended at what failed."""
+        return sum(harm.gone for harm in self.classes.values())
+
+    @property
     def flow_s(self) -> int:
         """Seconds out of all flows together."""
         return sum(harm.flow_s for harm in self.classes.values())
@@ -164,10 +173,12 @@ def harms(
     out &= ~base.out[first:count]
     lost = np.array([s.offered - s.delivered for s in seconds], dtype=np.int64).reshape(-1, flows)
     lost -= base.lost[first:count]
+    gone = _gone(world)
+    out[:, gone], lost[:, gone] = False, 0
     demands, names = world.demands, world.scenario.policy.classes
     classes = {
         traffic_class.name: _class_harm(
-            world, np.flatnonzero(demands.traffic_class == n), out, lost
+            world, np.flatnonzero(demands.traffic_class == n), gone, out, lost
         )
         for n, traffic_class in enumerate(names)
         if (demands.traffic_class == n).any()
@@ -178,7 +189,20 @@ def harms(
     return classes, {sites[s]: int(worst[s]) for s in np.flatnonzero(worst).tolist()}
 
 
-def _class_harm(world: "World", at: I64, out: Bools, lost: I64) -> ClassHarm:
+def _gone(world: "World") -> Bools:
+    """Tell which flows begin at a site that has crashed, or can only end at such ones."""
+    crashed = np.zeros(len(world.overlay.sites), dtype=np.bool_)
+    for occurrence in world.timeline.occurrences:
+        if occurrence.fault.kind is FaultKind.SITE_CRASH:
+            crashed[list(occurrence.sites)] = True
+    nowhere = np.array(
+        [bool(crashed[list(d.sites)].all()) for d in world.overlay.destinations], dtype=np.bool_
+    )
+    gone: Bools = crashed[world.demands.site] | nowhere[world.demands.destination]
+    return gone
+
+
+def _class_harm(world: "World", at: I64, gone: Bools, out: Bools, lost: I64) -> ClassHarm:
     mine = out[:, at]
     total = mine.sum(axis=0)
     still = mine[-1] if len(mine) else np.zeros(len(at), dtype=np.bool_)
@@ -196,6 +220,7 @@ def _class_harm(world: "World", at: I64, out: Bools, lost: I64) -> ClassHarm:
     ]
     return ClassHarm(
         flows=len(at),
+        gone=int(np.count_nonzero(gone[at])),
         out=int(np.count_nonzero(total)),
         still=int(np.count_nonzero(still)),
         longest_s=int(total.max(initial=0)),

@@ -167,7 +167,7 @@ def _strip(name: str, harm: ClassHarm | None, seconds: int) -> Markup:
 def _cells(harm: ClassHarm, seconds: int) -> Iterator[Markup]:
     for second in range(seconds):
         if second >= len(harm.by_second):
-            yield tag("i", class_="unseen")
+            yield tag("i", class_="unseen on" if harm.still else "unseen")
         else:
             share = harm.by_second[second] / max(1, harm.flows)
             step = -(-share * _STEPS // 1)
@@ -176,7 +176,7 @@ def _cells(harm: ClassHarm, seconds: int) -> Iterator[Markup]:
 
 def _sentence(harm: ClassHarm) -> str:
     if not harm.out:
-        return "no flow out"
+        return "no flow out" if not harm.gone else f"{harm.gone} flows ended there, no other is out"
     some = f"{harm.out} of {words.counted(harm.flows, 'flow')} out, {harm.longest_s} s at worst"
     return f"{some}, {harm.still} still at the end" if harm.still else some
 
@@ -186,9 +186,10 @@ def _legend() -> Markup:
         (f"h{step}", "none" if not step else f"up to {step * 100 // _STEPS} %")
         for step in range(_STEPS + 1)
     ]
+    rest = [("unseen", "at rest, not simulated further"), ("unseen on", "the same, still out")]
     keys = [
         tag("span", tag("i", class_=f"cell {name}"), text, class_="key")
-        for name, text in [*steps, ("unseen", "at rest, not simulated further")]
+        for name, text in [*steps, *rest]
     ]
     return tag("div", keys, class_="legend heat-legend")
 
@@ -227,7 +228,7 @@ def _line(findings: Findings, outcome: Outcome) -> list[Child]:
         name,
         words.count(outcome.out - outcome.still),
         words.count(outcome.still),
-        words.duration(outcome.longest_s * SECOND),
+        ("> " if outcome.still else "") + words.duration(outcome.longest_s * SECOND),
         switch,
         _where(outcome),
     ]
@@ -240,6 +241,8 @@ def _where(outcome: Outcome) -> Child:
         for name, harm in outcome.classes.items()
         if harm.places
     ]
+    if outcome.gone:
+        told.append(f"{words.counted(outcome.gone, 'flow')} more ended at what failed")
     return [tag("div", line) for line in told]
 
 

@@ -26,7 +26,7 @@ def paired(one: Failure, other: Failure) -> Failure:
         JOIN.join((first.id, second.id)),
         FailureKind.PAIR,
         f"{first.label} and {second.label}",
-        first.faults + second.faults,
+        (*first.faults, *second.faults),
     )
 
 

@@ -33,6 +33,12 @@ class Study:
         self._process.start()
         theirs.close()
 
+    @property
+    def pid(self) -> int:
+        """The process of the nursery, which also names the group of its children."""
+        assert self._process.pid is not None, "it has been started"
+        return self._process.pid
+
     def messages(self) -> Iterator[Message]:
         """Yield what the nursery tells, ``Finished`` last.
 

@@ -1,6 +1,6 @@
 """The other way to the same answer: each failure as a file of its own, run from its beginning."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,18 +84,23 @@ def _differing(outcome: Outcome, done: Run, calm: Run) -> Iterator[str]:
     slowest = min(int(carried["switch_ns"].max()), NEVER) if len(carried) else -1
     if outcome.switch_ns != slowest:
         yield f"slowest switch {outcome.switch_ns}, {slowest} in a run of its own"
-    yield from _by_class(outcome, done.series, calm.series)
+    crashed = done.topology["failed_sites"]
+    yield from _by_class(outcome, done.series, calm.series, crashed)
     if set(outcome.verified) - {"unobserved"} - set(done.faults["verified"]):
         yield f"verified {outcome.verified}, {set(done.faults['verified'])} in a run of its own"
 
 
-def _by_class(outcome: Outcome, series: pd.DataFrame, calm: pd.DataFrame) -> Iterator[str]:
+def _by_class(
+    outcome: Outcome, series: pd.DataFrame, calm: pd.DataFrame, crashed: Sequence[str]
+) -> Iterator[str]:
     until_ns = T0_NS + outcome.until_ns
     both = series.merge(calm, on=["t_ns", *_FLOW], suffixes=("", "_calm"))
     both = both[(both["t_ns"] >= T0_NS) & (both["t_ns"] < until_ns)]
     out = (both["in_sla"] == 0) | (2 * both["delivered"] < both["offered"])
     was = (both["in_sla_calm"] == 0) | (2 * both["delivered_calm"] < both["offered_calm"])
-    both = both.assign(out=out & ~was, more=both["lost"] - both["lost_calm"])
+    gone = both["site"].isin(crashed) | both["destination"].isin(crashed)
+    more = (both["lost"] - both["lost_calm"]).where(~gone, 0)
+    both = both.assign(out=out & ~was & ~gone, more=more)
     for name, harm in outcome.classes.items():
         rows = both[both["class"] == name]
         flows = rows.groupby(["site", "destination"], observed=True)["out"].sum()
