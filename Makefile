@@ -26,7 +26,7 @@ SCENARIO ?= scenarios/demo.patronus.yml
 
 .PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios bench-sweep
 .PHONY: bench-dataplane goldens
-.PHONY: format proof-determinism proof-lazy fuzz-announcements clean
+.PHONY: format proof-determinism proof-lazy fuzz-announcements proof-whatif bench-whatif clean
 
 demo: $(FOR_DEMO)
 	@mkdir -p runs; out=runs/demo; n=1; \
@@ -75,6 +75,11 @@ bench-sweep: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.sweep determinism
 	$(BIN)/python -m tests.bench.memory
 
+# What-if studies: every single failure. SAMPLE=5 simulates so many of each sort.
+SAMPLE ?= 0
+bench-whatif: $(FOR_TEST)
+	$(BIN)/python -m tests.bench.whatif --sample $(SAMPLE) $(CASES:%=--case %)
+
 # The Linux dataplane, with real packets between namespaces; needs root and some quiet hours, or
 # fewer trials.
 TRIALS ?= 200
@@ -115,6 +120,9 @@ proof-determinism: $(FOR_TEST)
 # Lazy mode decides what event mode decides: 200 random scenarios.
 proof-lazy: $(FOR_TEST)
 	$(BIN)/python -m tests.proof.lazy
+# Two hundred failures of the shipped scenarios, each against a run of its own.
+proof-whatif: $(FOR_TEST)
+	$(BIN)/python -m tests.proof.whatif
 
 # Throws inputs at everything that reads what other sites send, until one of them is a finding or
 # the time is over. Needs atheris, which the program tells how to get.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import pandas as pd
@@ -84,6 +84,7 @@ class Child:
             ),
             judged=_judged(world, frame, journal, manner.expectations),
             wall_s=perf_counter() - self._began,
+            cpu_s=process_time(),
             frame=_plain(frame if manner.whole else frame[carried]),
         )  # fmt: skip
 

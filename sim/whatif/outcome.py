@@ -94,6 +94,8 @@ class Outcome:
     """Of each fault: ``yes``, ``no``, or ``unobserved``."""
     judged: tuple[Judged, ...]
     wall_s: float
+    cpu_s: float
+    """Of its process."""
     frame: "pd.DataFrame | None" = None
     """Its exposures, columns ``run.FAILOVERS``: those that traffic was on, or all."""
 

@@ -25,7 +25,6 @@ _FLOW = ["site", "destination", "class"]
 class Studied:
     """A study and what it was about."""
 
-    path: Path
     scenario: Scenario
     """As it was loaded."""
     orders: Orders
@@ -49,15 +48,15 @@ def study(path: Path, watched_s: int = 4, **asked: object) -> Studied:
     (plan,) = (m for m in heard if isinstance(m, Plan))
     results = {m.id: m for m in heard if isinstance(m, (Outcome, Died))}
     assert set(results) == {f.id for f in plan.failures}
-    return Studied(path, scenario, orders, {f.id: f for f in plan.failures}, results)
+    return Studied(scenario, orders, {f.id: f for f in plan.failures}, results)
 
 
-def differences(studied: Studied) -> Iterator[str]:
+def differences(studied: Studied, folder: Path) -> Iterator[str]:
     """Yield how the results of a study differ from runs of the files that it writes."""
     orders = studied.orders
     calm = run(orders.scenario, orders.seed)
     for name, failure in studied.failures.items():
-        file = studied.path.parent / f"{name}.patronus.yml"
+        file = folder / f"{name}.patronus.yml"
         file.write_text(document(failure, studied.scenario, orders.scenario, file))
         outcome = studied.results[name]
         if isinstance(outcome, Died):

@@ -42,14 +42,14 @@ def outcome(studied: Studied, name: str) -> Outcome:
     return found
 
 
-def test_a_study_tells_what_runs_of_their_own_tell(studied: Studied) -> None:
+def test_a_study_tells_what_runs_of_their_own_tell(studied: Studied, tmp_path: Path) -> None:
     """Exposure by exposure, and class by class second by second; the files are ordinary."""
     assert list(studied.failures) == list(PICKED)
     assert sum(outcome(studied, name).exposures for name in PICKED) > 50
-    assert list(differences(studied)) == []
+    assert list(differences(studied, tmp_path)) == []
 
 
-def test_the_comparison_sees_differences(studied: Studied) -> None:
+def test_the_comparison_sees_differences(studied: Studied, tmp_path: Path) -> None:
     """An exposure, a class and a failure that are wrong are found."""
     good = outcome(studied, "link.s1.mpls")
     assert good.frame is not None
@@ -67,7 +67,7 @@ def test_the_comparison_sees_differences(studied: Studied) -> None:
             failures={good.id: studied.failures[good.id]},
             results={good.id: result},
         )
-        assert len(list(differences(planted))) == 1
+        assert len(list(differences(planted, tmp_path))) == 1
 
 
 def test_what_failures_do(studied: Studied) -> None:
