@@ -70,7 +70,7 @@ def singles(
     taken: set[str] = set()
     for kind, parts, label, fault_kind, selector in _all(scenario, network):
         if kind in only:
-            name = _name((str(kind), *parts), taken)
+            name = name_of((str(kind), *parts), taken)
             fault = FaultSpec(name, fault_kind, selector, Schedule(at_ns=at_ns))
             found.append(Failure(name, kind, label, (fault,)))
     return found
@@ -119,7 +119,7 @@ def _groups(scenario: Scenario, network: Network) -> Iterator[_Found]:
         yield FailureKind.GROUP, (name,), name, kind, where
 
 
-def _name(parts: Sequence[str], taken: set[str]) -> str:
+def name_of(parts: Sequence[str], taken: set[str]) -> str:
     """Return a name that a fault can have in a file, and that no other failure has."""
     whole = ".".join(parts)
     name = _ODD.sub("_", whole)

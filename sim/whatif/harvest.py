@@ -89,6 +89,11 @@ class Child:
         )  # fmt: skip
 
 
+def rehearse(world: World) -> None:
+    """Make a table that is thrown away: what libraries load upon first use, children then share."""
+    _plain(result.failovers(world, world.now_ns))
+
+
 def _touches_nobody(world: World) -> bool:
     """Tell whether no tunnel crosses what fails and no site does: all is as without it."""
     occurrences = world.timeline.occurrences

@@ -28,7 +28,7 @@ import numpy as np
 from patronus.engine.units import SECOND
 from patronus.sim.api import plan
 from patronus.sim.whatif.failures import Failure
-from patronus.sim.whatif.harvest import Child, Manner
+from patronus.sim.whatif.harvest import Child, Manner, rehearse
 from patronus.sim.whatif.orders import T0_NS, Orders
 from patronus.sim.whatif.outcome import Baseline, Died, Result, baseline
 from patronus.sim.wire import WINDOW_NS
@@ -168,6 +168,7 @@ class _Nursery:
         if not self._world.converged:
             raise NotConverged
         self._world.prober.rest()
+        rehearse(self._world)
         gc.collect()
         gc.freeze()  # else each child would copy every page that holds an object
         if self._fork(None):

@@ -17,6 +17,13 @@ from tests.sim.whatif.nurseries import SCENARIO, scenario
 ONE = ("--only", "group")
 """The quickest study: one failure."""
 
+LARGE = """\
+version: 1
+topology: {sites: 10000}
+transports: [mpls, broadband]
+traffic: [{class: default, from: all, to: site1, rate: 1Mbps}]
+"""
+
 # Ctrl-C comes when the first failure has been told of, however slow the machine is.
 INTERRUPTED = """
 import os, signal, sys
@@ -53,7 +60,7 @@ def test_a_study(here: Path) -> None:
     folder = here / "runs" / "small-whatif-1"
     assert {p.name for p in folder.iterdir()} == {"whatif.json", "report.html", "exposures.parquet"}
     for shown in (
-        "small: 5 sites, 28 tunnels, ",
+        "small: 5 sites, 24 tunnels, ",
         "1  group.duct  voice",
         "voice is out for 1 s",
         "kind   failures  harmless  out for a time",
@@ -101,7 +108,6 @@ def test_a_failure_as_a_file(here: Path) -> None:
         (["--set", "start=cold"], "small starts cold"),
         (["--set", "traffic=[]"], "small offers no traffic, so no class can break its SLA"),
         (["--duration", "0s"], "makes no sense here"),
-        (["--set", "topology={sites: 3000}"], "GB are free; use --jobs 1, fewer sites or a mesh"),
     ],
 )
 def test_bad_input(words: list[str], said: str) -> None:
@@ -110,6 +116,14 @@ def test_bad_input(words: list[str], said: str) -> None:
     assert told.exit_code == endings.BAD_INPUT
     assert said in " ".join(told.stderr.split())
     assert not Path("runs").exists()
+
+
+def test_more_sites_than_memory_allows(here: Path) -> None:
+    """The estimate is told before anything is built."""
+    scenario(here, LARGE)
+    told = patronus("whatif", "small.patronus.yml", "--jobs", "2")
+    assert told.exit_code == endings.BAD_INPUT
+    assert "GB are free; use --jobs 1, fewer sites or a mesh with hubs" in told.stderr
 
 
 def test_an_overlay_that_does_not_converge(here: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_comparison_sees_differences(studied: Studied, tmp_path: Path) -> No
     assert good.frame is not None
     frame = good.frame.assign(switch_ns=good.frame["switch_ns"] + 1)
     voice = replace(good.classes["voice"], flow_s=good.classes["voice"].flow_s + 1)
-    wrong = [
+    wrong: list[Outcome | Died] = [
         replace(good, frame=frame),
         replace(good, frame=good.frame.iloc[1:]),
         replace(good, classes={**good.classes, "voice": voice}),
