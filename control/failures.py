@@ -155,14 +155,14 @@ def lines(findings: Findings, folder: Path | None, top: int) -> list[str]:
         f"seed {about.seed}", f"{findings.wall_s:.1f} s",
     )  # fmt: skip
     told = [f"{about.name}: {', '.join(size)}"]
-    shown = findings.harmful[:top]
+    shown = findings.telling[:top]
     if shown:
         head = ("", "failure", "class", "flows out", "still", "longest", "switch", "where")
         rows = [head, *(row for n, o in enumerate(shown, 1) for row in _rows(findings, n, o))]
         told += ["", *indented(table(rows, right=(0, 3, 4, 5, 6)))]
-    if len(findings.harmful) > len(shown):
-        rest = counted(len(findings.harmful) - len(shown), "failure")
-        told += indented([f"({rest} more that harm less; --top shows them)"])
+    if len(findings.telling) > len(shown):
+        rest = f"{len(findings.telling) - len(shown):,}"
+        told += indented([f"({rest} more that harm less; --top N shows more)"])
     told += ["", *indented(_kinds(findings))]
     told += (
         ["", *indented(f"died: {d.id}: {d.why}" for d in findings.died)] if findings.died else []
@@ -182,8 +182,10 @@ def _rows(findings: Findings, place: int, outcome: Outcome) -> Iterator[tuple[st
             still = f"{harm.still:,}" if harm.still else "-"
             yield (*head, name, flows, still, _longest(harm), switch, where + more)
             head, switch = ("", ""), ""
+    if outcome.harmless:
+        yield (*head, "-", "-", "-", "-", switch, "")
     for broken in findings.broken(outcome):
-        yield "", "", stamp("fail"), broken
+        yield *[""] * 7, f"{stamp('fail')} {broken}"
 
 
 def _longest(harm: ClassHarm) -> str:

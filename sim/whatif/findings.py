@@ -73,6 +73,11 @@ class Findings:
         return [o for o in self.outcomes if not o.harmless]
 
     @cached_property
+    def telling(self) -> list[Outcome]:
+        """Those, and the outcomes that break an expectation all the same."""
+        return [o for o in self.outcomes if not o.harmless or self.broken(o)]
+
+    @cached_property
     def died(self) -> list[Died]:
         """The failures whose simulation did not come to its end."""
         return [r for r in self.ranked if isinstance(r, Died)]

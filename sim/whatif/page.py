@@ -198,12 +198,12 @@ def _legend() -> Markup:
 
 
 def _ranking(findings: Findings) -> Section:
-    shown = findings.harmful[:ROWS]
+    shown = findings.telling[:ROWS]
     body = join(
         table(_COLUMNS, [_line(findings, o) for o in shown], caption="Failures by harm")
         if shown
         else tag("p", "No failure harms anything."),
-        left_out(len(findings.harmful) - ROWS, "less harmful failures are in whatif.json."),
+        left_out(len(findings.telling) - ROWS, "other failures are in whatif.json."),
     )
     return Section(
         "failures",

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
+from patronus.control.failures import lines
 from patronus.engine.units import NEVER, SECOND
 from patronus.sim.language import load
 from patronus.sim.whatif import memory
@@ -44,13 +47,19 @@ def findings(*results: Result, **more: object) -> Findings:
     about = About("t", "", "t.yml", 1, "patronus whatif t.yml", 10 * SECOND, False, 3, 6, 4,
                   ("voice",))  # fmt: skip
     failures = [Failure(r.id, FailureKind.LINK, f"{r.id} & co", ()) for r in ALL]
-    return Findings(about, failures, results, **{"limits": {}, **more})  # type: ignore[arg-type]  # passed on
+    asked: dict[str, Any] = {"limits": {}, **more}
+    return Findings(about, failures, results, **asked)
 
 
 def test_the_worst_come_first() -> None:
     """What died, then what stays out, then the most seconds; what harms nothing is last."""
     assert [r.id for r in findings(*ALL).ranked] == ["dead", "still", "long", "short", "quiet"]
     assert [o.id for o in findings(*ALL).harmful] == ["still", "long", "short"]
+    broken = replace(QUIET, judged=(Judged("loops == 0", "fail", "1"),))
+    assert [o.id for o in findings(broken, SHORT).telling] == ["short", "quiet"]
+    told = lines(findings(broken, SHORT), None, 5)
+    assert any(" quiet " in line for line in told)
+    assert any("FAIL loops == 0: 1" in click.unstyle(line) for line in told)
 
 
 def test_every_failure_is_counted_once() -> None:
