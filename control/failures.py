@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -39,9 +38,9 @@ class Place:
         Raises:
             FolderError: the folder is in use or cannot be written.
         """
-        self._reserved = None if out is not None else reserve(f"{file_name(scenario.name)}-whatif")
-        self.folder = out if self._reserved is None else self._reserved
-        assert self.folder is not None, "one of the two"
+        self._reserved = Reserved()
+        name = f"{file_name(scenario.name)}-whatif"
+        self.folder = self._reserved.folder(name) if out is None else out
         check_free(self.folder)
 
     def keep(self, findings: Findings) -> None:
@@ -50,7 +49,6 @@ class Place:
         Raises:
             FolderError: they cannot be written.
         """
-        assert self.folder is not None, "chosen at the beginning"
         folders.write(findings, self.folder)
 
     def __enter__(self) -> Self:
@@ -62,10 +60,7 @@ class Place:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for folder in (self._reserved, self._reserved and self._reserved.parent):
-            with suppress(OSError):  # it holds something now
-                if folder:
-                    folder.rmdir()
+        self._reserved.free()
 
 
 def study(

@@ -165,8 +165,6 @@ class _Nursery:
             Halt: in the nursery, at the end.
             NotConverged: the warm-up was too short.
         """
-        if not self._world.converged:
-            raise NotConverged
         self._world.prober.rest()
         rehearse(self._world)
         gc.collect()
@@ -174,6 +172,8 @@ class _Nursery:
         if self._fork(None):
             return
         self._base = self._await_baseline()
+        if not self._base.converged:
+            raise NotConverged
         self._parent.send(self._plan())
         waiting = iter(self._failures)
         while True:

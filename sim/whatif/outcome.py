@@ -147,6 +147,8 @@ class Baseline:
 
     out: Bools
     lost: I64
+    converged: bool
+    """At time zero; on lines with long queues children begin before that."""
 
 
 def baseline(world: "World") -> Baseline:
@@ -155,7 +157,7 @@ def baseline(world: "World") -> Baseline:
     flows = len(world.load.entries)
     out = np.array([out_of(s) for s in seconds], dtype=np.bool_).reshape(-1, flows)
     lost = np.array([s.offered - s.delivered for s in seconds], dtype=np.int64)
-    return Baseline(out, lost.reshape(-1, flows))
+    return Baseline(out, lost.reshape(-1, flows), world.converged)
 
 
 def out_of(second: Second) -> Bools:

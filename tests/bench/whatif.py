@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from patronus.engine.units import SECOND
 from patronus.sim.language import load
+from patronus.sim.benchmarks.cases import FULL, Case
 from patronus.sim.luck import word
 from patronus.sim.topology import build
 from patronus.sim.whatif.failures import Failure, singles
@@ -24,8 +25,6 @@ from patronus.sim.whatif.nursery import Finished, Plan
 from patronus.sim.whatif.orders import T0_NS, Orders, prepare
 from patronus.sim.whatif.outcome import Died, Outcome
 from patronus.sim.whatif.study import Study
-from tests.bench.scale import CASES as SCALE
-from tests.bench.scale import Case
 
 _WATCHED_NS = 10 * SECOND
 
@@ -37,7 +36,7 @@ class Bar(NamedTuple):
     bar_s: float | None = None
 
 
-_MESH, _HUBS = SCALE[0], SCALE[1]
+_MESH, _HUBS = FULL[0], FULL[1]
 
 CASES = (
     Bar(_MESH._replace(name="mesh-50")),
