@@ -14,7 +14,7 @@ from patronus.sim.whatif.nursery import Finished, NotConverged, Plan
 from patronus.sim.whatif.orders import T0_NS, Orders, WhatIfError, prepare
 from patronus.sim.whatif.outcome import Died, Outcome
 from patronus.sim.whatif.study import Study
-from tests.sim.whatif.nurseries import Doomed, orders, scenario
+from tests.sim.whatif.nurseries import SCENARIO, Doomed, orders, scenario
 from tests.sim.whatif.separate import Studied, differences, study
 
 PICKED = (
@@ -47,6 +47,16 @@ def test_a_study_tells_what_runs_of_their_own_tell(studied: Studied, tmp_path: P
     assert list(studied.failures) == list(PICKED)
     assert sum(outcome(studied, name).exposures for name in PICKED) > 50
     assert list(differences(studied, tmp_path)) == []
+
+
+def test_over_long_ways_children_begin_in_the_warm_up(tmp_path: Path) -> None:
+    """Where packets are under way for more than a second, a failure is as exact."""
+    slow = 'mpls: {provider: "ring:4", up: {delay: 600ms}, down: {delay: 600ms}}'
+    text = SCENARIO.replace('mpls: {provider: "ring:4"}', slow).replace("150ms", "3s")
+    path = scenario(tmp_path, text.replace("duration: 30s", "warmup: 9s"))
+    done = study(path, picked=("link.s1.mpls",))
+    assert outcome(done, "link.s1.mpls").exposures > 0
+    assert list(differences(done, tmp_path)) == []
 
 
 def test_the_comparison_sees_differences(studied: Studied, tmp_path: Path) -> None:
