@@ -120,6 +120,7 @@ proof-determinism: $(FOR_TEST)
 # Lazy mode decides what event mode decides: 200 random scenarios.
 proof-lazy: $(FOR_TEST)
 	$(BIN)/python -m tests.proof.lazy
+
 # Two hundred failures of the shipped scenarios, each against a run of its own.
 proof-whatif: $(FOR_TEST)
 	$(BIN)/python -m tests.proof.whatif

@@ -54,6 +54,8 @@ def arm(world: "World", faults: Sequence[FaultSpec]) -> None:
     scenario = replace(world.scenario, faults=tuple(faults))
     timeline = compile_faults(scenario, world.network, world.seed)
     first_ns = min((o.start_ns for o in timeline.occurrences), default=NEVER)
+    if world.sleepers is not None:
+        raise ValueError("rows of a lazy world may be asleep beyond the beginning of a fault")
     if world.timeline.occurrences:
         raise ValueError("only a world without faults can be given some")
     if first_ns < world.wire.horizon_ns:

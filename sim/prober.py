@@ -126,7 +126,7 @@ class Prober:
         self._inquiries = Inquiries()
         self._sleepers: Sleepers | None = None
         self._ordinary: Callable[[], Bools] = lambda: np.ones(len(overlay.sites), dtype=np.bool_)
-        self._pool: ThreadPoolExecutor | None = None
+        self.pool: ThreadPoolExecutor | None = None
 
     def step(self, start_ns: int, end_ns: int, takers: Takers[T]) -> tuple[Edges, list[T]]:
         """Go through a slot; hand over samples and counts.
@@ -206,15 +206,9 @@ class Prober:
         parts = [slice(at, min(at + block, count)) for at in range(0, count, block)]
         if len(parts) < _THREADED:
             return [work(part) for part in parts]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(2)
-        return list(self._pool.map(work, parts))
-
-    def rest(self) -> None:
-        """Let go of the threads; those of a parent are not there after a fork."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(2)
+        return list(self.pool.map(work, parts))
 
     # ------------------------------------------------------------ sending
 

@@ -70,6 +70,8 @@ def test_what_is_worked_out_already_cannot_be_hit() -> None:
     assert world.run(progress=slot).at_ns == START_NS
     with pytest.raises(ValueError, match="only a world without faults"):
         arm(World(scenario(*FAULTS), 1), FAULTS)
+    with pytest.raises(ValueError, match="may be asleep"):
+        arm(World(scenario(), 1, lazy=True), FAULTS)
 
 
 def test_a_halted_run_is_one_that_ended_there() -> None:
