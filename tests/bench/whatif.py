@@ -16,8 +16,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from patronus.engine.units import SECOND
-from patronus.sim.language import load
 from patronus.sim.benchmarks.cases import FULL, Case
+from patronus.sim.language import load
 from patronus.sim.luck import word
 from patronus.sim.topology import build
 from patronus.sim.whatif.failures import Failure, singles
