@@ -4,6 +4,8 @@
     black_holes   packets vanish for longer than the bound though another way delivers
     flaps         an entry returns to a tunnel that it left within the last 10 s
     sla_misses    an SLA is broken for longer than its bound though another way keeps it
+    hasty         an entry moves onto a tunnel that has not kept its proof for the hold
+    unrecovered   something is left of the faults long after the last one
     conservation  packets or bits that are offered do not add up with their fates
 
 Moves come in as they happen and are looked at when a slot has ended; what lasts is
@@ -13,6 +15,7 @@ second all tables are compared, in case one moved that nobody told of.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +27,7 @@ from patronus.engine.policy import Policy
 from patronus.engine.units import SECOND
 from patronus.sim.checks import conservation
 from patronus.sim.checks.findings import Finding, Findings
-from patronus.sim.checks.rules import Rules, bound_ns, sla_bound_ns, slack_ppm
+from patronus.sim.checks.rules import Rules, bound_ns, recovery_bounds_ns, sla_bound_ns, slack_ppm
 from patronus.sim.checks.tables import Tables
 from patronus.sim.checks.truth import longest_ns
 from patronus.sim.comb import Teeth
@@ -42,12 +45,17 @@ class Checkers:
     def __init__(self, world: "World") -> None:
         self._world = world
         policy, control = world.scenario.policy, world.scenario.control
-        self.bound_ns = bound_ns(
+        spread_ns, rtt_ns = control.delay_ns + control.jitter_ns, longest_ns(world.wire)
+        transports = world.overlay.transports
+        self.bound_ns = bound_ns(policy, transports, spread_ns=spread_ns, rtt_ns=rtt_ns)
+        self.recovery_bounds_ns = recovery_bounds_ns(
             policy,
-            world.overlay.transports,
-            spread_ns=control.delay_ns + control.jitter_ns,
-            rtt_ns=longest_ns(world.wire),
+            transports,
+            spread_ns=spread_ns,
+            rtt_ns=rtt_ns,
+            reroute_ns=max(p.reroute_ns for p in world.underlay.providers),
         )
+        """By class."""
         self.sla_bound_ns = sla_bound_ns(policy, self.bound_ns)
         slack = slack_ppm(policy, world.overlay.transports, self.sla_bound_ns)
         self._rules = Rules(world.overlay, policy, slack_ppm=slack)
@@ -81,6 +89,11 @@ class Checkers:
         return self._found.count("sla_misses")
 
     @property
+    def hasty(self) -> int:
+        """Moves onto tunnels that had not proven themselves for their hold."""
+        return self._found.count("hasty")
+
+    @property
     def conservation(self) -> int:
         """Slots of a comb, seconds of a flow, and turns of the fluid that do not balance."""
         return self._found.count("conservation")
@@ -89,6 +102,16 @@ class Checkers:
     def findings(self) -> tuple[Finding, ...]:
         """The first violations of each check in words."""
         return self._found.kept
+
+    @cached_property
+    def unrecovered(self) -> int | None:
+        """What is left of the faults at the end; None where that comes too soon after them."""
+        occurrences = self._world.timeline.occurrences
+        quiet_ns = self._world.now_ns - max((o.end_ns for o in occurrences), default=0)
+        due = quiet_ns >= self.recovery_bounds_ns
+        if self._tables is None or not due.any():
+            return None
+        return self._tables.left(due)
 
     def shared_fate(self) -> int:
         """Return how many entries have no disjoint backup at the end."""

@@ -236,9 +236,9 @@ def _delays(column: str) -> Callable[["Run", Query], Rows]:
     return rows
 
 
-def _check(name: str) -> Callable[["Run", Query], Rows]:
+def _check(name: str, part: str = "checks") -> Callable[["Run", Query], Rows]:
     def rows(run: "Run", query: Query) -> Rows:
-        number = run.summary.get("checks", {}).get(name)
+        number = run.summary.get(part, {}).get(name)
         return Rows(np.empty(0), np.empty(0), missing=1) if number is None else _one(number)
 
     return rows
@@ -324,6 +324,18 @@ _ALL: Final = (
     Metric(
         "sla_misses", Dimension.COUNT, "SLA violated while a compliant path existed",
         _check("sla_misses"), (), plain=True,
+    ),
+    Metric(
+        "conservation", Dimension.COUNT, "packets or bits that do not add up with their fates",
+        _check("conservation"), (), plain=True,
+    ),
+    Metric(
+        "hasty", Dimension.COUNT, "moves onto tunnels that had not proven themselves",
+        _check("hasty", "recovery"), (), plain=True,
+    ),
+    Metric(
+        "unrecovered", Dimension.COUNT, "what is left of the faults long after the last one",
+        _check("unrecovered", "recovery"), (), plain=True,
     ),
     Metric(
         "false_alarms", Dimension.COUNT, "detections with no fault behind them",

@@ -255,6 +255,7 @@ def summary(
             "bound_ns": checks.bound_ns,
             "shared_fate": checks.shared_fate(),
         },
+        "recovery": _recovery(world),
         "findings": [{"at_ns": f.at_ns, "check": f.check, "text": f.text} for f in checks.findings],
         "warnings": list(world.timeline.warnings),
         "network_sha256": world.underlay.fingerprint,
@@ -264,6 +265,17 @@ def summary(
         "wall_s": round(wall_s, 3),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "versions": dict(_versions()),
+    }
+
+
+def _recovery(world: World) -> dict[str, Any]:
+    """Return what is left of the faults, None where they are not over for long enough."""
+    names = [c.name for c in world.scenario.policy.classes]
+    bounds = world.checkers.recovery_bounds_ns.tolist()
+    return {
+        "hasty": world.checkers.hasty,
+        "unrecovered": world.checkers.unrecovered,
+        "bounds_ns": dict(zip(names, bounds, strict=True)),
     }
 
 

@@ -1,7 +1,8 @@
 """What else an entry could use: the ways that exist in truth, whatever the engine thinks.
 
     direct      any tunnel to a home of the destination
-    transit     any tunnel to a transit site and any from there to a home
+    transit     any tunnel to a transit site and any from there to a home; where an SLA is to
+                be kept, from there the one that the transit site uses
 
 A way counts if its tunnels work in both directions (nobody can know of a tunnel that
 never answers), if the class may use their transports, and if the LAN at its end is up.
@@ -13,7 +14,7 @@ A site can only use what it can know and has somebody to act on:
   that have worked since well before (the kernel keeps others latched).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from patronus.engine.forwarding import EntrySpace, ForwardingTable
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Features
 from patronus.engine.selection import Bools
+from patronus.engine.units import NEVER
 from patronus.sim.checks.rules import Rules
 from patronus.sim.checks.truth import Truth
 
@@ -40,12 +42,27 @@ class Standing(NamedTuple):
     """Since when the agent is away; of no meaning where it runs."""
 
 
+class Detour(NamedTuple):
+    """How a way leads to its destination, whatever it is worth."""
+
+    place: int
+    """Of its end among the destination's sites, 0 for the first."""
+    via: int = -1
+    """The site in between, -1 for none."""
+
+    @property
+    def through(self) -> bool:
+        """Tell whether another site is in between."""
+        return self.via >= 0
+
+
 class _Columns(NamedTuple):
     """Some ways of some entries, side by side; shape (entries, ways)."""
 
     first: I32
     second: I32
     may: Bools
+    detour: Detour
 
 
 class Others:
@@ -56,13 +73,14 @@ class Others:
         overlay: Overlay,
         space: EntrySpace,
         table: ForwardingTable,
+        used: I32,
         *,
         truth: Truth,
         rules: Rules,
         features: Features,
         bound_ns: int,
     ) -> None:
-        self._overlay, self._space, self._table = overlay, space, table
+        self._overlay, self._space, self._table, self._used = overlay, space, table, used
         self._truth, self._rules, self._features = truth, rules, features
         self._bound_ns = bound_ns
         sites = len(overlay.sites)
@@ -86,6 +104,36 @@ class Others:
         for part, columns in self._each(entries, standing):
             fine = self._works(columns) & self._keeps(columns, entries[part])
             found[part] |= fine.any(axis=1)
+        return found
+
+    def best(
+        self, entries: I64, standing: Standing, cost: Callable[[I64, I32, Detour], I64]
+    ) -> I64:
+        """Return the least cost of the ways that keep each entry's SLA beyond doubt.
+
+        ``cost`` is asked for entries, shape (n, 1), and first legs, shape (n, ways), which -1
+        fills up. Where there is no such way it is ``NEVER``.
+        """
+        found = np.full(len(entries), NEVER, dtype=np.int64)
+        for part, columns in self._each(entries, standing):
+            fine = self._works(columns) & self._keeps(columns, entries[part])
+            costs = cost(entries[part][:, None], columns.first, columns.detour)
+            least = np.where(fine, costs, NEVER).min(axis=1, initial=NEVER)
+            found[part] = np.minimum(found[part], least)
+        return found
+
+    def besides(self, entries: I64, rows: I32, standing: Standing) -> Bools:
+        """Tell which entries have a way that delivers and does not begin with a given row.
+
+        Ways of transit sites through others are left out: those go by an order of their own.
+        """
+        found = np.zeros(len(entries), dtype=np.bool_)
+        carries = np.isin(entries // self._space.per_site, self._transit)
+        for part, columns in self._each(entries, standing):
+            other = columns.first != rows[part][:, None]
+            if columns.detour.through:
+                other &= ~carries[part][:, None]
+            found[part] |= (self._works(columns) & other).any(axis=1)
         return found
 
     def example(self, entry: int, standing: Standing, *, keeps: bool) -> int:
@@ -125,7 +173,12 @@ class Others:
     def _keeps(self, columns: _Columns, entries: I64) -> Bools:
         site, number = self._of(entries)
         figures = self._truth.figures(columns.first, columns.second)
-        return self._rules.keeps(figures, self._rules.of_site[site], number)
+        keeps = self._rules.keeps(figures, self._rules.of_site[site], number)
+        if columns.detour.through:
+            # What goes on from there goes the way that the site in between has chosen.
+            onward = columns.detour.via * self._space.per_site + entries % self._space.per_site
+            keeps &= columns.second == self._used[onward][:, None]
+        return keeps
 
     def _each(self, entries: I64, standing: Standing) -> Iterator[tuple[slice, _Columns]]:
         for start in range(0, len(entries), _ENTRIES_AT_ONCE):
@@ -140,20 +193,22 @@ class Others:
         destination = entries // self._space.classes % self._space.destinations
         allowed = self._rules.allowed[self._rules.of_site[site], number]
         homes = self._overlay.home[destination]
-        for home in homes.T:
+        for place, home in enumerate(homes.T):
             rows, may = self._between(site, home, allowed)
             may &= standing.lan_up[home][:, None]
-            yield _Columns(rows, np.full_like(rows, self._truth.nowhere), may)
+            nowhere = np.full_like(rows, self._truth.nowhere)
+            yield _Columns(rows, nowhere, may, Detour(place))
         for via in self._transit.tolist():
             knows = standing.reached[site] & standing.reached[via] & standing.running[via]
             knows &= (site != via) & ~(homes == via).any(axis=1)
             there, may = self._between(site, np.full_like(site, via), allowed)
-            for home in homes.T:
+            for place, home in enumerate(homes.T):
                 rest, can = self._between(np.full_like(site, via), home, allowed)
                 can &= (standing.lan_up[home] & knows)[:, None]
                 first = np.repeat(there, self._width, axis=1)
                 both = np.repeat(may, self._width, axis=1) & np.tile(can, (1, self._width))
-                yield _Columns(first, np.tile(rest, (1, self._width)), both)
+                second = np.tile(rest, (1, self._width))
+                yield _Columns(first, second, both, Detour(place, via))
 
     def _between(self, site: I64, other: I64, allowed: Bools) -> tuple[I32, Bools]:
         """Return the rows of pairs of sites, -1 to fill up, and which the class may use."""

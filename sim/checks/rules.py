@@ -11,7 +11,7 @@ import numpy as np
 
 from patronus.engine.liveness import I8
 from patronus.engine.overlay import I64, Overlay
-from patronus.engine.policy import Policy, WhenNone
+from patronus.engine.policy import Policy, SlaClass, WhenNone
 from patronus.engine.selection import Bools
 from patronus.engine.units import PPM, SECOND
 from patronus.engine.verdict import COMPLIANT, VIOLATING, Figures, verdict
@@ -128,3 +128,56 @@ def bound_ns(policy: Policy, transports: Sequence[str], *, spread_ns: int, rtt_n
 def sla_bound_ns(policy: Policy, converged_ns: int) -> int:
     """Return how long a broken SLA is forgiven: loss is judged over a window of its own."""
     return converged_ns + policy.loss_window * policy.evaluation_ns
+
+
+ADAPTED: Final = 10
+"""No tunnel waits for more silent intervals than this."""
+
+SETTLING: Final = 64
+"""Samples after which a round trip and a jitter have forgotten what they were."""
+
+CLEARING: Final = 513
+"""Good packets that clear an alarm of 3 % of loss or more, at the latest."""
+
+
+def recovery_bounds_ns(
+    policy: Policy, transports: Sequence[str], *, spread_ns: int, rtt_ns: int, reroute_ns: int
+) -> I64:
+    """Return by class when all is as it should be after the last fault, at the latest.
+
+    In this order: the provider routes as before; silence that had begun is noticed, and a
+    probe comes back; what a tunnel lost leaves the window, its round trip and jitter
+    settle, and where loss is judged an alarm is cleared by probes alone; the tunnel proves
+    itself for the longest hold; the others hear of it in an announcement that may just have
+    been missed; and it is chosen. Sites take two evaluations for what the next one needs.
+
+    Args:
+        policy: the common one.
+        transports: of the overlay.
+        spread_ns: how long an announcement takes at most.
+        rtt_ns: longest round trip of a probe.
+        reroute_ns: longest time that a provider takes to route anew.
+    """
+    profiles = [policy.profile(t) for t in transports]
+    interval = max((p.interval_ns for p in profiles), default=SECOND)
+    silence = max((p.detect_ns for p in profiles), default=SECOND)
+    if policy.features.adaptive_multiplier:
+        silence = max(silence, ADAPTED * interval)
+    window = policy.loss_window * policy.evaluation_ns
+    hold = policy.damping.hold_max_ns if policy.features.damping else 0
+    heard = policy.announcement_ns + 2 * policy.evaluation_ns + spread_ns
+    common = reroute_ns + silence + interval + rtt_ns + hold + heard + 4 * policy.evaluation_ns
+    slow = [SETTLING * interval * _settles(c.sla) for c in policy.classes]
+    clear = [CLEARING * interval * _clears(c.sla, policy) for c in policy.classes]
+    pairs = zip(slow, clear, strict=True)
+    return np.array([common + max(window, *pair) for pair in pairs], dtype=np.int64)
+
+
+def _settles(sla: SlaClass) -> bool:
+    limits = sla.latency_ns, sla.jitter_ns, sla.mos_milli
+    return any(limit is not None for limit in limits)
+
+
+def _clears(sla: SlaClass, policy: Policy) -> bool:
+    judged = sla.loss_ppm is not None or sla.mos_milli is not None
+    return judged and policy.features.brownout and policy.features.sla

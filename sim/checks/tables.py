@@ -12,9 +12,11 @@ from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO, MS, PPM
 from patronus.sim.checks.findings import Finding, Findings
 from patronus.sim.checks.flaps import Flaps
+from patronus.sim.checks.holds import Holds
 from patronus.sim.checks.lasting import Patience
 from patronus.sim.checks.loops import Cycle, Loops
 from patronus.sim.checks.others import Others, Standing
+from patronus.sim.checks.recovery import Recovery
 from patronus.sim.checks.rules import Rules
 from patronus.sim.checks.truth import Truth
 from patronus.sim.checks.ways import Ways
@@ -50,11 +52,13 @@ class Tables:
         self._space = space = world.dataplane.space
         self.truth = Truth(world.wire, world.timeline, world.seed)
         self._ways = Ways(overlay, space, world.dataplane.used)
+        self._holds = Holds(world, rules)
         self._loops, self._flaps = Loops(self._ways), Flaps(space.entries)
         self._others = Others(
             overlay,
             space,
             world.dataplane.table,
+            world.dataplane.used,
             truth=self.truth,
             rules=rules,
             features=world.scenario.policy.features,
@@ -92,6 +96,7 @@ class Tables:
         if not len(entries):
             return
         self._flapped(at_ns, entries, before, rows)
+        self._hurried(at_ns, entries, rows)
         in_time = np.argsort(at_ns, kind="stable")
         for when, cycle in self._loops.replay(at_ns[in_time], entries[in_time], rows[in_time]):
             self._looped(when, cycle)
@@ -115,11 +120,44 @@ class Tables:
             )
             self._tell("flaps", int(at_ns[i]), int(entries[i]), f"back from {left} to {path}", path)
 
+    def _hurried(self, at_ns: I64, entries: I64, rows: I32) -> None:
+        hasty = self._holds.hasty(at_ns, entries, rows)
+        self._found.add("hasty", len(hasty))
+        for i in hasty[: self._found.room("hasty")].tolist():
+            path = self._path(int(entries[i]), rows[i])
+            self._tell("hasty", int(at_ns[i]), int(entries[i]), f"goes to {path} too soon", path)
+
     def _looped(self, at_ns: int, cycle: Cycle) -> None:
+        overlay, agents = self._world.overlay, self._world.agents
+        sites = [self._space.key(entry).site for entry in (*cycle, cycle[0])]
+        # Who cannot be heard cannot say that it has lost its way; packets do not loop anyway.
+        if not (agents.running & agents.reached)[sites].all():
+            return
         self._found.add("loops")
-        overlay = self._world.overlay
-        names = [overlay.sites[self._space.key(entry).site] for entry in (*cycle, cycle[0])]
+        names = [overlay.sites[site] for site in sites]
         self._tell("loops", at_ns, cycle[0], f"packets would go {' > '.join(names)}")
+
+    # ------------------------------------------------------------ the end
+
+    def left(self, classes: Bools) -> int:
+        """Count, and tell, what is left of faults that are over; see :mod:`recovery`."""
+        recovery = Recovery(
+            self._world,
+            ways=self._ways,
+            truth=self.truth,
+            others=self._others,
+            standing=self._standing,
+        )
+        found, now = recovery.left(classes), self._world.now_ns
+        self._found.add("unrecovered", len(found))
+        for left in found[: self._found.room("unrecovered")]:
+            if left.entry >= 0:
+                path = self._path(left.entry, left.row)
+                self._tell("unrecovered", now, left.entry, f"{path or 'no path'} {left.what}", path)
+            else:
+                text = f"{self._world.overlay.label(left.row)} {left.what}"
+                self._found.tell(Finding(now, "unrecovered", -1, "", text))
+        return len(found)
 
     # ------------------------------------------------------------ states
 

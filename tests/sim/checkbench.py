@@ -10,7 +10,7 @@ import numpy as np
 from patronus.engine.forwarding import NO_ROW, EntrySpace, ForwardingTable
 from patronus.engine.overlay import I32
 from patronus.engine.policy import Policy
-from patronus.engine.units import MS
+from patronus.engine.units import MS, SECOND
 from patronus.sim.checkers import Checkers
 from patronus.sim.faults.compile import compile_faults
 from patronus.sim.faults.effects import effects
@@ -48,7 +48,11 @@ class Bench:
         self.world = SimpleNamespace(
             overlay=self.overlay, wire=self.wire, scenario=scenario, timeline=timeline, seed=1,
             now_ns=0, agents=self.agents, load=SimpleNamespace(entries=np.zeros(0, np.int64)),
-            dataplane=SimpleNamespace(space=self.space, table=self.table, used=self.used),
+            dataplane=SimpleNamespace(
+                space=self.space, table=self.table, used=self.used,
+                latched=np.zeros(self.overlay.rows, dtype=np.bool_),
+                since_ns=np.full(self.overlay.rows, -10 * SECOND, dtype=np.int64),
+            ), underlay=made.underlay,
         )  # fmt: skip
         self.checkers = Checkers(cast(World, self.world))
         self.now_ns = 0

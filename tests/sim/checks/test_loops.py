@@ -32,6 +32,17 @@ def test_two_sites_that_send_to_each_other_are_a_loop() -> None:
     assert finding.text == "hub1 to oslo, default: packets would go hub1 > berlin > hub1"
 
 
+@pytest.mark.parametrize("what", ["running", "reached"])
+def test_who_cannot_be_heard_is_not_blamed(what: str) -> None:
+    """A cycle through a site whose agent is away, or cut off, is none: it cannot withdraw."""
+    bench = Bench().run(SECOND)
+    here, there = bench.entry("berlin", "oslo"), bench.entry("hub1", "oslo")
+    getattr(bench.agents, what)[bench.site("hub1")] = False
+    bench.move(here, bench.row("berlin", "hub1"))
+    bench.move(there, bench.row("hub1", "berlin"))
+    assert bench.run(3 * SECOND).checkers.loops == 0
+
+
 def test_a_loop_within_a_slot_is_seen() -> None:
     """Two moves a millisecond apart make a cycle that is gone before the slot ends."""
     bench = Bench().run(SECOND)

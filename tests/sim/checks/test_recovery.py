@@ -1,0 +1,134 @@
+"""Recovery: each thing that a fault may leave behind is found in tables broken by hand."""
+
+from collections.abc import Callable
+
+import pytest
+
+from patronus.engine.forwarding import NO_ROW
+from patronus.engine.policy import LivenessProfile, Policy, SlaClass, TrafficClass
+from patronus.engine.units import MS, SECOND
+from patronus.sim.scenario import Schedule, Selector
+from tests.sim.checkbench import Bench
+from tests.sim.handmade import make_fault
+
+LIKES_MPLS = Policy(
+    classes=(TrafficClass("voice", sla=SlaClass(prefer=("mpls",))),),
+    liveness=dict.fromkeys(("mpls", "lte"), LivenessProfile("quick", 50 * MS, 3)),
+)
+CUT = make_fault(schedule=Schedule(at_ns=SECOND, for_ns=SECOND))
+
+
+def bench(quiet_ns: int | None = None) -> Bench:
+    """Return a bench some time after its only fault; as long as the bound by default."""
+    made = Bench(CUT, policy=LIKES_MPLS)
+    bound_ns = int(made.checkers.recovery_bounds_ns[0])
+    flag(made)
+    end_ns = 2 * SECOND + (bound_ns if quiet_ns is None else quiet_ns)
+    return made.advance((end_ns // (100 * MS) + 1) * 100 * MS)
+
+
+def flag(made: Bench) -> None:
+    """Let entries say the truth: both tunnels to the first home of a destination end there."""
+    several = [e for e in range(made.space.entries) if made.space.key(e).destination >= 5]
+    made.table.shared_fate[several] = made.used[several] != NO_ROW
+
+
+def tunnel(made: Bench) -> None:
+    """Let the kernel keep a latch."""
+    made.world.dataplane.latched[made.row("berlin", "oslo")] = True
+
+
+def nowhere(made: Bench) -> None:
+    """Let an entry lead nowhere."""
+    made.move(made.entry("berlin", "oslo"), NO_ROW)
+
+
+def worse(made: Bench) -> None:
+    """Let an entry stay on the transport that its class likes less."""
+    made.move(made.entry("berlin", "oslo"), made.row("berlin", "oslo", "lte"))
+
+
+def detour(made: Bench) -> None:
+    """Let an entry go through a hub though it has a tunnel of its own."""
+    made.move(made.entry("berlin", "oslo"), made.row("berlin", "hub1"))
+
+
+def second_home(made: Bench) -> None:
+    """Let an entry go to the second site of its destination."""
+    made.move(made.entry("berlin", "internet"), made.row("berlin", "hub2"))
+
+
+def bare(made: Bench) -> None:
+    """Let an entry have no backup."""
+    made.table.rows[made.entry("berlin", "oslo"), 1:] = NO_ROW
+
+
+def false_flag(made: Bench) -> None:
+    """Call a disjoint backup one that shares a fate."""
+    made.table.shared_fate[made.entry("berlin", "oslo")] = True
+
+
+def shared(made: Bench) -> None:
+    """Call a backup over the same transport disjoint."""
+    entry = made.entry("berlin", "internet")
+    made.table.rows[entry, 1] = made.row("berlin", "hub2")
+    made.table.shared_fate[entry] = False
+
+
+Break = Callable[[Bench], None]
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (tunnel, "berlin>oslo over mpls works, and the kernel keeps traffic off it"),
+        (nowhere, "berlin to oslo, voice: no path still delivers nothing"),
+        (worse, "berlin to oslo, voice: lte>oslo is still used"),
+        (detour, "berlin to oslo, voice: mpls>hub1>oslo is still used"),
+        (second_home, "berlin to internet, voice: mpls>hub2>internet is still used"),
+        (bare, "mpls>oslo has no backup, though there is another"),
+        (false_flag, "has a backup apart from it, and counts as sharing its fate"),
+        (shared, "has a backup sharing its fate"),
+    ],
+)
+def test_what_is_left_is_found(broken: Break, told: str) -> None:
+    """Each of them counts once, and is told."""
+    made = bench()
+    broken(made)
+    made.run(made.now_ns + 100 * MS)
+    assert made.checkers.unrecovered == 1
+    assert told.rsplit(maxsplit=1)[-1] in made.checkers.findings[-1].text
+
+
+def test_sound_tables_have_recovered() -> None:
+    """Nothing is found where every entry is where its class wants it."""
+    assert bench().checkers.unrecovered == 0
+
+
+def test_too_early_nothing_is_said() -> None:
+    """Before the bound has passed there is no verdict, and during the fault neither."""
+    assert bench(quiet_ns=5 * SECOND).checkers.unrecovered is None
+    assert (
+        Bench(make_fault(schedule=Schedule(SECOND)), policy=LIKES_MPLS)
+        .advance(60 * SECOND)
+        .checkers.unrecovered
+        is None
+    )
+
+
+def test_a_way_that_does_not_work_is_not_asked_for() -> None:
+    """Where the preferred transport is dead for ever, or does not exist, the other one is right."""
+    made = Bench(
+        make_fault(schedule=Schedule(SECOND, SECOND), select=Selector(sites=("rome",))),
+        policy=LIKES_MPLS,
+    )
+    flag(made)
+    row = made.row("berlin", "oslo")
+    made.advance(100 * SECOND)
+    truth = made.checkers._tables.truth  # type: ignore[union-attr]  # it has started
+    truth.loss_ppm[[row, made.overlay.reverse[row]]] = 10**6
+    made.move(made.entry("berlin", "oslo"), made.row("berlin", "oslo", "lte"))
+    made.move(made.entry("oslo", "berlin"), made.row("oslo", "berlin", "lte"))
+    made.run(made.now_ns + 100 * MS)
+    texts = [f.text for f in made.checkers.findings]
+    assert made.checkers.unrecovered == 0, texts
