@@ -40,6 +40,11 @@ _SPOKEN_BY: Final[Mapping[FaultKind, Mapping[str, str]]] = {
 """Kinds that call a quantity by another key."""
 
 
+def spoken(kind: FaultKind) -> Mapping[str, str]:
+    """Return the key in the language of each attribute of a fault of some kind."""
+    return {**_SPOKEN, **_SPOKEN_BY.get(kind, {})}
+
+
 @dataclass(frozen=True, slots=True)
 class Uses:
     """What a kind of fault uses, in the keys of the language."""
@@ -52,8 +57,7 @@ class Uses:
 
 
 def _uses(kind: FaultKind) -> Uses:
-    row = KINDS[kind]
-    key = {**_SPOKEN, **_SPOKEN_BY.get(kind, {})}
+    row, key = KINDS[kind], spoken(kind)
     needs = frozenset(key[attribute] for attribute in row.needs)
     on = frozenset(_ON[part] for part in row.selects) | ({"direction"} if row.directed else set())
     return Uses(on, needs, needs | {key[attribute] for attribute in row.allows})

@@ -45,8 +45,12 @@ def liveness(given: LivenessProfile | Rec) -> LivenessProfile:
     """Return a profile that was named, or described by interval and multiplier."""
     if isinstance(given, LivenessProfile):
         return given
-    interval, multiplier = given.get("interval"), given.get("multiplier")
-    return LivenessProfile(f"{shown(interval)}×{multiplier}", interval, multiplier)
+    return profile(given.get("interval"), given.get("multiplier"))
+
+
+def profile(interval_ns: int, multiplier: int) -> LivenessProfile:
+    """Return a profile without a name of its own."""
+    return LivenessProfile(f"{shown(interval_ns)}×{multiplier}", interval_ns, multiplier)
 
 
 def _classes(records: Mapping[str, Rec]) -> tuple[TrafficClass, ...]:

@@ -113,3 +113,18 @@ def shown(value: int, units: Mapping[str, int] = TIME) -> str:
         return "0s"
     unit = max((name for name in units if value % units[name] == 0), key=units.__getitem__)
     return f"{value // units[unit]}{unit}"
+
+
+def share(ppm: int) -> str:
+    """Return a share as it is written."""
+    return shown(ppm, _SHARE) if ppm else "0%"
+
+
+def rate(bps: int) -> str:
+    """Return a rate as it is written."""
+    return shown(bps, _RATE)
+
+
+def duration(time_ns: int) -> str:
+    """Return a duration, which may be negative, as it is written."""
+    return f"-{shown(-time_ns)}" if time_ns < 0 else shown(time_ns)
