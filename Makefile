@@ -25,7 +25,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 SCENARIO ?= scenarios/demo.patronus.yml
 
 .PHONY: demo test lint types imports suite test-slow bench bench-scale bench-scenarios bench-sweep
-.PHONY: bench-dataplane goldens
+.PHONY: bench-dataplane bench-fuzz goldens
 .PHONY: format proof-determinism proof-lazy fuzz-announcements proof-whatif bench-whatif clean
 
 demo: $(FOR_DEMO)
@@ -79,6 +79,11 @@ bench-sweep: $(FOR_TEST)
 SAMPLE ?= 0
 bench-whatif: $(FOR_TEST)
 	$(BIN)/python -m tests.bench.whatif --sample $(SAMPLE) $(CASES:%=--case %)
+
+# What fuzzing costs, and in how many schedules it finds and shrinks the planted bugs; hours.
+# PARTS="speed bugs shrink" picks some of it.
+bench-fuzz: $(FOR_TEST)
+	$(BIN)/python -m tests.bench.fuzz $(PARTS)
 
 # The Linux dataplane, with real packets between namespaces; needs root and some quiet hours, or
 # fewer trials.

@@ -19,8 +19,8 @@ from patronus.control.endings import PASS, ReaderGone, end
 from patronus.control.groups import LazyGroup
 
 COMMANDS: Final = (
-    "run", "sweep", "check", "whatif", "golden", "why", "compare", "report", "scenarios",
-    "topologies", "schema", "agent", "replay", "bench",
+    "run", "sweep", "check", "whatif", "fuzz", "golden", "why", "compare", "report",
+    "scenarios", "topologies", "schema", "agent", "replay", "bench",
 )  # fmt: skip
 """In the order in which one needs them."""
 

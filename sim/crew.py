@@ -153,12 +153,17 @@ _orders: tuple[Orders, ...] = ()
 
 def _arrive(orders: tuple[Orders, ...]) -> None:
     global _orders  # noqa: PLW0603  # a worker's own memory is how it is told things once
+    serve()
+    _orders = orders
+
+
+def serve() -> None:
+    """Make this process a worker: it ends with the one that started it, and not by itself."""
     # Signals reach every process of a terminal or a job; the one that was started decides.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _orders = orders
 
 
 def _follow_parent() -> None:

@@ -7,7 +7,7 @@ that really travel through the simulated network: test packets with luck of thei
 probes, announcements. Nothing that is measured feeds back into the run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from patronus.engine.engine import Received
@@ -29,9 +29,9 @@ __all__ = ["Gauges", "Reading"]
 
 
 class Gauges:
-    """One gauge for each fault of the scenario."""
+    """One gauge for each fault that is to be measured."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "World", occurrences: Iterable[Occurrence]) -> None:
         self._world = world
         self.foresee()
 
@@ -39,7 +39,7 @@ class Gauges:
         """Make the gauges of the world's timeline."""
         world = self._world
         by_fault: dict[str, list[Occurrence]] = {}
-        for occurrence in world.timeline.occurrences:
+        for occurrence in occurrences:
             by_fault.setdefault(occurrence.fault.name, []).append(occurrence)
         self._company = Company(world.timeline, world.overlay)
         self._gauges = {

@@ -45,8 +45,9 @@ _PACKET_BYTES: Final = 1000
 class Measurement:
     """Everything that is counted in one run."""
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
+    def __init__(self, world: "World", *, exposing: bool = True) -> None:
+        """Count users' packets and, if ``exposing``, what each fault did to whom."""
+        self._world, self._exposing = world, exposing
         space, policy = world.engine.space, world.scenario.policy
         sizes = np.full(space.classes, _PACKET_BYTES, dtype=np.int64)
         np.maximum.at(sizes, world.demands.traffic_class, world.demands.packet_bytes)
@@ -85,7 +86,8 @@ class Measurement:
         self._started = True
         self.tally.reset()
         self.records.clear()
-        self._watch_ahead()
+        if self._exposing:
+            self._watch_ahead()
 
     def foresee(self) -> None:
         """Take note of the world's timeline."""
@@ -169,7 +171,7 @@ class Measurement:
 
     def detected(self, row: int, at_ns: int, layer: str) -> None:
         """The engine took a tunnel for down, or raised an alarm."""
-        if self._started:
+        if self._started and self._exposing:
             self.records.detections.append((row, at_ns, layer, self._blame(row, at_ns, layer)))
 
     def _blame(self, row: int, at_ns: int, layer: str) -> Occurrence | None:
@@ -192,6 +194,8 @@ class Measurement:
 
     def fault_begins(self, occurrence: Occurrence) -> None:
         """Find whom a fault would harm if nothing moved, and start watching them."""
+        if not self._exposing:
+            return
         harmed = self.harm.rows(occurrence)
         self.occurrences.append(occurrence)
         self._harmed[occurrence.name] = np.zeros(0, dtype=np.int64)

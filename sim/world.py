@@ -88,6 +88,7 @@ class World:
         selection: SelectionPolicy | None = None,
         compiled: bool | None = None,
         lazy: bool = False,
+        reported: bool = True,
     ) -> None:
         """Build everything; nothing has happened yet.
 
@@ -101,6 +102,8 @@ class World:
                 speed; None: where it pays.
             lazy: whether rows that cannot change a decision are left out, which changes
                 nothing but the speed.
+            reported: whether faults and whom they expose are measured, for a report; it
+                changes nothing else.
 
         Raises:
             ValueError: the scenario describes no network, or a fault hits nothing.
@@ -138,9 +141,9 @@ class World:
         self.agents = Agents(self)
         self.demands = demands(scenario, self.network, seed)
         self.load = Load(self.demands, self.engine.space, self.wire)
-        self.measurement = Measurement(self)
+        self.measurement = Measurement(self, exposing=reported)
         self.checkers = Checkers(self)
-        self.gauges = Gauges(self)
+        self.gauges = Gauges(self, self.timeline.occurrences if reported else ())
         self.converged = scenario.cold
         self._turn = turns(overlay, scenario.policy.evaluation_ns, seed)
         self.sleepers = None if found is None else self._sleepers(found, lazy)

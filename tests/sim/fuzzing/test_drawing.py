@@ -1,0 +1,99 @@
+"""Schedules: the same for everybody, of all kinds, over before the quiet."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patronus.engine.units import NEVER, SECOND
+from patronus.sim.api import plan
+from patronus.sim.checks.rules import recovery_bounds_ns
+from patronus.sim.fuzzing.dice import Dice
+from patronus.sim.fuzzing.drawing import FAULTS, QUIET_NS, draw
+from patronus.sim.fuzzing.policies import half_applied, policy
+from patronus.sim.scenario import FaultKind, Mesh
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_the_storm_ends_and_quiet_follows(number: int) -> None:
+    """Every occurrence of every fault is over for as long as some class needs to recover."""
+    scenario = draw(5, number)
+    network, timeline = plan(scenario, scenario.seed)
+    last = max(o.end_ns for o in timeline.occurrences)
+    assert last < NEVER
+    quiet_ns = scenario.duration_ns - last
+    assert quiet_ns >= QUIET_NS
+    control = scenario.control
+    bounds = recovery_bounds_ns(
+        scenario.policy,
+        network.overlay.transports,
+        spread_ns=control.delay_ns + control.jitter_ns,
+        rtt_ns=SECOND,
+        reroute_ns=max(p.reroute_ns for p in network.underlay.providers),
+    )
+    assert quiet_ns >= bounds.min()
+
+
+def test_draws_repeat_and_differ() -> None:
+    """A number of a seed is one schedule; another number or seed is another."""
+    assert draw(1, 2) == draw(1, 2)
+    assert len({draw(s, n).seed for s in (1, 2) for n in range(5)}) == 10
+
+
+def test_every_kind_is_drawn() -> None:
+    """A few hundred schedules hold every kind of fault, every mesh and full swarms."""
+    drawn = [draw(3, number) for number in range(150)]
+    kinds = Counter(f.kind for scenario in drawn for f in scenario.faults)
+    assert set(kinds) == set(FaultKind)
+    meshes = {scenario.topology.mesh for scenario in drawn}
+    assert meshes == {Mesh.FULL, Mesh.HUBS, Mesh.PARTIAL}
+    assert max(len(scenario.faults) for scenario in drawn) > FAULTS[1] // 2
+
+
+def test_a_counted_schedule_has_its_size() -> None:
+    """Fifty sites are a full mesh over two transports for 72 s and more."""
+    scenario = draw(1, 0, sites=50)
+    network, timeline = plan(scenario, scenario.seed)
+    assert network.overlay.rows == 50 * 49 * 2
+    assert scenario.duration_ns >= 72 * SECOND
+    assert scenario.duration_ns - max(o.end_ns for o in timeline.occurrences) >= QUIET_NS
+
+
+@settings(max_examples=30)
+@given(
+    name=st.text(max_size=8),
+    least=st.integers(-50, 50),
+    width=st.integers(0, 99),
+    first=st.integers(1, 1000),
+    more=st.integers(0, 10**9),
+)
+def test_throws_stay_within_their_bounds(
+    name: str, least: int, width: int, first: int, more: int
+) -> None:
+    """Both ends are possible, nothing beyond them is; dice of one name throw alike."""
+    dice, again = Dice(9, name), Dice(9, name)
+    found = [dice.between(least, least + width) for _ in range(70)]
+    assert found == [again.between(least, least + width) for _ in range(70)]
+    assert all(least <= value <= least + width for value in found)
+    assert all(first <= dice.scale(first, first + more) <= first + more for _ in range(40))
+
+
+def test_some_are_different_ones_in_order() -> None:
+    """No item is taken twice, and more than there are cannot be taken."""
+    dice = Dice(1, "x")
+    for _ in range(50):
+        taken = dice.some("abcdef", 3)
+        assert len(set(taken)) == 3
+        assert list(taken) == sorted(taken)
+    assert dice.some("ab", 9) == ("a", "b")
+
+
+def test_a_half_applied_policy_has_the_classes_of_the_common_one() -> None:
+    """The engine refuses others, and each can be written as a change."""
+    for number in range(30):
+        dice = Dice(number, "policies")
+        base = policy(dice, ("mpls", "lte"))
+        other = half_applied(dice, base, ("mpls", "lte"))
+        assert [c.name for c in other.classes] == [c.name for c in base.classes]
+        assert other != base
