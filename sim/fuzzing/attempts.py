@@ -46,11 +46,11 @@ class Shrunk:
 
 
 def attempt(seed: int, number: int, sites: int | None = None) -> Attempt:
-    """Run a schedule; one of ``AGAIN_EVERY`` in two modes."""
+    """Run a schedule lazily; one of ``AGAIN_EVERY`` in event mode, too."""
     began = perf_counter()
     scenario = draw(seed, number, sites)
     again = number % AGAIN_EVERY == AGAIN_EVERY - 1
-    verdict = alike(scenario) if again else judge(scenario)
+    verdict = alike(scenario) if again else judge(scenario, lazy=True)
     simulated_s = (scenario.duration_ns + scenario.warmup_ns) / SECOND
     faults = len(scenario.faults)
     return Attempt(number, verdict, simulated_s, perf_counter() - began, faults, again)
