@@ -125,11 +125,11 @@ def _of_classes(module: ModuleType, broken: ModuleType) -> Iterator[Swap]:
 
 
 def _of_module(module: ModuleType, broken: ModuleType) -> Iterator[Swap]:
-    old: Any
     for old in _mine(module, FunctionType):
-        for name, holder in [*sys.modules.items()]:
-            if name.startswith("patronus") and vars(holder).get(old.__name__) is old:
-                yield holder, old.__name__, old, vars(broken)[old.__name__]
+        name = str(old.__name__)
+        for holder in [m for key, m in sys.modules.items() if key.startswith("patronus")]:
+            if vars(holder).get(name) is old:
+                yield holder, name, old, vars(broken)[name]
 
 
 def _mine(module: ModuleType, kind: type) -> Sequence[Any]:
