@@ -67,5 +67,5 @@ def arm(world: "World", faults: Sequence[FaultSpec]) -> None:
     world.wire.mutes = mutes(timeline, world.overlay)
     world.measurement.foresee()
     world.checkers.foresee()
-    world.gauges.foresee()
+    world.gauges.foresee(world.timeline.occurrences)
     world.agents.schedule(timeline)

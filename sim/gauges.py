@@ -33,10 +33,10 @@ class Gauges:
 
     def __init__(self, world: "World", occurrences: Iterable[Occurrence]) -> None:
         self._world = world
-        self.foresee()
+        self.foresee(occurrences)
 
-    def foresee(self) -> None:
-        """Make the gauges of the world's timeline."""
+    def foresee(self, occurrences: Iterable[Occurrence]) -> None:
+        """Make the gauges of some faults of the world's timeline."""
         world = self._world
         by_fault: dict[str, list[Occurrence]] = {}
         for occurrence in occurrences:

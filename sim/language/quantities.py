@@ -117,12 +117,12 @@ def shown(value: int, units: Mapping[str, int] = TIME) -> str:
 
 def share(ppm: int) -> str:
     """Return a share as it is written."""
-    return shown(ppm, _SHARE) if ppm else "0%"
+    return shown(ppm, SHARES) if ppm else "0%"
 
 
 def rate(bps: int) -> str:
     """Return a rate as it is written."""
-    return shown(bps, _RATE)
+    return shown(bps, RATES)
 
 
 def duration(time_ns: int) -> str:
