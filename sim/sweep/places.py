@@ -304,7 +304,8 @@ def _connected(address: str, patience_s: float) -> "Iterator[Client]":
 
     try:
         client = Client(address, timeout=patience_s, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, ValueError, AssertionError) as error:
+        # The assertion is Dask's: its own loop did not start within ten seconds.
         raise NoClusterError(
             f"no Dask scheduler answers at {address} within {patience_s:g} s; give the address "
             "that `dask scheduler` prints, such as tcp://10.0.0.1:8786"

@@ -141,7 +141,7 @@ def test_a_scenario_from_code_that_means_nothing() -> None:
 def test_a_value_error_of_ours_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ValueError that the scenario is not to blame for is not made to look like a mistake."""
 
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **named: object) -> None:
         raise ValueError("shapes do not match")
 
     monkeypatch.setattr("patronus.sim.world.Measurement", broken)
