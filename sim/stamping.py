@@ -35,7 +35,7 @@ class Stamping:
         self._overlay, self._dataplane, self._passes = overlay, dataplane, passes
         self.silent: Bools = np.ones(overlay.rows, dtype=np.bool_)
         self._scratch: I64 = np.full(overlay.rows, LONG_AGO, dtype=np.int64)
-        """Newest proofs of rows that are awake; between calls ``LONG_AGO``."""
+        """Newest proofs by row, of this call."""
 
     def step(
         self,
@@ -64,6 +64,8 @@ class Stamping:
             newest = self._newest(flights, part, start_ns, end_ns)
             if strewn is not None:
                 np.maximum(newest, strewn[part], out=newest)
+            if self._passes is not None:
+                return self._stamp(numbered(part), odd, end_ns)
             return self._advance(part, newest, odd[part], end_ns)
 
         done = by_blocks(self._overlay.rows, advance)
@@ -93,22 +95,24 @@ class Stamping:
     ) -> list[tuple[I64, I64]]:
         """Do as :meth:`_advance` for the rows that are awake, with flights of such rows alone."""
         assert self._passes is not None, "rows sleep in compiled passes only"
-        passes, plane, reverse = self._passes, self._dataplane, self._overlay.reverse
+        passes, reverse = self._passes, self._overlay.reverse
         for flight in flights:
             rows = numbered(flight.rows)
             passes.raise_some(
                 self._scratch, (rows, flight.heard_at_ns, flight.back_at_ns), reverse, span
             )
 
-        def advance(at: slice) -> tuple[I64, I64]:
-            left = np.empty((2, at.stop - at.start), dtype=np.int64)
-            stamps = plane.heard_ns, plane.confirmed_ns
-            many, gone = passes.stamp_some(
-                awake[at], self._scratch, odd, self.silent, plane.detect_ns, stamps, span[1], left
-            )
-            return left[0, :many], left[1, :gone]
+        return by_blocks(len(awake), lambda at: self._stamp(awake[at], odd, span[1]))
 
-        return by_blocks(len(awake), advance)
+    def _stamp(self, rows: I64, odd: Bools, end_ns: int) -> tuple[I64, I64]:
+        """Do as :meth:`_advance` with the newest proofs that were noted of some rows."""
+        assert self._passes is not None, "proofs are noted for compiled passes only"
+        plane, left = self._dataplane, np.empty((2, len(rows)), dtype=np.int64)
+        stamps = plane.heard_ns, plane.confirmed_ns
+        many, gone = self._passes.stamp(
+            rows, self._scratch, odd, self.silent, plane.detect_ns, stamps, end_ns, left
+        )
+        return left[0, :many], left[1, :gone]
 
     def _advance(self, part: slice, newest: I64, odd: Bools, end_ns: int) -> tuple[I64, I64]:
         """Move a block's stamps where nothing is strange.
@@ -119,11 +123,6 @@ class Stamping:
         plane, silent = self._dataplane, self.silent[part]
         heard_ns, confirmed_ns = plane.heard_ns[part], plane.confirmed_ns[part]
         detect_ns = plane.detect_ns[part]
-        if self._passes is not None:
-            left = np.empty((2, len(newest)), dtype=np.int64)
-            stamps = heard_ns, confirmed_ns
-            many, gone = self._passes.stamp(newest, odd, silent, detect_ns, stamps, end_ns, left)
-            return left[0, :many] + part.start, left[1, :gone] + part.start
         np.maximum(heard_ns, newest, out=heard_ns)
         gap = newest - confirmed_ns
         hit = gap > detect_ns
@@ -144,7 +143,8 @@ class Stamping:
 
     def _newest(self, flights: Sequence[Flight], part: slice, start_ns: int, end_ns: int) -> I64:
         """Return a block's newest proofs before the end, from flights of all rows."""
-        newest = np.full(part.stop - part.start, LONG_AGO, dtype=np.int64)
+        newest = self._scratch[part]
+        newest[:] = LONG_AGO
         reverse = self._overlay.reverse[part]
         for flight in flights:
             if isinstance(flight.rows, slice):

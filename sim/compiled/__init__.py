@@ -20,7 +20,6 @@ from patronus.sim.compiled.probes import (
     raise_newest_by_peer,
     raise_some,
     stamp,
-    stamp_some,
 )
 
 __all__ = [
@@ -36,5 +35,4 @@ __all__ = [
     "raise_some",
     "rouse",
     "stamp",
-    "stamp_some",
 ]

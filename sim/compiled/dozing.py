@@ -10,34 +10,39 @@ from typing import Any, Final
 
 import numpy as np
 
-from patronus.engine import brownout_table, delayshift, health, lossshift, ranking, verdict
+from patronus.engine import brownout_table, delayshift, health, lossshift
 from patronus.engine.fingerprint import GOLDEN
 from patronus.engine.liveness import State
 from patronus.engine.overlay import I64
 from patronus.engine.units import LONG_AGO, NEVER, PPM
 from patronus.sim.compiled.jit import compiled, part
-from patronus.sim.compiled.judging import _badness_ns, _floor_ppm, _verdict
-from patronus.sim.compiled.probes import _LOSS_MASK, _S12, _S24, _S44, _noise_ns, _word
+from patronus.sim.compiled.judging import badness_ns, floor_ppm, isqrt, moves, smoothed, verdict_of
+from patronus.sim.compiled.probes import (
+    _LOSS_MASK,
+    _S12,
+    _S24,
+    _S44,
+    _noise_ns,
+    _word,
+    learn,
+    risen,
+)
 
-_GOLDEN: Final = GOLDEN
 _UP: Final = int(State.UP)
-_UNKNOWN_BADNESS_NS: Final = verdict.UNKNOWN_BADNESS_NS
 _BUCKET_MAX: Final = 2**31 - 1
 _COUNT_MAX: Final = 2**30
-_ROOT_MAX: Final = 4096
 _TAKEN: Final = np.array(brownout_table.TAKEN, dtype=np.int64)
 _BASE: Final = np.array(brownout_table.BASE_PPM, dtype=np.int64)
 
-LIMIT, LOSS, DELAY, COUNT, VERDICT, AWAKE = range(6)
+LIMIT, LOSS, DELAY, COUNT, VERDICT = range(5)
 """Why a row cannot be passed over any longer: no reason yet, a probe that gets lost, a delay
-that is suspicious, the loss test has something to do, an evaluation changes something; and it
-is not one that can be passed over at all."""
+that is suspicious, the loss test has something to do, an evaluation changes something."""
 
 
 @part
 def _way(key: np.uint64, n: Any, there_of: Any, back_of: Any) -> Any:
     """Tell whether a probe gets lost on either way, and how long both take."""
-    word = _word(key, np.uint64(n) * _GOLDEN)
+    word = _word(key, np.uint64(n) * GOLDEN)
     lost = (word >> _S44) < there_of[2] or ((word >> _S24) & _LOSS_MASK) < back_of[2]
     out = there_of[0] + _noise_ns(word >> _S12, there_of[1])
     return lost, out, back_of[0] + _noise_ns(word, back_of[1])
@@ -46,12 +51,7 @@ def _way(key: np.uint64, n: Any, there_of: Any, back_of: Any) -> Any:
 @compiled
 def _level_of(sent: int, lost: int) -> Any:
     """Return :func:`lossshift._level_of` of one row."""
-    root = int(np.sqrt(lost))
-    while root * root > lost:
-        root -= 1
-    while (root + 1) * (root + 1) <= lost:
-        root += 1
-    ppm = -(-PPM * (lost + min(root, _ROOT_MAX) + 1) // sent)
+    ppm = -(-PPM * (lost + isqrt(lost) + 1) // sent)
     return min(np.searchsorted(_BASE, ppm), len(_BASE) - 1)
 
 
@@ -85,52 +85,6 @@ def _pass_epoch(row: int, packets: Any, epochs: Any, patience: Any) -> None:
             sent, lost = sent >> 1, lost >> 1
         usual[0, row], usual[1, row] = min(sent, _COUNT_MAX), min(lost, _COUNT_MAX)
         level[row] = _level_of(usual[0, row], usual[1, row])
-
-
-@part
-def _smoothed(smooth: Any, now: Any) -> Any:
-    if _UNKNOWN_BADNESS_NS in (smooth, now):
-        return now
-    return smooth + ((now - smooth) >> ranking.GAIN_SHIFT)
-
-
-@part
-def _moves(smooth: Any, published: Any, margin_ns: int, margin_ppm: int) -> Any:
-    """Tell whether the published metric must follow the smoothed one."""
-    band = 0
-    if margin_ns >= 0:
-        band = max(margin_ns, published * margin_ppm // PPM) // 2
-    known = smooth != _UNKNOWN_BADNESS_NS
-    return abs(smooth - published) > band or known != (published != _UNKNOWN_BADNESS_NS)
-
-
-@part
-def _learn(figures: Any, there: Any, rtt: Any, risen: Any) -> Any:
-    """Return the figures after a sample, as ``probes.observe``."""
-    srtt, jitter, transit, usual, width, _, young = figures
-    most = width << delayshift.CLIP
-    x = max(min(rtt - usual, most), -most)
-    srtt += (rtt - srtt) >> 3
-    jitter += abs(there - transit) - ((jitter + 8) >> 4)
-    gain = delayshift.SLOW
-    if young < delayshift.YOUNG:
-        gain = delayshift.FAST
-        young += 1
-    low = min(rtt - usual + most, 0) >> delayshift.FAST
-    far = min(max(abs(x), jitter >> 4, delayshift.WIDTH_NS_MIN), most)
-    far = ((far - width) >> gain) + width
-    return (
-        srtt, jitter, there, usual + low + (x >> gain), min(far, delayshift.WIDTH_NS_MAX), risen,
-        young,
-    )  # fmt: skip
-
-
-@part
-def _risen(figures: Any, rtt: Any) -> Any:
-    """Return the suspicion of a row's delay after a round trip."""
-    usual, width, score = figures[3], figures[4], figures[5]
-    most = width << delayshift.CLIP
-    return max(score + max(min(rtt - usual, most), -most) - width, 0)
 
 
 # One walk in one function: numbers stay in registers and arrays are looked up once. In parts
@@ -197,15 +151,15 @@ def doze(  # noqa: C901, PLR0912, PLR0915  # as said above
                 closed, gone = min(sent_open + n - mark, _BUCKET_MAX), min(lost_open, _BUCKET_MAX)
                 at_sent = sent_sum + closed - ring[bucket, 0, row]
                 at_lost = lost_sum + gone - ring[bucket, 1, row]
-                loss = max(_floor_ppm(at_sent, at_lost), estimate_ppm[row])
+                loss = max(floor_ppm(at_sent, at_lost), estimate_ppm[row])
                 rtt, jitter = figures[0], figures[1] >> 4
                 odd = n - state[health.BASE, row] > health.HABIT_PROBES
                 odd |= loud[row] and calm + 1 >= lossshift.ADOPT_INTERVALS
                 for number in range(len(limits)):
-                    odd |= verdicts[number, row] != _verdict(rtt, jitter, loss, limits[number])
-                metric = _badness_ns(rtt, jitter, loss)
-                after = _smoothed(smooth, metric)
-                if odd or _moves(after, metric_published[row], margin_ns, margin_ppm):
+                    odd |= verdicts[number, row] != verdict_of(rtt, jitter, loss, limits[number])
+                metric = badness_ns(rtt, jitter, loss)
+                after = smoothed(smooth, metric)
+                if odd or moves(after, metric_published[row], margin_ns, margin_ppm):
                     end, cause, going = (evaluation - 1) // grid_ns * grid_ns, VERDICT, False
                     break
                 if write:
@@ -218,11 +172,11 @@ def doze(  # noqa: C901, PLR0912, PLR0915  # as said above
                 now, smooth, evaluation = metric, after, evaluation + period_ns
             if not going or back >= end:
                 break
-            risen = _risen(figures, there + more)
-            if (left <= 1 and loud[row]) or risen >= delayshift.RAISED_WIDTHS * figures[4]:
+            score = risen(figures, there + more)
+            if (left <= 1 and loud[row]) or score >= delayshift.RAISED_WIDTHS * figures[4]:
                 end, cause = min(end, back - back % grid_ns), COUNT if left <= 1 else DELAY
                 break
-            figures = _learn(figures, there, there + more, risen)
+            figures = learn(figures, there, there + more, score)
             n, left = n + 1, left - 1
             if left <= 0:
                 if write:

@@ -20,19 +20,25 @@ _WORST_NS: Final = _UNKNOWN_BADNESS_NS - 1
 
 
 @compiled
-def _floor_ppm(sent: int, lost: int) -> int:
+def isqrt(number: Any) -> Any:
+    """Return :func:`arrays.isqrt` of one number."""
+    # A float's root of a number below 2^53 is off by less than one: put right.
+    root = int(np.sqrt(number))
+    while root * root > number:
+        root -= 1
+    while (root + 1) * (root + 1) <= number:
+        root += 1
+    return min(root, _ROOT_MAX)
+
+
+@compiled
+def floor_ppm(sent: int, lost: int) -> int:
     """Return :meth:`Health.loss_floor_ppm` of one row."""
     if sent <= 0:
         return -1
     if lost <= 0:
         return 0
-    # A float's root of a number below 2^53 is off by less than one: put right.
-    root = int(np.sqrt(4 * lost))
-    while root * root > 4 * lost:
-        root -= 1
-    while (root + 1) * (root + 1) <= 4 * lost:
-        root += 1
-    proven = max(lost - min(root, _ROOT_MAX), 0)
+    proven = max(lost - isqrt(4 * lost), 0)
     return PPM * proven // sent if proven > 0 else 0
 
 
@@ -50,7 +56,7 @@ def _mos_milli(rtt_ns: int, loss_ppm: int, ie_milli: int, bpl_ppm: int) -> int:
 
 
 @compiled
-def _verdict(rtt_ns: int, jitter_ns: int, loss_ppm: int, limits: I64) -> int:
+def verdict_of(rtt_ns: int, jitter_ns: int, loss_ppm: int, limits: I64) -> int:
     """Return :func:`verdict.verdict` of one row; a limit of -1 is none."""
     latency, jitter, loss, score, ie_milli, bpl_ppm = limits
     if loss_ppm >= verdict.OUTAGE_PPM:
@@ -75,13 +81,32 @@ def _verdict(rtt_ns: int, jitter_ns: int, loss_ppm: int, limits: I64) -> int:
 
 
 @compiled
-def _badness_ns(rtt_ns: int, jitter_ns: int, loss_ppm: int) -> int:
+def badness_ns(rtt_ns: int, jitter_ns: int, loss_ppm: int) -> int:
     """Return :func:`verdict.badness_ns` of one row."""
     if rtt_ns < 0 or jitter_ns < 0 or loss_ppm < 0:
         return _UNKNOWN_BADNESS_NS
     weight = verdict.JITTER_WEIGHT * min(jitter_ns, _WORST_NS)
     weight += verdict.LOSS_NS_PER_PPM * min(loss_ppm, PPM)
     return min(min(rtt_ns, _WORST_NS) + weight, _WORST_NS)
+
+
+@compiled
+def smoothed(smooth: Any, now: Any) -> Any:
+    """Return the smoothed metric after an evaluation that finds ``now``."""
+    if _UNKNOWN_BADNESS_NS in (smooth, now):
+        return now
+    return smooth + ((now - smooth) >> ranking.GAIN_SHIFT)
+
+
+@compiled
+def moves(smooth: Any, published: Any, margin_ns: int, margin_ppm: int) -> Any:
+    """Tell whether the published metric must follow the smoothed one."""
+    band = 0
+    if margin_ns >= 0:
+        band = max(margin_ns, published * margin_ppm // PPM) // 2
+    moved = abs(smooth - published) > band
+    moved |= (smooth == _UNKNOWN_BADNESS_NS) != (published == _UNKNOWN_BADNESS_NS)
+    return moved
 
 
 @compiled
@@ -110,27 +135,18 @@ def judge(rows: I64, now_ns: int, known: Any, terms: Any, told: Any, odd: I64) -
         rtt = jitter = loss = -1
         if now_ns - state[_UPDATED, row] <= stale_ns:
             sent = sums[0, row] + opened[0, row] + state[_NEXT, row] - state[_MARK, row]
-            loss = _floor_ppm(sent, sums[1, row] + opened[1, row])
+            loss = floor_ppm(sent, sums[1, row] + opened[1, row])
             loss = max(loss, estimate_ppm[row])
             rtt, jitter = state[_SRTT, row], state[_JITTER, row] >> 4
         same = True
         for number in range(len(limits)):
-            if better_runs[number, row] > 0 or verdicts[number, row] != _verdict(
+            if better_runs[number, row] > 0 or verdicts[number, row] != verdict_of(
                 rtt, jitter, loss, limits[number]
             ):
                 same = False
-        now = _badness_ns(rtt, jitter, loss)
-        smooth, published = metric_smooth[row], metric_published[row]
-        if _UNKNOWN_BADNESS_NS in (smooth, now):
-            smooth = now
-        else:
-            smooth += (now - smooth) >> ranking.GAIN_SHIFT
-        band = 0
-        if margin_ns >= 0:
-            band = max(margin_ns, published * margin_ppm // PPM) // 2
-        moved = abs(smooth - published) > band
-        moved |= (smooth == _UNKNOWN_BADNESS_NS) != (published == _UNKNOWN_BADNESS_NS)
-        if moved or not same:
+        now = badness_ns(rtt, jitter, loss)
+        smooth = smoothed(metric_smooth[row], now)
+        if not same or moves(smooth, metric_published[row], margin_ns, margin_ppm):
             odd[left] = place
             left += 1
             continue

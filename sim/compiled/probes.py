@@ -127,7 +127,7 @@ def raise_some(newest: I64, flown: Any, reverse: Any, span: Any) -> None:
 
 
 @compiled
-def stamp_some(
+def stamp(
     rows: I64,
     newest: I64,
     odd: Any,
@@ -137,7 +137,22 @@ def stamp_some(
     end_ns: int,
     left: Any,
 ) -> tuple[int, int]:
-    """Do as :func:`stamp` for some rows; all arrays but ``left`` are by row."""
+    """Move the stamps of some rows by their newest proofs, which are taken.
+
+    Args:
+        rows: the rows meant.
+        newest: by row, ``LONG_AGO`` for none; that is what is left there.
+        odd: by row, which must be looked at event by event.
+        silent: by row.
+        detect_ns: by row.
+        stamps: heard and confirmed by row; heard moves everywhere, confirmed where nothing
+            is strange.
+        end_ns: of the slot.
+        left: where strange rows and rows that go silent are put.
+
+    Returns:
+        How many of both there are.
+    """
     heard_ns, confirmed_ns = stamps
     strange, stale = left
     many, gone = 0, 0
@@ -160,41 +175,37 @@ def stamp_some(
 
 
 @compiled
-def stamp(
-    newest: I64, odd: Any, silent: Any, detect_ns: I64, stamps: Any, end_ns: int, left: Any
-) -> tuple[int, int]:
-    """Move the stamps of a block by its newest proofs.
+def risen(figures: Any, rtt: Any) -> Any:
+    """Return the suspicion of a row's delay after a round trip; ``figures`` as :func:`learn`."""
+    usual, width, score = figures[3], figures[4], figures[5]
+    most = width << delayshift.CLIP
+    return max(score + max(min(rtt - usual, most), -most) - width, 0)
+
+
+@compiled
+def learn(figures: Any, there: Any, rtt: Any, score: Any) -> Any:
+    """Return what is known of a row after an ordinary reflection.
 
     Args:
-        newest: of each row, ``LONG_AGO`` for none.
-        odd: rows that must be looked at event by event.
-        silent: by row.
-        detect_ns: by row.
-        stamps: heard and confirmed by row; heard moves everywhere, confirmed where nothing
-            is strange.
-        end_ns: of the slot.
-        left: where the places of strange rows and of rows that go silent are put.
-
-    Returns:
-        How many of both there are.
+        figures: smoothed round trip, jitter, last transit, usual round trip and its width,
+            suspicion, and samples while young.
+        there: transit of the way out.
+        rtt: round trip.
+        score: the suspicion after it.
     """
-    heard_ns, confirmed_ns = stamps
-    strange, stale = left
-    many, gone = 0, 0
-    for place in range(len(newest)):
-        proof, confirmed = newest[place], confirmed_ns[place]
-        heard_ns[place] = max(heard_ns[place], proof)
-        gap = proof - confirmed
-        if odd[place] or gap > detect_ns[place] or (silent[place] and gap > 0):
-            strange[many] = place
-            many += 1
-            continue
-        confirmed = max(confirmed, proof)
-        confirmed_ns[place] = confirmed
-        if not silent[place] and confirmed + detect_ns[place] < end_ns - 1:
-            stale[gone] = place
-            gone += 1
-    return many, gone
+    srtt, jitter, transit, usual, width, _, young = figures
+    most = width << delayshift.CLIP
+    x = max(min(rtt - usual, most), -most)
+    srtt += (rtt - srtt) >> 3
+    jitter += abs(there - transit) - ((jitter + 8) >> 4)
+    gain = delayshift.SLOW
+    if young < delayshift.YOUNG:
+        gain = delayshift.FAST
+        young += 1
+    low = min(rtt - usual + most, 0) >> delayshift.FAST
+    far = min(max(abs(x), jitter >> 4, delayshift.WIDTH_NS_MIN), most)
+    width = min(((far - width) >> gain) + width, delayshift.WIDTH_NS_MAX)
+    return srtt, jitter, there, usual + low + (x >> gain), width, score, young
 
 
 @compiled
@@ -222,10 +233,12 @@ def observe(rows: I64, probes: Any, span: Any, columns: Any, odd: I64) -> int:
         if arrived < span[0] or arrived >= span[1]:
             continue
         rtt = arrived - sent_ns[place]
-        score, width, usual = delay[2, row], delay[1, row], delay[0, row]
-        most = width << delayshift.CLIP
-        x = max(min(rtt - usual, most), -most)
-        after = max(score + x - width, 0)
+        figures = (
+            state[health.SRTT, row], max(state[health.JITTER, row], 0),
+            state[health.TRANSIT, row], delay[0, row], delay[1, row], delay[2, row],
+            np.int64(seen[row]),
+        )  # fmt: skip
+        score = risen(figures, rtt)
         if (
             sequence != state[health.NEXT, row]
             or rtt < 0
@@ -233,28 +246,18 @@ def observe(rows: I64, probes: Any, span: Any, columns: Any, odd: I64) -> int:
             or ahead[row]
             or due[row] <= 1
             or special[row]
-            or after >= delayshift.RAISED_WIDTHS * width
+            or score >= delayshift.RAISED_WIDTHS * delay[1, row]
         ):
             odd[left] = place
             left += 1
             continue
-        state[health.SRTT, row] += (rtt - state[health.SRTT, row]) >> 3
-        transit = reflected_ns[place] - sent_ns[place]
-        jitter = max(state[health.JITTER, row], 0)
-        jitter += abs(transit - state[health.TRANSIT, row]) - ((jitter + 8) >> 4)
-        state[health.JITTER, row], state[health.TRANSIT, row] = jitter, transit
+        figures = learn(figures, reflected_ns[place] - sent_ns[place], rtt, score)
+        state[health.SRTT, row], state[health.JITTER, row] = figures[0], figures[1]
+        state[health.TRANSIT, row] = figures[2]
+        delay[0, row], delay[1, row], delay[2, row] = figures[3], figures[4], figures[5]
+        seen[row] = figures[6]
         state[health.NEXT, row] = sequence + 1
         state[health.HEARD, row] = heard_count[place]
         state[health.UPDATED, row] = arrived
         due[row] -= 1
-        gain = delayshift.SLOW
-        if seen[row] < delayshift.YOUNG:
-            gain = delayshift.FAST
-            seen[row] += 1
-        low = min(rtt - usual + most, 0) >> delayshift.FAST
-        far = min(max(abs(x), jitter >> 4, delayshift.WIDTH_NS_MIN), most)
-        far = ((far - width) >> gain) + width
-        delay[0, row] = usual + low + (x >> gain)
-        delay[1, row] = min(far, delayshift.WIDTH_NS_MAX)
-        delay[2, row] = after
     return left

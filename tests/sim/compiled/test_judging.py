@@ -110,10 +110,7 @@ def test_judge() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (
-            "root = int(np.sqrt(4 * lost))",
-            "root = int(np.sqrt(lost))\n    return PPM * lost // sent",
-        ),
+        ("isqrt(4 * lost)", "isqrt(lost)"),
         ("min(root, _ROOT_MAX)", "root"),
         ("min(rtt_ns >> 1, len", "min(rtt_ns, len"),
         ("(95_000 - ie_milli) * bpl_ppm", "95_000 * bpl_ppm"),
@@ -126,7 +123,7 @@ def test_judge() -> None:
         ("<= stale_ns", "< stale_ns"),
         ("loss = max(loss, estimate_ppm[row])", "pass"),
         ("better_runs[number, row] > 0 or ", ""),
-        ("if moved or not same", "if not same"),
+        ("if not same or moves(", "if not same or False and moves("),
         ("moved |= (smooth", "moved |= False and (smooth"),
         ("metric_now[row], metric_smooth[row] = now, smooth", "metric_now[row] = now"),
     ],

@@ -126,9 +126,15 @@ def stamps_well(passes: ModuleType, seed: int) -> None:
         for r in range(ROWS)
     ]
     assert newest.tolist() == wanted
+    again = np.full(ROWS, LONG_AGO, dtype=np.int64)
+    every = np.arange(ROWS)
+    passes.raise_some(again, (every, peers, times), np.argsort(reverse), (0, end_ns))
+    assert again.tolist() == wanted
     new_heard, new_confirmed = heard.copy(), confirmed.copy()
     left = np.zeros((2, ROWS), dtype=np.int64)
-    many, gone = passes.stamp(newest, odd, silent, detect, (new_heard, new_confirmed), end_ns, left)
+    stamps = new_heard, new_confirmed
+    many, gone = passes.stamp(every, newest, odd, silent, detect, stamps, end_ns, left)
+    assert set(newest.tolist()) == {LONG_AGO}
     strange = [
         r
         for r in range(ROWS)
@@ -234,20 +240,23 @@ MUTANTS = (
     (flies_well, "_noise_ns(word >> _S12, jitter[row])", "_noise_ns(word, jitter[row])"),
     (flies_well, "((word >> _S24) & _LOSS_MASK)", "(word >> _S24)"),
     (stamps_well, "at_ns = times_ns[reverse[place]]\n", "at_ns = times_ns[place]\n"),
-    (stamps_well, "gap > detect_ns[place]", "gap >= detect_ns[place]"),
-    (stamps_well, "(silent[place] and gap > 0)", "(silent[place] and gap > 1)"),
-    (stamps_well, "if odd[place] or gap", "if gap"),
-    (stamps_well, "detect_ns[place] < end_ns - 1", "detect_ns[place] < end_ns"),
-    (stamps_well, "if not silent[place] and", "if"),
+    (stamps_well, "newest[row] < at_ns < span[1]", "newest[row] < at_ns <= span[1]"),
+    (stamps_well, "np.int64(reverse[row])", "row"),
+    (stamps_well, "newest[row] = LONG_AGO", "pass"),
+    (stamps_well, "gap > detect_ns[row]", "gap >= detect_ns[row]"),
+    (stamps_well, "(silent[row] and gap > 0)", "(silent[row] and gap > 1)"),
+    (stamps_well, "if odd[row] or gap", "if gap"),
+    (stamps_well, "detect_ns[row] < end_ns - 1", "detect_ns[row] < end_ns"),
+    (stamps_well, "if not silent[row] and", "if"),
     (observes_well, "sequence != state[health.NEXT, row]", "sequence < state[health.NEXT, row]"),
     (observes_well, "or ahead[row]\n", "\n"),
     (observes_well, "or due[row] <= 1", "or due[row] <= 0"),
     (observes_well, "or special[row]\n", "\n"),
-    (observes_well, "or after >= delayshift.RAISED_WIDTHS * width", ""),
+    (observes_well, "or score >= delayshift.RAISED_WIDTHS * delay[1, row]", ""),
     (observes_well, "or rtt < 0\n", "\n"),
     (observes_well, "max(state[health.JITTER, row], 0)", "state[health.JITTER, row]"),
     (observes_well, "((jitter + 8) >> 4)", "(jitter >> 4)"),
-    (observes_well, "seen[row] += 1", "pass"),
+    (observes_well, "young += 1", "pass"),
     (observes_well, "min(rtt - usual + most, 0)", "0"),
     (observes_well, "max(abs(x), jitter >> 4, ", "max(abs(x), "),
     (observes_well, "state[health.UPDATED, row] = arrived", "pass"),
