@@ -33,7 +33,7 @@ class Request:
     settings: tuple[str, ...] = ()
     stop_ns: int | None = None
     trace: str = ""
-    mode: str = "auto"
+    mode: str = "event"
 
     def seeds(self, scenario: Scenario) -> list[int]:
         """Return the seeds of a scenario; all that may be needed."""
@@ -56,7 +56,7 @@ class Request:
             words += ["--set", setting]
         words += ["--stop-at", shown(self.stop_ns)] if self.stop_ns else []
         words += ["--trace", self.trace] if self.trace else []
-        words += ["--mode", self.mode] if self.mode != "auto" else []
+        words += ["--mode", self.mode] if self.mode != "event" else []
         return shlex.join(words)
 
 

@@ -70,6 +70,7 @@ def _foreseen(error: ValueError) -> Exception:
 
 def _whatif(scenario: "Scenario", settings: tuple[str, ...], asked: dict[str, Any]) -> int:
     from patronus.control.failures import Place, show, study
+    from patronus.sim.footprint import free
     from patronus.sim.whatif import memory
     from patronus.sim.whatif.failures import SINGLE, FailureKind
     from patronus.sim.whatif.orders import Orders, prepare
@@ -89,7 +90,7 @@ def _whatif(scenario: "Scenario", settings: tuple[str, ...], asked: dict[str, An
     again = _command(scenario, settings, asked)
     if asked["write"] is not None:
         return _write(scenario, orders, settings, *asked["write"])
-    memory.check(studied, orders.jobs, memory.free_bytes())
+    memory.check(studied, orders.jobs, free())
     with Place(scenario, asked["out"]) as place:
         findings, stopped = study(scenario, orders, limits, again)
         try:

@@ -40,16 +40,6 @@ def installed(name: str) -> str:
         return ""
 
 
-def available_mb(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Return how much memory can be had without swapping; None where the system does not say."""
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    words = (line.split() for line in lines)
-    return next((int(w[1]) // 1024 for w in words if w and w[0] == "MemAvailable:"), None)
-
-
 def _pages(name: str) -> int | None:
     if name not in getattr(os, "sysconf_names", {}):
         return None

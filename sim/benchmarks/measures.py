@@ -7,18 +7,19 @@ from typing import Any, Final
 
 from patronus.sim.benchmarks.cases import Case
 from patronus.sim.benchmarks.choices import choosing
-from patronus.sim.benchmarks.machine import NOT_INSTALLED, available_mb
+from patronus.sim.benchmarks.machine import NOT_INSTALLED
 from patronus.sim.benchmarks.packets import ns_pace
 from patronus.sim.benchmarks.peer import Pace, pace, subset
 from patronus.sim.benchmarks.searches import search
 from patronus.sim.benchmarks.spread import Spread
 from patronus.sim.benchmarks.whole import Result, run, write_case
+from patronus.sim.footprint import RoomError, shared
 from patronus.sim.language import load
 
 PEERS: Final = ("plain SimPy", "ns.py")
 
 
-def case_record(case: Case, runs: int) -> dict[str, Any]:
+def case_record(case: Case, runs: int, mode: str = "event") -> dict[str, Any]:
     """Measure one scenario as a whole command, and its peers on a part of it.
 
     A case that needs more memory than there is gets a word instead of figures.
@@ -27,12 +28,13 @@ def case_record(case: Case, runs: int) -> dict[str, Any]:
         CommandError: the command did not do its work.
     """
     known = {"measure": "case", "case": case.name, "about": case.about}
-    free_mb = available_mb()
-    if free_mb is not None and free_mb < case.needs_mb:
-        return {**known, "not_run": f"needs {case.needs_mb:,} MB, {free_mb:,} MB are free"}
     with tempfile.TemporaryDirectory(prefix="patronus-bench-") as scratch:
-        results = list(_whole(case, runs, Path(scratch)))
         scenario = load(str(write_case(case, Path(scratch))))
+        try:
+            shared(1).check([scenario])
+        except RoomError as error:
+            return {**known, "not_run": str(error).partition(": ")[2]}
+        results = list(_whole(case, runs, mode, Path(scratch)))
     some = subset(scenario, int(results[0].summary["seed"]), case.peer_tunnels)
     paces = (pace(some, case.peer_s, runs=runs), ns_pace(some, case.peer_s, runs=runs))
     ours = _ours(results)
@@ -54,11 +56,11 @@ def choice_record(layout: str, sites: int, runs: int) -> dict[str, Any]:
     return {"measure": "choice", **choosing(layout, sites, runs).record()}
 
 
-def _whole(case: Case, runs: int, scratch: Path) -> Iterator[Result]:
+def _whole(case: Case, runs: int, mode: str, scratch: Path) -> Iterator[Result]:
     for turn in range(runs):
         folder = scratch / str(turn)
         folder.mkdir()
-        yield run(case, folder)
+        yield run(case, folder, mode)
 
 
 def _ours(results: Sequence[Result]) -> dict[str, Any]:

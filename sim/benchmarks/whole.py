@@ -43,14 +43,14 @@ def write_case(case: Case, folder: Path) -> Path:
     return file
 
 
-def run(case: Case, folder: Path) -> Result:
-    """Run ``patronus run FILE --out DIR`` once; its folder is left behind.
+def run(case: Case, folder: Path, mode: str = "event") -> Result:
+    """Run ``patronus run FILE --out DIR --mode MODE`` once; its folder is left behind.
 
     Raises:
         CommandError: it ended with neither "pass" nor "fail", or wrote no report.
     """
     file, out = write_case(case, folder), folder / f"{case.name}.run"
-    words = [sys.executable, "-m", "patronus", "run", str(file), "--out", str(out)]
+    words = [sys.executable, "-m", "patronus", "run", str(file), "--out", str(out), "--mode", mode]
     log = folder / f"{case.name}.log"
     # An installed package has its modules compiled; one from a checkout does after a first run.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}

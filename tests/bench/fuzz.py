@@ -33,7 +33,7 @@ HUNDRED: Final = 100
 Row = dict[str, Any]
 
 
-def speed(name: str, schedules: Sequence[Scenario]) -> Row:
+def speed(name: str, schedules: Sequence[Scenario], *, lazy: bool) -> Row:
     """Return what schedules of one sort cost; ``felt`` is the least number of sure faults."""
     times, built, sure, found = [], [], [], 0
     simulated = sum(s.duration_ns + s.warmup_ns for s in schedules) / SECOND
@@ -42,10 +42,11 @@ def speed(name: str, schedules: Sequence[Scenario]) -> Row:
         sure.append(felt(World(scenario, scenario.seed, reported=False)))
         built.append(process_time() - start)
         start = process_time()
-        found += bool(judge(scenario, whole=True))
+        found += bool(judge(scenario, lazy=lazy, whole=True))
         times.append(process_time() - start)
     return {
         "what": name,
+        "mode": "lazy" if lazy else "event",
         "schedules": len(schedules),
         "cpu_s": round(median(times), 3),
         "build_s": round(median(built), 3),
@@ -108,8 +109,11 @@ def rows(asked: argparse.Namespace) -> Iterator[Row]:
     bugs = [b for b in BUGS if not asked.bug or b.name in asked.bug]
     if "speed" in asked.parts:
         numbers = range(asked.schedules)
-        yield speed("counted: 50 sites", [draw(asked.seed, n, 50) for n in numbers])
-        yield speed("small", [draw(asked.seed, n) for n in range(5 * asked.schedules)])
+        counted = [draw(asked.seed, n, 50) for n in numbers]
+        small = [draw(asked.seed, n) for n in range(5 * asked.schedules)]
+        for lazy in (False, True):
+            yield speed("counted: 50 sites", counted, lazy=lazy)
+            yield speed("small", small, lazy=lazy)
     if "bugs" in asked.parts:
         for bug in bugs:
             for seed in range(asked.seed, asked.seed + asked.seeds):

@@ -13,7 +13,7 @@ from patronus.control.benchmarks import lines_of, machine_lines
 from patronus.engine.units import SECOND
 from patronus.sim.api import make_world
 from patronus.sim.benchmarks.cases import FULL, SMALL, Case
-from patronus.sim.benchmarks.machine import available_mb, machine
+from patronus.sim.benchmarks.machine import machine
 from patronus.sim.benchmarks.measures import case_record, search_record
 from patronus.sim.benchmarks.packets import ns_pace
 from patronus.sim.benchmarks.peer import Peer, pace, subset
@@ -76,10 +76,12 @@ def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
 
 def test_a_case_too_large_for_the_machine_is_not_begun() -> None:
     """It is told what it needs and what is free, in place of any figure."""
-    record = case_record(TINY._replace(needs_mb=10**9), 1)
-    assert record["not_run"].startswith("needs 1,000,000,000 MB, ")
+    huge = TINY._replace(topology="{mesh: full-mesh, sites: 10000}")
+    record = case_record(huge, 1)
+    assert record["not_run"].startswith("10,000 sites with ")
+    assert "GB are free" in record["not_run"]
     assert set(record) == {"measure", "case", "about", "not_run"}
-    assert "  not run: needs" in "\n".join(lines_of(record))
+    assert "  not run: 10,000" in "\n".join(lines_of(record))
 
 
 def test_a_peer_that_is_not_installed_has_no_figures(tmp_path: Path) -> None:
@@ -157,15 +159,12 @@ def test_path_search_is_compared_on_one_graph() -> None:
     assert "30 nodes, 60 links, equal distances" in lines_of(record)[0]
 
 
-def test_the_machine_is_described(tmp_path: Path) -> None:
+def test_the_machine_is_described() -> None:
     """Processor, cores, Python and libraries; where the system says nothing, nothing is made up."""
     facts = machine()
     told = "\n".join(machine_lines(facts))
     assert facts["python"] in told
     assert f"simpy {facts['libraries']['simpy']}" in told
-    (tmp_path / "meminfo").write_text("MemTotal: 4 kB\nMemAvailable:    2048 kB\n")
-    assert available_mb(tmp_path / "meminfo") == 2
-    assert available_mb(tmp_path / "none") is None
 
 
 def test_the_median_of_several_measurements() -> None:

@@ -122,7 +122,7 @@ def test_more_sites_than_memory_allows(here: Path) -> None:
     """The estimate is told before anything is built."""
     scenario(here, LARGE)
     told = patronus("whatif", "small.patronus.yml", "--jobs", "2")
-    assert told.exit_code == endings.BAD_INPUT
+    assert told.exit_code == endings.INVALID
     assert "GB are free; use --jobs 1, fewer sites or a mesh with hubs" in told.stderr
 
 
