@@ -76,7 +76,7 @@ def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
 
 def test_a_case_too_large_for_the_machine_is_not_begun() -> None:
     """It is told what it needs and what is free, in place of any figure."""
-    huge = TINY._replace(topology="{mesh: full-mesh, sites: 10000}")
+    huge = TINY._replace(topology="{mesh: full-mesh, sites: 10000, hubs: 2}")
     record = case_record(huge, 1)
     assert record["not_run"].startswith("10,000 sites with ")
     assert "GB are free" in record["not_run"]
