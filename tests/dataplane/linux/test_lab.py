@@ -10,7 +10,6 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -129,11 +128,12 @@ def test_a_connection_carries_megabytes(lab: Lab) -> None:
 def test_a_blackout_is_survived_without_an_agent(lab: Lab) -> None:
     """The tunnel goes silent amid a stream: the backup carries on, and nobody was asked."""
     one, other = lab.sites[1].udp(), lab.sites[2].udp(7002)
-    came: list[tuple[float, int]] = []
+    came: set[int] = set()
+    sent_s: list[float] = []
 
     def listen() -> None:
         while (data := received(other, 1)) is not None:
-            came.append((time.monotonic(), int.from_bytes(data, "big")))
+            came.add(int.from_bytes(data, "big"))
 
     listener = threading.Thread(target=listen)
     listener.start()
@@ -141,15 +141,17 @@ def test_a_blackout_is_survived_without_an_agent(lab: Lab) -> None:
     for number in range(400):
         if number == 200:
             lab.cut(1, 0)
+        sent_s.append(time.monotonic())
         one.sendto(number.to_bytes(4, "big"), other.getsockname())
         pace.wait(0.001)
     listener.join(timeout=10)
     one.close()
     other.close()
-    missing = sorted(set(range(400)) - {number for _, number in came})
+    missing = sorted(set(range(400)) - came)
     assert missing
     assert missing == [*range(missing[0], missing[0] + len(missing))]
-    gap_ms = max(b[0] - a[0] for a, b in pairwise(came)) * 1000
+    # By when they were sent: a listener that has to wait for a processor reads a heap at once.
+    gap_ms = (sent_s[missing[-1] + 1] - sent_s[missing[0] - 1]) * 1000
     # The bars of issue 3 are measured by `make bench-dataplane`; this machine may be busy.
     assert 15 < gap_ms < 200
     (move,) = moves(lab.sites[1].plane.events(0))
