@@ -15,6 +15,8 @@ Rows = slice | I64
 BLOCK: Final = 8192
 """Rows worked on at a time: a dozen scratch arrays of them stay in the nearest caches."""
 
+_MANY: Final = 4096
+
 RUN: Final = 256
 """Runs of at least so many rows, on average, are taken as slices."""
 
@@ -68,13 +70,15 @@ def distinct(values: I64) -> I64:
     ``numpy.unique`` hashes since NumPy 2.3, which on regularly spaced integers such as
     row numbers is many times slower.
     """
-    if len(values) < 2:
-        return values.copy()
-    ordered: I64 = np.sort(values)
-    new = np.empty(len(ordered), dtype=np.bool_)
-    new[0] = True
+    ordered = values if _ascends(values) else np.sort(values)
+    new = np.ones(len(ordered), dtype=np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
     return ordered[new]
+
+
+def _ascends(values: I64) -> bool:
+    """Tell whether many values ascend, as mostly; for few, asking costs more than sorting."""
+    return len(values) > _MANY and bool((values[1:] >= values[:-1]).all())
 
 
 def hits(found: npt.NDArray[np.generic]) -> I64:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64
+from patronus.engine.verdict import VIOLATING
 
 
 class Cause(IntEnum):
@@ -31,6 +33,28 @@ class Change:
     after: I32
     cause: I8
     """Values of :class:`Cause`."""
+
+
+class Reselected(NamedTuple):
+    """What choosing anew came to."""
+
+    change: Change
+    waiting: I64
+    """Pairs with a rival that is better by the margin and only worse at present."""
+    written: I64
+    """All entries that may hold something else than before, ascending."""
+
+
+def causes(left: I64 | I8, before: I8, after: I8) -> I8:
+    """Say why each entry leaves what it used (``left`` is -1 where that cannot be used).
+
+    Args:
+        left: -1, or anything else.
+        before: verdicts of what is left.
+        after: of what is taken.
+    """
+    cause = np.where((before >= VIOLATING) & (after < before), Cause.VIOLATED, Cause.RANK)
+    return np.where(left >= 0, cause, Cause.LOST).astype(np.int8)
 
 
 def moved(entries: I64, before: I32, after: I32, cause: Cause) -> Change:

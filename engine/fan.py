@@ -76,6 +76,31 @@ class Fan:
         return (slice(start, min(start + step, sites)) for start in range(0, sites, step))
 
 
+class Sums(NamedTuple):
+    """What a driver's own pass chooses from; the arrays themselves.
+
+    A key is the candidate's own part and that of the rest of the way, added up; its lowest
+    bits are the candidate.
+    """
+
+    own: I64
+    """Shape (candidates, sites)."""
+    rest: I64
+    """Shape (transit sites, destinations)."""
+    bits: int
+    """Of the candidate's number."""
+    forbidden: I64
+    """Sets of candidates that are no first backup, by (site, primary)."""
+    disjoint: Bools
+    forbidden_then: I64
+    """Those that are no second one, by (site, primary, first backup)."""
+    tied: Bools
+    """Shape (sites, destinations)."""
+    margin_ns: int
+    margin_ppm: int
+    worst: int
+
+
 class Choosing:
     """Chooses in a fan, some sites at a time."""
 
@@ -99,6 +124,14 @@ class Choosing:
         self._rest = fan.beyond << self._bits
         self._tied = self._ties()
         self._backups()
+
+    @property
+    def sums(self) -> Sums:
+        """What :meth:`pick` chooses from."""
+        return Sums(
+            self._base, self._rest, self._bits, self._forbidden, self._disjoint,
+            self._forbidden_then, self._tied, self._margin_ns, self._margin_ppm, self._worst,
+        )  # fmt: skip
 
     def _ties(self) -> Bools:
         """Return where two candidates have equal keys; shape (sites, destinations)."""

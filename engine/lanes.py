@@ -18,13 +18,14 @@ import numpy as np
 from patronus.engine.arrays import hits
 from patronus.engine.batch import Batch, mark
 from patronus.engine.candidates import Candidates
+from patronus.engine.fingerprint import U64
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.knowledge import Knowledge
 from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import DRAINED, TRANSIT, ClassColumns
-from patronus.engine.ranking import Ranking
+from patronus.engine.ranking import Ranking, nothing_to_refresh
 from patronus.engine.selection import LAST_RESORT, Bools
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.units import PPM
@@ -76,6 +77,25 @@ class Chosen(NamedTuple):
     """Pairs with a rival that is better by the margin and only worse at present."""
 
 
+class Laid(NamedTuple):
+    """What a driver's own pass chooses from; the arrays themselves."""
+
+    rows: I32
+    """Shape (transports, sites, destinations that are sites): ``NO_ROW`` for none."""
+    parts: I64
+    """All of a key but its metric, by (drained, up, verdict, transport), flat."""
+    state: I8
+    drained: Bools
+    verdict: I8
+    """In force, by row, as the three next ones."""
+    published: I64
+    now: I64
+    fates: U64
+    """Shape (rows, words), bit sets of shared-risk groups."""
+    margin_ns: int
+    margin_ppm: int
+
+
 class Lanes:
     """Lays out the tunnels of pairs for the sites of one engine."""
 
@@ -112,6 +132,33 @@ class Lanes:
         """Tell whether a class asks for nothing that is not known here."""
         plain = not (columns.drops or columns.stays or columns.weights is not None)
         return plain and self.carries(columns.policy)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the metrics of this moment are up to date without being asked for."""
+        return self._ranking.refresh is nothing_to_refresh
+
+    def refresh(self, pairs: I64) -> None:
+        """Bring those of some pairs' tunnels up to date; pairs as ``site * sites + to``."""
+        rows = self._rows.reshape(len(self._rows), -1)[:, pairs]
+        self._ranking.refresh(rows[rows != NO_ROW])
+
+    def laid(self, columns: ClassColumns) -> Laid:
+        """Return what a pass of the driver needs to do what :meth:`pick` does for a class."""
+        policy, ranking, tunnels = columns.policy, self._ranking, self._tunnels
+        wide = policy.features.hysteresis
+        return Laid(
+            rows=self._rows,
+            parts=_parts(columns),
+            state=tunnels.state,
+            drained=tunnels.drained,
+            verdict=ranking.verdict[columns.number],
+            published=ranking.metric_published,
+            now=ranking.metric_now,
+            fates=tunnels.fates,
+            margin_ns=policy.margin_ns if wide else 0,
+            margin_ppm=policy.margin_ppm if wide else 0,
+        )
 
     def blocks(self, sites: I64) -> Iterator[tuple[slice, slice]]:
         """Cut some sites (ascending) into neighbours, not too many; yield each with its place."""

@@ -6,16 +6,15 @@ Only this file writes the wanted table.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from patronus.engine.arrays import distinct, hits
-from patronus.engine.batch import Batch
-from patronus.engine.change import Cause, Change, join, moved
+from patronus.engine.change import Cause, Change, Reselected, causes, join, moved
 from patronus.engine.configured import Configured
-from patronus.engine.fanout import Fanout, Spread
+from patronus.engine.fanout import Fanout
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
 from patronus.engine.lanes import Lanes
 from patronus.engine.liveness import I8, State
@@ -26,6 +25,7 @@ from patronus.engine.prospects import Pairs, Prospects
 from patronus.engine.selection import LAST_RESORT, Bools, Field, Selector, select
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.verdict import COMPLIANT, OUTAGE, VIOLATING
+from patronus.engine.wholesites import WholeSites
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -34,16 +34,6 @@ _PAIRS_AT_ONCE: Final = 8192
 
 _FIRST: Final = -1
 """A grade before all that are given."""
-
-
-class Reselected(NamedTuple):
-    """What choosing anew came to."""
-
-    change: Change
-    waiting: I64
-    """Pairs with a rival that is better by the margin and only worse at present."""
-    written: I64
-    """All entries that may hold something else than before, ascending."""
 
 
 class Steering:
@@ -67,10 +57,13 @@ class Steering:
         self.tier: I8 = np.zeros(self.space.entries, dtype=np.int8)
         """Verdict of each entry's primary, the whole way, when it was looked at last."""
         self.prospects, self.candidates = prospects, prospects.candidates
-        self.fanout, self.lanes = fanout, lanes
         self._configured, self._tunnels = configured, tunnels
         self._selector = selector
         self._columns: dict[tuple[int, int], ClassColumns] = {}
+        self.whole = WholeSites(
+            overlay, self.space, self.wanted, self.tier,
+            configured=configured, columns=self._class, fanout=fanout, lanes=lanes,
+        )  # fmt: skip
 
     def forget_policies(self) -> None:
         """Some policy may have gone out of use."""
@@ -87,9 +80,7 @@ class Steering:
             return Reselected(join([]), entries, entries)
         parts: list[Reselected] = []
         if not keep and self._selector is select:
-            parts, entries = self._fan_out(entries)
-            more, entries = self._side_by_side(entries)
-            parts += more
+            parts, entries = self.whole.reselect(entries)
         for policy, pairs, asked in self._parts(entries):
             parts += self._part(pairs, policy, asked, keep=keep)
         none = np.zeros(0, dtype=np.int64)
@@ -216,127 +207,6 @@ class Steering:
         through: Bools = (primary != NO_ROW) & ~self.overlay.is_home(end, destination)
         return through
 
-    # ------------------------------------------------------------ fans
-
-    def _fan_out(self, entries: I64) -> tuple[list[Reselected], I64]:
-        """Choose for those of some entries that fit into fans; return the others, ascending."""
-        batch, rest = self.fanout.batch(entries, self.space)
-        if not len(batch.sites):
-            return [], rest
-        parts: list[Reselected] = []
-        for policy, at in self._configured.split(batch.sites):
-            place = np.arange(len(batch.sites), dtype=np.int64)[at]
-            for number in range(self.space.classes):
-                columns = self._class(policy, number)
-                for spread in self.fanout.spreads(batch.sites[place], columns):
-                    parts += [
-                        self._spread(batch, place[spread.place[block]], spread, block, number)
-                        for block in spread.fan.blocks()
-                    ]
-        return parts, np.sort(np.concatenate([rest, batch.entries(self.space)]))
-
-    def _spread(
-        self, batch: Batch, place: I64, spread: Spread, block: slice, number: int
-    ) -> Reselected:
-        """Choose for a block of sites in a fan; write the table and take the marks away."""
-        marks = np.ix_(place, spread.destinations)
-        pairs = batch.sites[place][:, None] * self.space.destinations + spread.destinations
-        entries = pairs * self.space.classes + number
-        before = self.wanted.rows.take(entries, axis=0)
-        held = self.fanout.column.take(before[:, :, 0])
-        picked = spread.choosing.pick(block, held)
-        marked = batch.marked[:, :, number]
-        live = marked[marks] & ~picked.doubtful & ~spread.odd[block]
-        marked[marks] &= ~live
-        site = np.arange(len(place), dtype=np.int64)[:, None]
-        table, tiers = spread.rows[block], spread.tier[block]
-        row = site * table.shape[1]
-        after = [table.take(row + c) for c in (picked.primary, picked.first, picked.second)]
-        # With nothing usable the last primary stays: fail static.
-        np.copyto(after[0], before[:, :, 0], where=after[0] == NO_ROW)
-        shared_fate = ~picked.disjoint & (after[0] != NO_ROW)
-        tier = tiers.take(row + picked.primary)
-        other = self.wanted.shared_fate.take(entries) != shared_fate
-        other |= self.wanted.drop.take(entries)
-        for rank, rows in enumerate(after):
-            other |= before[:, :, rank] != rows
-        new = hits((live & other).ravel())
-        at = entries.ravel()[new]
-        rows = np.stack([a.ravel()[new] for a in after], axis=1)
-        self.wanted.rows[at] = rows
-        self.wanted.drop[at] = False
-        self.wanted.shared_fate[at] = shared_fate.ravel()[new]
-        turned = hits((live & (self.tier.take(entries) != tier)).ravel())
-        self.tier[entries.ravel()[turned]] = tier.ravel()[turned]
-        was = before.reshape(-1, CANDIDATES)[new, 0]
-        moves = hits(was != rows[:, 0])
-        new = new[moves]
-        here = held.ravel()[new]
-        at_site = new // len(spread.destinations)
-        here[~_usable(spread, block, here, at_site)] = -1
-        cause = _causes(here, tiers[at_site, here], tier.ravel()[new])
-        change = Change(at[moves], was[moves], rows[moves, 0], cause)
-        return Reselected(change, pairs[live & picked.waiting], at)
-
-    # ------------------------------------------------------------ pairs with their own tunnels
-
-    def _side_by_side(self, entries: I64) -> tuple[list[Reselected], I64]:
-        """Choose for those of some entries that nothing but their own tunnels can carry."""
-        if not any(self.lanes.carries(policy) for policy in self._configured.policies):
-            return [], entries
-        batch, rest = self.lanes.batch(entries, self.space)
-        if not len(batch.sites):
-            return [], rest
-        parts: list[Reselected] = []
-        for policy, at in self._configured.split(batch.sites):
-            place = np.arange(len(batch.sites), dtype=np.int64)[at]
-            for number in range(self.space.classes):
-                columns = self._class(policy, number)
-                if self.lanes.serves(columns):
-                    parts += [
-                        self._own(batch, sites, place[part], columns)
-                        for sites, part in self.lanes.blocks(batch.sites[place])
-                    ]
-        return parts, np.sort(np.concatenate([rest, batch.entries(self.space)]))
-
-    def _own(self, batch: Batch, sites: slice, place: I64, columns: ClassColumns) -> Reselected:
-        """Choose for a block of sites; write the table and take the marks away."""
-        lans, number = len(self.overlay.sites), columns.number
-        part = (sites, slice(0, lans), number)
-        shape = self.space.sites, self.space.destinations, self.space.classes
-        table = self.wanted.rows.reshape(*shape, CANDIDATES)[part]
-        before = [table[:, :, rank].ravel() for rank in range(CANDIDATES)]
-        chosen = self.lanes.pick(sites, columns, before[0])
-        marks = batch.marked[place, :lans, number]
-        live = marks.ravel() & ~chosen.doubtful
-        batch.marked[place, :lans, number] = marks & ~live.reshape(marks.shape)
-        other = self.wanted.shared_fate.reshape(shape)[part].ravel() != chosen.shared_fate
-        other |= self.wanted.drop.reshape(shape)[part].ravel()
-        for old, rows in zip(before, chosen.rows, strict=True):
-            other |= old != rows
-        first = sites.start * lans
-        new = hits(live & other)
-        at = self._lan_pairs(new + first) * self.space.classes + number
-        for rank, rows in enumerate(chosen.rows):
-            self.wanted.rows[at, rank] = rows[new]
-        self.wanted.drop[at] = False
-        self.wanted.shared_fate[at] = chosen.shared_fate[new]
-        turned = hits(live & (self.tier.reshape(shape)[part].ravel() != chosen.tier))
-        here = self._lan_pairs(turned + first) * self.space.classes + number
-        self.tier[here], moves = chosen.tier[turned], live[chosen.moved]
-        moved, left = chosen.moved[moves], chosen.left[moves]
-        entries = self._lan_pairs(moved + first) * self.space.classes + number
-        cause = _causes(left, left, chosen.tier[moved])
-        change = Change(entries, before[0][moved], chosen.rows[0][moved], cause)
-        waiting = self._lan_pairs(chosen.waiting[live[chosen.waiting]] + first)
-        return Reselected(change, waiting, at)
-
-    def _lan_pairs(self, numbers: I64) -> I64:
-        """Return pairs that were numbered with sites alone for destinations."""
-        site, to = np.divmod(numbers, len(self.overlay.sites))
-        pairs: I64 = site * self.space.destinations + to
-        return pairs
-
     # ------------------------------------------------------------ one part
 
     def _part(self, pairs: I64, policy: Policy, asked: Bools, *, keep: bool) -> list[Reselected]:
@@ -377,7 +247,7 @@ class Steering:
         self.tier[entries] = np.where(chosen >= 0, _at(tier, chosen), VIOLATING)
         new = np.flatnonzero(after != before)
         here = field.incumbent[new]
-        cause = _causes(here, _at(tier[:, new], here), self.tier[entries[new]])
+        cause = causes(here, _at(tier[:, new], here), self.tier[entries[new]])
         change = Change(entries[new], before[new], after[new], cause)
         return Reselected(change, pair[choice.waiting], entries[:0])
 
@@ -424,20 +294,6 @@ def _at(values: Array, columns: I64) -> Array:
     found: Any = values[columns, np.arange(values.shape[1])]
     chosen: Array = found
     return chosen
-
-
-def _usable(spread: Spread, block: slice, columns: I64, sites: I64) -> Bools:
-    """Tell of the columns of some sites of a block whether they can be used; the last cannot."""
-    none = np.zeros((1, len(spread.odd[block])), dtype=np.bool_)
-    usable = np.append(spread.fan.usable[:, block], none, axis=0)
-    found: Bools = usable[columns, sites]
-    return found
-
-
-def _causes(here: I64 | I8, before: I8, after: I8) -> I8:
-    """Say why each entry leaves the column in use (-1: none can be used)."""
-    cause = np.where((before >= VIOLATING) & (after < before), Cause.VIOLATED, Cause.RANK)
-    return np.where(here >= 0, cause, Cause.LOST).astype(np.int8)
 
 
 def merge(parts: Sequence[tuple[I64, Bools]]) -> tuple[I64, Bools]:

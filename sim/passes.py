@@ -13,6 +13,7 @@ import numpy as np
 from patronus.engine.engine import Engine
 from patronus.engine.overlay import I64, Overlay
 from patronus.engine.ranking import terms
+from patronus.sim.choosers import Choosers
 from patronus.sim.flight import ByBlocks, Flight, numbered, part_of
 from patronus.sim.scenario import Scenario
 
@@ -54,6 +55,7 @@ class Quick:
         self._terms = terms(engine.policy)
         if self._terms is not None:
             engine.pass_over = self.judge
+        engine.steering.whole.passes = Choosers(passes, by_blocks)
 
     def observe(self, flight: Flight, span: tuple[int, int], part: slice) -> I64:
         """Take ordinary reflections that came in a span of time to a part of a flight.

@@ -17,10 +17,9 @@ in, first out, and a reordering fault holds back users' packets alone.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -32,6 +31,7 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
+from patronus.sim.blocks import Blocks
 from patronus.sim.flight import BLOCK, FEW, Flight, numbered, part_of, places, rows_at
 from patronus.sim.inquiries import Inquiries, Inquiry, last_probes
 from patronus.sim.luck import binomial, object_keys, ordinal_step, words
@@ -44,9 +44,6 @@ T = TypeVar("T")
 
 Flown: TypeAlias = tuple[I64, ...]
 """Arrivals at the peer, arrivals of reflections, the peer's counts."""
-
-_THREADED: Final = 3
-"""So many blocks make a second thread worth its start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +123,7 @@ class Prober:
         self._inquiries = Inquiries()
         self._sleepers: Sleepers | None = None
         self._ordinary: Callable[[], Bools] = lambda: np.ones(len(overlay.sites), dtype=np.bool_)
-        self.pool: ThreadPoolExecutor | None = None
+        self.by_blocks = Blocks()
 
     def step(self, start_ns: int, end_ns: int, takers: Takers[T]) -> tuple[Edges, list[T]]:
         """Go through a slot; hand over samples and counts.
@@ -196,19 +193,6 @@ class Prober:
             if len(at):
                 flights.append(flight.only(at, rows[at]))
         self._flights = flights
-
-    def by_blocks(self, count: int, work: Callable[[slice], T], block: int = BLOCK) -> list[T]:
-        """Work through ``range(count)`` in blocks, on two threads where there are many.
-
-        NumPy lets go of the interpreter in its loops. Blocks share no row, so it does not
-        matter which thread is ahead; results come in the order of blocks.
-        """
-        parts = [slice(at, min(at + block, count)) for at in range(0, count, block)]
-        if len(parts) < _THREADED:
-            return [work(part) for part in parts]
-        if self.pool is None:
-            self.pool = ThreadPoolExecutor(2)
-        return list(self.pool.map(work, parts))
 
     # ------------------------------------------------------------ sending
 

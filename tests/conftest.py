@@ -1,5 +1,6 @@
 """Settings of the whole suite: the same tests with the same data, every time."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -26,6 +27,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 ENGINE = Path(__file__).parent / "engine"
 """Its tests alone must reach every branch of the engine; tracing the others doubles their time."""
+
+# A worker holds half a million objects from its start, and walking through them time and again
+# to find what few tests leave behind took a sixth of the suite.
+gc.set_threshold(100_000)
 
 IS_ROOT = os.geteuid() == 0
 left_out = pytest.StashKey[int]()

@@ -9,7 +9,8 @@ Two overlays of spokes and hubs, with shared-risk groups on every tunnel:
 Every choice is the whole one, as at an evaluation: verdicts, grades, the margin over the
 path in use, a primary and two backups apart from it, the table written and what is new of
 it handed down. Figures of tunnels are drawn at random, and wander by some milliseconds;
-no probe is simulated and nothing journalled.
+no probe is simulated and nothing journalled. Passes are compiled, as in every large run,
+and loaded before the clock runs.
 """
 
 from typing import Any, Final, NamedTuple
@@ -23,7 +24,10 @@ from patronus.engine.policy import Policy
 from patronus.engine.selection import select
 from patronus.engine.units import MS
 from patronus.engine.verdict import COMPLIANT
+from patronus.sim import compiled
 from patronus.sim.benchmarks.spread import Clock, Spread
+from patronus.sim.blocks import Blocks
+from patronus.sim.choosers import Choosers
 
 SMALL_SITES: Final = 200
 FULL_SITES: Final = 1000
@@ -102,6 +106,7 @@ class Moment:
         fates = np.bitwise_or.reduce(bits, axis=0)[:, None]
         policy = Policy()
         self.parts: Parts = assemble(self.overlay, policy, fates=fates, sink=None, selector=select)
+        self.parts.steering.whole.passes = Choosers(compiled, Blocks())
         self.parts.tunnels.state[:] = State.UP
         self.parts.ranking.verdict[:] = COMPLIANT
         self.parts.moves.recording = False

@@ -11,6 +11,7 @@ for some ten seconds.
 """
 
 from patronus.engine.health import HEARD
+from patronus.sim.compiled.choosing import fan_out, side_by_side
 from patronus.sim.compiled.dozing import aloft, doze, drowsy, rouse
 from patronus.sim.compiled.judging import judge
 from patronus.sim.compiled.probes import (
@@ -27,6 +28,7 @@ __all__ = [
     "aloft",
     "doze",
     "drowsy",
+    "fan_out",
     "fly",
     "judge",
     "observe",
@@ -34,5 +36,6 @@ __all__ = [
     "raise_newest_by_peer",
     "raise_some",
     "rouse",
+    "side_by_side",
     "stamp",
 ]

@@ -165,9 +165,7 @@ class _Nursery:
             Halt: in the nursery, at the end.
             NotConverged: the warm-up was too short.
         """
-        if (pool := self._world.prober.pool) is not None:
-            pool.shutdown()  # a child would not have its threads
-            self._world.prober.pool = None
+        self._world.prober.by_blocks.rest()  # a child would not have its threads
         rehearse(self._world)
         gc.collect()
         gc.freeze()  # else each child would copy every page that holds an object

@@ -102,9 +102,9 @@ def test_few_entries_are_left_to_others() -> None:
     case = Case(star, 0, calm=True, keep=False)
     found = Decided(case)
     every = np.arange(found.scene.space.entries, dtype=np.int64)
-    batch, rest = found.scene.parts.steering.fanout.batch(every, found.scene.space)
+    batch, rest = found.scene.parts.steering.whole.fanout.batch(every, found.scene.space)
     assert (len(batch.sites), rest.tolist()) == (0, every.tolist())
-    fanout, space = found.scene.parts.steering.fanout, found.scene.space
+    fanout, space = found.scene.parts.steering.whole.fanout, found.scene.space
     fanout.fewest = 2
     own = every[space.of_site(1)]
     assert len(own) >= 4

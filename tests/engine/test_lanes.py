@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patronus.engine import lanes as kernel
-from patronus.engine.overlay import build_overlay
+from patronus.engine.change import Reselected
+from patronus.engine.overlay import I64, build_overlay
 from patronus.engine.parts import assemble
 from patronus.engine.policy import Features, Policy, SlaClass, TrafficClass
 from patronus.engine.selection import select
@@ -94,14 +95,14 @@ class Mesh:
             overlay, policy(dice), fates=fates, sink=None, selector=select
         )
         steering, self.rows = parts.steering, overlay.rows
-        steering.lanes = module.Lanes(
+        steering.whole.lanes = module.Lanes(
             overlay,
             steering.candidates,
             tunnels=parts.tunnels,
             ranking=parts.ranking,
             knowledge=parts.knowledge,
         )
-        steering.lanes.fewest = steering.fanout.fewest = fewest
+        steering.whole.lanes.fewest = steering.whole.fanout.fewest = fewest
 
     def moment(self) -> list[Any]:
         """Let something happen, choose anew, and tell what came of it."""
@@ -118,7 +119,7 @@ class Mesh:
             metric[dice.random(self.rows) < 0.02] = UNKNOWN_BADNESS_NS
         share = 1 if dice.random() < 0.5 else 0.7
         asked = np.flatnonzero(dice.random(parts.steering.space.entries) < share)
-        found, table = parts.steering.reselect(asked), parts.steering.wanted
+        found, table = self.choose(asked), parts.steering.wanted
         change = found.change
         assert set(found.written.tolist()) <= set(asked.tolist())
         arrays = (
@@ -126,6 +127,10 @@ class Mesh:
             change.entries, change.before, change.after, change.cause,
         )  # fmt: skip
         return [array.tolist() for array in arrays]
+
+    def choose(self, asked: I64) -> Reselected:
+        """Choose anew for some entries."""
+        return self.parts.steering.reselect(asked)
 
 
 def as_pair_by_pair(module: ModuleType, luck: int) -> None:
@@ -200,7 +205,7 @@ def test_what_others_carry_or_withdraw_goes_the_long_way(old: str, new: str) -> 
 def test_neighbouring_sites_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sites are cut where one is missing, and where a block is full."""
     plan = Plan(5, 1, ((1, 0, 0), (2, 0, 0)), shared=(), transit=())
-    lanes = Scene(Case(plan, 0, calm=True, keep=False)).parts.steering.lanes
+    lanes = Scene(Case(plan, 0, calm=True, keep=False)).parts.steering.whole.lanes
     sites = np.array([0, 1, 3, 4], dtype=np.int64)
     assert list(lanes.blocks(sites)) == [(slice(0, 2), slice(0, 2)), (slice(3, 5), slice(2, 4))]
     monkeypatch.setattr(kernel, "_PAIRS_AT_ONCE", 9)
@@ -214,7 +219,7 @@ def test_few_entries_are_left_to_others() -> None:
     plan = Plan(3, 1, ((1, 0, 0), (2, 0, 0)), shared=(), transit=())
     parts = Scene(Case(plan, 0, calm=True, keep=False)).parts
     every = np.arange(parts.steering.space.entries, dtype=np.int64)
-    batch, rest = parts.steering.lanes.batch(every, parts.steering.space)
+    batch, rest = parts.steering.whole.lanes.batch(every, parts.steering.space)
     assert (len(batch.sites), rest.tolist()) == (0, every.tolist())
 
 
@@ -223,7 +228,7 @@ def test_more_transports_than_can_be_put_in_order() -> None:
     pairs = np.array([(0, 1, lane) for lane in range(4)], dtype=np.int64)
     overlay = build_overlay(sites=("a", "b"), transports=tuple("wxyz"), pairs=pairs)
     steering = assemble(overlay, Policy(), fates=None, sink=None, selector=select).steering
-    steering.lanes.fewest = 1
+    steering.whole.lanes.fewest = 1
     every = np.arange(steering.space.entries, dtype=np.int64)
-    batch, rest = steering.lanes.batch(every, steering.space)
+    batch, rest = steering.whole.lanes.batch(every, steering.space)
     assert (len(batch.sites), rest.tolist()) == (0, every.tolist())

@@ -12,6 +12,7 @@ from patronus.engine.change import Cause
 from patronus.engine.fanout import FEWEST, Fanout
 from patronus.engine.lanes import Lanes
 from patronus.engine.policy import WhenNone
+from patronus.engine.wholesites import Passes
 from tests.engine.scene import CASES, Case, Scene
 from tests.mutants.harness import caught, mutant
 from tests.oracles import steering as oracle
@@ -28,6 +29,7 @@ class Decided:
         fanout: type[Fanout] = Fanout,
         lanes: type[Lanes] = Lanes,
         fewest: int = FEWEST,
+        passes: Passes | None = None,
     ) -> None:
         self.case, self.scene = case, Scene(case)
         parts = self.scene.parts
@@ -39,8 +41,9 @@ class Decided:
             "ranking": parts.ranking,
             "knowledge": parts.knowledge,
         }
-        steering.fanout, steering.lanes = fanout(**known), lanes(**known)
-        steering.fanout.fewest = steering.lanes.fewest = fewest
+        steering.whole.fanout, steering.whole.lanes = fanout(**known), lanes(**known)
+        steering.whole.fanout.fewest = steering.whole.lanes.fewest = fewest
+        steering.whole.passes = passes
         self.before: list[list[int]] = steering.wanted.rows.tolist()
         self.known = [self.scene.known(site) for site in range(case.plan.sites)]
         self.entries = self.scene.entries()

@@ -15,9 +15,10 @@ def interpreted(original: ModuleType, old: str = "", new: str = "") -> ModuleTyp
     assert original.__file__ is not None
     source = Path(original.__file__).read_text()
     assert not old or source.count(old) == 1, f"{old!r} stands {source.count(old)} times"
-    jit = "from patronus.sim.compiled.jit import compiled\n"
+    jit = "from patronus.sim.compiled.jit import compiled"
     assert source.count(jit) == 1
-    source = source.replace(jit, "compiled = lambda function: function\n")
+    source = source.replace(f"{jit}, part\n", "compiled = part = lambda function: function\n")
+    source = source.replace(f"{jit}\n", "compiled = lambda function: function\n")
     module = ModuleType(f"{original.__name__}_mutant")
     text = source.replace(old, new) if old else source
     exec(compile(text, f"<mutant of {original.__name__}>", "exec"), vars(module))
