@@ -45,10 +45,9 @@ def mark(
     sites = sites[suits[sites].any(axis=1)]
     if len(sites) < sites_fewest:
         return nobody, asked
-    flat = np.zeros((len(sites), space.per_site), dtype=np.bool_)
-    for place, site in enumerate(sites.tolist()):
-        flat[place, asked[cuts[site] : cuts[site + 1]] - site * space.per_site] = True
-    marked = flat.reshape(len(sites), *shape)
+    every = np.zeros(space.entries, dtype=np.bool_)
+    every[asked] = True
+    marked = every.reshape(space.sites, *shape)[sites]
     fits = marked & suits[sites][:, :, None]
     idle = count > 0
     idle[sites] = False
