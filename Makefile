@@ -146,12 +146,13 @@ $(FOR_DEMO): pyproject.toml .ci/make-venv
 	$(COMPILE)
 	touch $@
 
-# Dependency groups are understood from pip 25.1 on.
+# Dependency groups are understood from pip 25.1 on. System packages are fetched meanwhile.
 $(FOR_TEST): pyproject.toml .ci/make-venv .ci/system-packages
-	.ci/system-packages
 	.ci/make-venv $(VENV)
-	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --no-compile --editable '.[maps,bench,sweep]' --group dev
-	$(COMPILE)
+	.ci/system-packages & packages=$$!; \
+	$(PIP) install --upgrade 'pip>=25.1'; \
+	$(PIP) install --no-compile --editable '.[maps,bench,sweep]' --group dev; \
+	$(COMPILE); \
+	wait $$packages
 	touch $@
 	touch $(FOR_DEMO)
