@@ -166,7 +166,8 @@ class Prober:
         return self._sleepers.awake if self._sleepers is not None and self._sleepers.some else None
 
     @property
-    def _memory(self) -> Memory:
+    def memory(self) -> Memory:
+        """What is remembered of each row; the arrays themselves."""
         return Memory(self._from_heard_ns, self._from_back_ns, self._heard_count, self.silent)
 
     @property
@@ -178,13 +179,13 @@ class Prober:
         return interval_ns, phase_ns
 
     def _wake(self, sleepers: Sleepers, now_ns: int, touched: I64) -> None:
-        woken = sleepers.wake(now_ns, touched, self._busy, self._memory, self.by_blocks)
+        woken = sleepers.wake(now_ns, touched, self._busy, self.memory, self.by_blocks)
         self._flights = [*woken, *self._flights]
 
     def _lull(self, sleepers: Sleepers, now_ns: int) -> None:
         """Let rows fall asleep; their probes under way are known when they wake."""
         sites = self._ordinary() & ~self.reflections.odd_clocks
-        if not sleepers.lull(now_ns, sites, self._counting, self._memory, self.by_blocks):
+        if not sleepers.lull(now_ns, sites, self._counting, self.memory, self.by_blocks):
             return
         flights = []
         for flight in self._flights:

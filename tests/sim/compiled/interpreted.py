@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-Holds = Callable[[ModuleType, int], None]
+Holds = Callable[[ModuleType, int], object]
 """A property: raises AssertionError where passes do not hold it, for one seed."""
 
 
