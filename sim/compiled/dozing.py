@@ -184,6 +184,14 @@ def doze(  # noqa: C901, PLR0912, PLR0915  # as said above
                 learnt += asked - left
                 learnt = learnt if learnt < lossshift.EPOCH else 0
                 left = asked = lossshift.EPOCH - learnt
+        if not write:
+            # What is sent before then and comes back after it must not get lost either.
+            n += 1
+            while n * interval[row] + phase[row] < end:
+                if _way(keys[row], n, there_of, back_of)[0]:
+                    sent = n * interval[row] + phase[row]
+                    end, cause = sent - sent % grid_ns, LOSS
+                n += 1
         wake_ns[place], why[place] = end, cause
         if write:
             state[health.SRTT, row], state[health.JITTER, row] = figures[0], figures[1]
