@@ -31,7 +31,7 @@ import numpy as np
 
 from patronus.engine.units import MS
 from tests.bench.scissors import Scissors
-from tests.control.agent.fleet import Fleet, Site, unique, until
+from tests.control.agent.fleet import PATIENCE_S, Fleet, Site, unique, until
 from tests.kernel import step_aside
 
 SPOKES: Final = ("oslo", "rome", "pisa", "brno", "lyon", "kiel")
@@ -122,10 +122,10 @@ class Bench:
         """All sites but the hub."""
         return [site for name, site in self.fleet.sites.items() if name != "hub"]
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = PATIENCE_S) -> None:
         """Wait until all is up and both ends of every spoke use the wan that will be cut."""
-        self.fleet.wait()
-        until(lambda: all(self._uses_wan(spoke) for spoke in self.spokes))
+        self.fleet.wait(seconds)
+        until(lambda: all(self._uses_wan(spoke) for spoke in self.spokes), seconds)
 
     def _uses_wan(self, spoke: Site) -> bool:
         hub = self.fleet["hub"]

@@ -84,7 +84,7 @@ def time_until(eye: Eye, holds: Callable[[set[int]], bool]) -> float:
 
 def flapping(found: Bench, hertz: float, seconds: float, state: str) -> int:
     """Return how often the packets of a spoke were moved."""
-    found.settle()
+    found.settle(3 * PATIENCE_S)  # the flaps before are remembered for long
     eye = Eye(found.fleet["oslo"])
     scissors = found.scissors[SPOKES.index("oslo")]
     with found.asleep(state):

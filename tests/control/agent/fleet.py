@@ -246,10 +246,10 @@ class Fleet:
             site.start()
         self.wait()
 
-    def wait(self) -> None:
+    def wait(self, seconds: float = PATIENCE_S) -> None:
         """Wait until every tunnel is up and every destination has a path."""
-        until(lambda: all(t["state"] == "up" for t in self._of_all("health", "tunnels")))
-        until(lambda: all(path["path"] for path in self._of_all("paths")))
+        until(lambda: all(t["state"] == "up" for t in self._of_all("health", "tunnels")), seconds)
+        until(lambda: all(path["path"] for path in self._of_all("paths")), seconds)
 
     def _of_all(self, what: str, key: str = "") -> list[dict[str, Any]]:
         shown = (site.show(what) for site in self.sites.values())
