@@ -14,7 +14,7 @@ from tests.kernel import step_aside
 settings.register_profile(
     "suite",
     derandomize=True,
-    max_examples=60,
+    max_examples=45,
     database=None,
     deadline=None,
     print_blob=True,
