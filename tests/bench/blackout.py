@@ -143,22 +143,42 @@ def lossy(
     for cable in both:
         cable.lose(loss)
     pause(1)
-    for end, cable in zip(found.ends, both, strict=True):
-        end.memory["pacing"]["lateness"] = 0
+    for cable in both:
         cable.lose(loss)
     sent, back = probes(found)
     before, start = expired(found), time.monotonic()
-    pause(seconds)
+    late = lateness(found.near) + lateness(found.far)
+    while time.monotonic() - start < seconds:
+        pause(1)
+        late += lateness(found.near) + lateness(found.far)
     downs, took_s = expired(found) - before, time.monotonic() - start
     sent, back = probes(found)[0] - sent, probes(found)[1] - back
     seen, gone = (sum(int(cable.ways[name].sum()) for cable in both) for name in ("seen", "lost"))
-    late = sum(end.memory["pacing"]["lateness"][0].astype(float) for end in found.ends)
     for cable in both:
         cable.lose(NONE)
     return Lossy(
-        loss, multiplier, found.near.rows, took_s, gone / seen, 1 - back / sent, downs,
-        np.asarray(late),
-    )  # fmt: skip
+        loss, multiplier, found.near.rows, took_s, gone / seen, 1 - back / sent, downs, late
+    )
+
+
+def lateness(end: End) -> Floats:
+    """Return how often lately a probe came late to the peer, or its reflection back to us.
+
+    By classes of ``falsedowns.FINE_NS`` from the probe's time on: it may have left late, and have
+    waited for a processor. Both ends have the same clock here.
+    """
+    slots = end.memory["schedule"]
+    interval_ns = int(slots["interval_ns"][0])
+    samples = end.memory["samples"].reshape(end.rows, -1)
+    fresh = samples["ready"] != 0
+    times = np.concatenate(
+        [
+            (samples[name] - slots["due_ns"][:, None])[fresh]
+            for name in ("received_ns", "arrived_ns")
+        ]
+    )
+    places = times % interval_ns // falsedowns.FINE_NS
+    return np.bincount(places, minlength=interval_ns // falsedowns.FINE_NS).astype(float)
 
 
 def probes(found: Pair) -> tuple[int, int]:
@@ -178,6 +198,7 @@ def main() -> None:
     parser.add_argument("--hogs", type=int, nargs="+", default=[0, 16])
     parser.add_argument("--calm", type=int, default=30, help="seconds without a cut")
     parser.add_argument("--loss", nargs="*", choices=["bernoulli", "bursts"], default=[])
+    parser.add_argument("--spokes", type=int, default=1, help="far WireGuard devices")
     parser.add_argument("--share", type=float, default=0.01, help="of packets lost")
     parser.add_argument("--burst", type=float, default=2.0, help="mean packets lost in a row")
     parser.add_argument("--play", type=int, default=60, help="seconds of the Monte Carlo")
@@ -194,7 +215,14 @@ def main() -> None:
         rows = given.rows or ROWS[kind]
         for count in given.hogs:
             with (
-                carried(KINDS[kind], "st-black", cache, rows=rows, detect_ns=detect_of(3)) as found,
+                carried(
+                    KINDS[kind],
+                    "st-black",
+                    cache,
+                    rows=rows,
+                    detect_ns=detect_of(MULTIPLIER),
+                    spokes=given.spokes,
+                ) as found,
                 cables(found, cache) as both,
             ):
                 for end in found.pair.ends:

@@ -1,10 +1,11 @@
 """Two ends whose rows are tunnels of one kind: plain, VXLAN, or WireGuard by ``wireguard-go``.
 
 VXLAN is a device a tunnel, as the agent makes them, with the tunnel's row in the upper 16 bits
-of its VNI. On WireGuard the near end is a hub: one device with a peer a tunnel. The far end is as
-many spokes in one namespace, each with a device, a process and a key of its own: a device has one
-key, and so between two of them there is one tunnel. Only that the hub has an address for each
-spoke is not as the agent does it: the spokes share one routing table.
+of its VNI. On WireGuard the near end is a hub with one device, as the agent makes it. The far end
+stands for its spokes, which have a device, a process and a key each: one key is one peer, so
+between two devices the agent has one tunnel. Fifty more processes on the hub's machine would
+measure that machine, so fewer spokes, or one alone, have several tunnels each, by as many
+addresses: the hub's device carries as many packets as it would, to fewer peers.
 """
 
 import ipaddress
@@ -57,7 +58,7 @@ class Carried(NamedTuple):
 
 @contextmanager
 def carried(
-    kind: Kind, prefix: str, cache: Path, *, rows: int, detect_ns: int
+    kind: Kind, prefix: str, cache: Path, *, rows: int, detect_ns: int, spokes: int = 1
 ) -> Iterator[Carried]:
     """Yield two ends with tunnels of a kind between them; nothing probes yet."""
     with pair(prefix, cache, rows=rows, detect_ns=detect_ns) as found:
@@ -66,7 +67,7 @@ def carried(
         if kind is Kind.PLAIN:
             yield Carried(found, wans, FRAMES[kind], time.monotonic() - start)
             return
-        lay = _lay_vxlan if kind is Kind.VXLAN else _lay_wireguard
+        lay = _lay_vxlan if kind is Kind.VXLAN else partial(_lay_wireguard, spokes=spokes)
         with lay(found, detect_ns) as devices:
             took_s = time.monotonic() - start
             yield Carried(found, wans if kind is Kind.VXLAN else devices, FRAMES[kind], took_s)
@@ -96,8 +97,10 @@ def _inner(at: int) -> ipaddress.IPv4Address:
 
 
 @contextmanager
-def _lay_wireguard(found: Pair, detect_ns: int) -> Iterator[tuple[list[int], list[int]]]:
-    wanted = _hub_and_spokes(found.near.rows)
+def _lay_wireguard(
+    found: Pair, detect_ns: int, spokes: int
+) -> Iterator[tuple[list[int], list[int]]]:
+    wanted = _hub_and_spokes(found.near.rows, spokes)
     drivers = [WireGuardDriver(Links(owner), Userspace(owner)) for owner in OWNERS]
     devices = ([0], [0])
     try:
@@ -106,7 +109,7 @@ def _lay_wireguard(found: Pair, detect_ns: int) -> Iterator[tuple[list[int], lis
             _hear(end, devices[at], "tunnel_ip")
             for row in range(end.rows):
                 ends = (_inside(at, row), _inside(1 - at, row))
-                index = devices[at][row if at else 0]
+                index = devices[at][row % len(devices[at])]
                 _lead(end, at, row, Kind.WIREGUARD, ends, index, detect_ns)
         yield devices
     finally:
@@ -120,24 +123,28 @@ def _inside(at: int, row: int) -> Address:
     return ipaddress.IPv6Address(f"fd77:{at + 1}::") + 2 * row + 2
 
 
-def _hub_and_spokes(rows: int) -> tuple[list[DeviceSpec], list[DeviceSpec]]:
-    hub, *spokes = (new_private() for _ in range(rows + 1))
+def _hub_and_spokes(rows: int, spokes: int) -> tuple[list[DeviceSpec], list[DeviceSpec]]:
+    hub, *keys = (new_private() for _ in range(spokes + 1))
+    shares = [range(spoke, rows, spokes) for spoke in range(spokes)]
+
+    def device(name: str, at: int, share: range, port: int, **fields: object) -> DeviceSpec:
+        made = wireguard(name, "a", port, "::", **fields)
+        return replace(made, addresses=tuple(_inside(at, row) for row in share))
+
+    def peer(at: int, share: range, port: int, key: bytes) -> TunnelSpec:
+        return TunnelSpec(
+            peer="other", remote=endpoint(HOSTS[at], port), public_key=public_of(key),
+            peer_addresses=tuple(_inside(at, row) for row in share),
+        )  # fmt: skip
+
     peers = tuple(
-        TunnelSpec(
-            peer=f"spoke{row}", remote=endpoint(HOSTS[1], SPOKE_PORT + row),
-            peer_addresses=(_inside(1, row),), public_key=public_of(key),
-        )
-        for row, key in enumerate(spokes)
-    )  # fmt: skip
-    near = wireguard("bn-hub", "a", HUB_PORT, str(_inside(0, 0)), tunnels=peers)
-    near = replace(near, private_key=hub, addresses=tuple(_inside(0, row) for row in range(rows)))
+        peer(1, share, SPOKE_PORT + spoke, keys[spoke]) for spoke, share in enumerate(shares)
+    )
+    near = device("bn-hub", 0, range(rows), HUB_PORT, private_key=hub, tunnels=peers)
     far = [
-        wireguard(f"bf-{row}", "a", SPOKE_PORT + row, str(_inside(1, row)), private_key=key,
-                  tunnels=(TunnelSpec(
-                      peer="hub", remote=endpoint(HOSTS[0], HUB_PORT),
-                      peer_addresses=(_inside(0, row),), public_key=public_of(hub),
-                  ),))
-        for row, key in enumerate(spokes)
+        device(f"bf-{spoke}", 1, share, SPOKE_PORT + spoke, private_key=keys[spoke],
+               tunnels=(peer(0, share, HUB_PORT, hub),))
+        for spoke, share in enumerate(shares)
     ]  # fmt: skip
     return [near], far
 

@@ -1,11 +1,11 @@
 """How many false downs loss should make: a Monte Carlo of the packet-time rule, and a formula.
 
 The Monte Carlo plays what both kernels do with probes, packet by packet, with tunnels side by
-side: at each interval both ends send a probe, a tick late at most; it is lost by the chain of its
-direction or arrives, and is sent back over the other direction's chain. A probe tells by its H
-bit whether its sender has heard the other end within the detect time; a reflection proves without
-it. Rules are those of ``engine/fastpath.py``, written for arrays here, and no packet is on its way
-for long. ``engine/multiplier.py`` has the formula, for one probe an interval and none in return.
+side. At each interval both ends send a probe, which comes as late as they did; it is lost by the
+chain of its direction or arrives, and is sent back at once over the other direction's chain. A
+probe tells by its H bit whether its sender has heard the other end within the detect time; a
+reflection proves without it. Rules are those of ``engine/fastpath.py``, written for arrays here.
+``engine/multiplier.py`` has the formula, for one probe an interval and none in return.
 """
 
 from typing import Final, NamedTuple
@@ -37,7 +37,7 @@ class Setting(NamedTuple):
     interval_ns: int
     detect_ns: int
     late: Floats = EVENLY
-    """How often probes left so late, by 100 us; the last class is for all beyond."""
+    """How often probes came so late, by ``FINE_NS``."""
 
 
 class Played(NamedTuple):
