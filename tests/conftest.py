@@ -32,6 +32,9 @@ ENGINE = Path(__file__).parent / "engine"
 # to find what few tests leave behind took a sixth of the suite.
 gc.set_threshold(100_000)
 
+MUTANTS_EACH = 3
+"""One mutant of so many is hunted in every run of the suite."""
+
 IS_ROOT = os.geteuid() == 0
 left_out = pytest.StashKey[int]()
 
@@ -44,9 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs root where we are not root; the end of the run says how much."""
+    mutants = 0
     for item in items:
-        if not item.path.is_relative_to(ENGINE) or "mutants" in item.name:
+        broken = "mutant" in item.name
+        if broken or not item.path.is_relative_to(ENGINE):
             item.add_marker("no_cover")
+        if broken:
+            # They test the tests: some always, all of them with the slow ones.
+            mutants += 1
+            if mutants % MUTANTS_EACH:
+                item.add_marker("slow")
     # What takes longest begins first, so that nobody waits for it in the end.
     items.sort(key=lambda item: "test_notebooks" not in item.nodeid)
     config.stash[left_out] = 0

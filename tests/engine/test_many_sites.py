@@ -56,7 +56,7 @@ def lived(
     return fleet
 
 
-@pytest.mark.parametrize("name", short(SHIPPED, 2))
+@pytest.mark.parametrize("name", short(SHIPPED, 3))
 @pytest.mark.no_cover
 def test_a_shipped_scenario_is_decided_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals, wishes and announcements are equal, byte by byte, at each step."""

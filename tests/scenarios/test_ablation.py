@@ -21,7 +21,7 @@ def test_the_page_is_laid_out_as_it_is_generated() -> None:
     assert ablation.page(LINES) == ablation.PAGE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", short(NAMES, 2))
+@pytest.mark.parametrize("name", short(NAMES, 3))
 def test_a_scenario_fails_without_a_feature(name: str) -> None:
     """The first line of a scenario is true: without that feature this expectation fails first."""
     line = next(line for line in LINES if line.scenario == name)

@@ -10,6 +10,7 @@ from patronus.sim import api
 from patronus.sim.run import Run
 from patronus.sim.scenario import FaultKind, Scenario
 from tests.scenarios.catalogue import SHOWN, shipped
+from tests.short import short
 
 SEEN_NS = 6 * SECOND
 """A fault shows within this time, so runs end then."""
@@ -28,7 +29,7 @@ def figures(run: Run) -> list[Any]:
     return [*(run.summary[name] for name in FIGURES), series.to_dict("list")]
 
 
-@pytest.mark.parametrize("kind", FaultKind)
+@pytest.mark.parametrize("kind", short(FaultKind, 2))
 def test_a_kind_alone_makes_a_difference(kind: FaultKind) -> None:
     """Without this one fault the same seed gives other decisions or other figures."""
     name, fault = SHOWN[kind]
