@@ -38,14 +38,14 @@ def side_by_side(module: ModuleType, luck: int) -> None:
         assert quick.moment() == plain.moment()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(lanes.LUCK)
 def test_side_by_side(luck: int) -> None:
     """Incumbents, backups and fates over several moments are those found pair by pair."""
     side_by_side(compiled, luck)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(fans.CASES, st.integers(1, 3))
 @example(fans.TELLING[0], 1)
 def test_fan_out(case: Case, fewest: int) -> None:

@@ -29,7 +29,7 @@ def figures(run: Run) -> list[Any]:
     return [*(run.summary[name] for name in FIGURES), series.to_dict("list")]
 
 
-@pytest.mark.parametrize("kind", short(FaultKind, 2))
+@pytest.mark.parametrize("kind", short(FaultKind, 3))
 def test_a_kind_alone_makes_a_difference(kind: FaultKind) -> None:
     """Without this one fault the same seed gives other decisions or other figures."""
     name, fault = SHOWN[kind]
