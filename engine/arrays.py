@@ -16,6 +16,7 @@ BLOCK: Final = 8192
 """Rows worked on at a time: a dozen scratch arrays of them stay in the nearest caches."""
 
 _MANY: Final = 4096
+"""More values than this are looked at before they are sorted."""
 
 RUN: Final = 256
 """Runs of at least so many rows, on average, are taken as slices."""

@@ -2,7 +2,7 @@
 
 For each pair (site, destination) the candidates are laid out side by side
 (:mod:`prospects`), and for each class :mod:`selection` picks a primary and backups.
-Only this file writes the wanted table.
+Only this file and :mod:`wholesites` write the wanted table.
 """
 
 from collections.abc import Iterator, Sequence
