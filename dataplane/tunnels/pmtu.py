@@ -92,6 +92,9 @@ class PathMtu:
     """The last probe may still be answered."""
     _confirming: bool
     """What is asked is the MTU in use, after a suspicion or a while."""
+    _proved: bool
+    """The MTU in use was proved since a size was refuted last: to doubt it again would begin the
+    count of what is asked anew, so that a search under steady suspicion never came to an end."""
     _smaller: bool
     """False: not even the floor got through, so what was lost proves nothing."""
     _due_ns: int
@@ -147,6 +150,7 @@ class PathMtu:
         if not self._pending or not self._first <= number <= self._number:
             return []
         self._pending = False
+        self._proved = True
         if self._confirming:
             self._confirming = False
             return self._go_on(now_ns)
@@ -159,9 +163,12 @@ class PathMtu:
     def suspect(self, now_ns: int) -> list[Action]:
         """Large packets get lost while small ones arrive: prove at once that the MTU still holds.
 
-        RFC 8899 section 4.3; whoever calls this counts losses by size.
+        RFC 8899 section 4.3; whoever calls this counts losses by size. Amid a search it is asked
+        once for each size that turned out too large.
         """
         if self.state in {State.BASE, State.ERROR} or self._confirming:
+            return []
+        if self.state is State.SEARCHING and self._proved:
             return []
         return [self._confirm(now_ns)]
 
@@ -202,8 +209,7 @@ class PathMtu:
         self._high = ceiling + 1
         self._size = min(max(BASE_PLPMTU, self.floor), ceiling)
         self._smaller = True
-        self._confirming = False
-        self._pending = False
+        self._confirming = self._pending = self._proved = False
         self._lost = 0
         self._first = self._number + 1
         self._due_ns = now_ns
@@ -255,6 +261,7 @@ class PathMtu:
 
     def _refuted(self, now_ns: int) -> list[Action]:
         """MAX_PROBES of this size were lost."""
+        self._proved = False
         if self._confirming:
             # The lost size stays possible: this may have been an outage.
             self.black_holes += 1

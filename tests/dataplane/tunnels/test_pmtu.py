@@ -105,6 +105,24 @@ def test_a_black_hole_is_found_and_recovered_from(before: int, after: int, told:
     assert p.search.pmtu == after
 
 
+@given(st.integers(576, 1499), st.integers(50, 2000))
+def test_steady_suspicion_does_not_hold_the_search_up(after: int, every_ms: int) -> None:
+    """Large packets go on being lost until the search is over: it ends as soon all the same."""
+    p = path(1500)
+    p.search.set_rtt(RTT_NS)
+    p.settle()
+    start_ns, p.mtu = p.now_ns, after
+    sizes = ceil(log2(1500 - MIN_PLPMTU[4] + 1)) + 3
+    # The doubt itself, each size, and a proof of what is in use for each that was refuted.
+    timer_ns = p.search.probe_timer_ns + RTT_NS
+    bound_ns = 2 * sizes * MAX_PROBES * timer_ns + 2 * every_ms * MS
+    while not p.search.black_holes or p.search.state is not State.SEARCH_COMPLETE:
+        p.take(p.search.suspect(p.now_ns))
+        p.run(p.now_ns + every_ms * MS)
+        assert p.now_ns - start_ns <= bound_ns
+    assert p.search.pmtu == after
+
+
 @given(st.integers(576, 1500))
 def test_an_outage_lowers_nothing_until_something_smaller_passes(mtu: int) -> None:
     """While nothing passes the MTU stays; afterwards the same one is found again."""
