@@ -6,7 +6,7 @@
 
 /* Layout of everything pinned. It grows with every change of a record, a map or a number
  * that user space relies on; programs and agent of different layouts never meet. */
-#define LAYOUT 3
+#define LAYOUT 4
 
 #define LONG_AGO (-(1LL << 62)) /* as engine/units.py */
 #define NEVER 0x7fffffffffffffffLL

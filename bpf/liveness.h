@@ -8,6 +8,22 @@ INLINE int fresh(__s64 stamp_ns, __s64 detect_ns, __s64 now_ns)
 	return now_ns - stamp_ns <= detect_ns;
 }
 
+/* Return the time up to which silence counts; engine/pauses.py. */
+INLINE __s64 listening_ns(const struct work *work)
+{
+	__s64 until_ns = work->settings->awake_until_ns;
+	__s64 pause_ns = work->now_ns - until_ns;
+
+	return pause_ns > 0 && pause_ns <= work->settings->pause_left_ns ? until_ns : work->now_ns;
+}
+
+/* Whether a stamp is fresh, this end's own pauses aside; mostly the clock alone tells. */
+INLINE int proven(const struct work *work, __s64 stamp_ns, __s64 detect_ns)
+{
+	return fresh(stamp_ns, detect_ns, work->now_ns) ||
+	       fresh(stamp_ns, detect_ns, listening_ns(work));
+}
+
 INLINE int newer(__u32 sequence, __s64 than)
 {
 	__u32 step = sequence - (__u32)than;
@@ -18,7 +34,7 @@ INLINE int newer(__u32 sequence, __s64 than)
 /* Set the latch if the proof is stale; true if it is. */
 INLINE int expire(const struct work *work, struct tunnel *tunnel)
 {
-	if (fresh(tunnel->confirmed_ns, tunnel->detect_ns, work->now_ns))
+	if (proven(work, tunnel->confirmed_ns, tunnel->detect_ns))
 		return 0;
 	if (!tunnel->latched || tunnel->since_ns != NEVER) {
 		tunnel->latched = 1;
@@ -50,7 +66,7 @@ INLINE int usable(const struct work *work, struct tunnel *tunnel)
 
 INLINE int hears(const struct work *work, const struct tunnel *tunnel)
 {
-	return fresh(tunnel->heard_ns, tunnel->detect_ns, work->now_ns);
+	return proven(work, tunnel->heard_ns, tunnel->detect_ns);
 }
 
 INLINE void confirm(const struct work *work, struct tunnel *tunnel)
@@ -67,7 +83,7 @@ INLINE void confirm(const struct work *work, struct tunnel *tunnel)
 INLINE void disprove(const struct work *work, struct tunnel *tunnel)
 {
 	/* Put back so far that it expires at this very instant. */
-	__s64 gone_ns = work->now_ns - tunnel->detect_ns - 1;
+	__s64 gone_ns = listening_ns(work) - tunnel->detect_ns - 1;
 
 	if (tunnel->confirmed_ns > gone_ns) {
 		tunnel->confirmed_ns = gone_ns;
@@ -107,7 +123,7 @@ INLINE void arrive(const struct work *work, struct tunnel *tunnel, __u32 sequenc
 	int restarted, newest;
 
 	expire(work, tunnel);
-	restarted = !fresh(tunnel->heard_ns, tunnel->detect_ns, work->now_ns);
+	restarted = !hears(work, tunnel);
 	newest = restarted || newer(sequence, tunnel->sequence);
 	account(tunnel, sequence, work->pieces, of, restarted);
 	tunnel->heard_ns = work->now_ns;

@@ -22,9 +22,14 @@
 #define TOKENS 4
 #define SETTLE (4 * TOKENS) /* turns until all tokens have seen the last change of their number */
 #define QUICK_NS 50000 /* no tick is as short */
-#define BURST 192 /* probes of one turn; the queue holds 256 */
+#define BURST 192 /* clones on their way to launch(); the queue holds 256, the token among them */
 #define LATENESS 64
 #define LATENESS_NS 100000
+#define MARK_EXCUSE 0xffffffff /* on a clone; others have the row + 1 */
+/* As engine/pauses.py. */
+#define PAUSE_EARNING 20
+#define PAUSE_MOST_NS 100000000
+#define PAUSE_PATIENCE_TICKS 2
 
 struct schedule {
 	__s64 due_ns;
@@ -35,7 +40,7 @@ struct pacing {
 	__u32 generation;
 	__u32 rows;
 	__u32 cursor;       /* the row to look at next */
-	__u32 sent;         /* probes of this turn */
+	__u32 queued;       /* clones on their way, at most as many */
 	__u32 tokens;       /* as the last one to pass counted them */
 	__u32 quick;        /* turns in a row without a tick between them */
 	__u64 turns;
@@ -47,6 +52,11 @@ struct pacing {
 	__u64 refused;      /* clones that the kernel had no room for */
 	__u64 deferred;     /* turns that left probes to the next one */
 	__u64 no_way;       /* probes without a device to go to */
+	__s64 tick_ns;
+	__u64 pauses;       /* that were excused; engine/pauses.py */
+	__u64 paused_ns;    /* how long they were in all */
+	__u64 sent;         /* clones, ever */
+	__u64 launched;     /* of those */
 	__u64 lateness[LATENESS]; /* of probes, by 100 us; the last is for all beyond */
 };
 
@@ -57,7 +67,8 @@ struct token {
 	__u32 magic;
 	__u32 generation;
 	__u64 turn; /* at which it passed last, 0 for a new one */
-	__u8 room[sizeof(struct probe_frame) - 16];
+	__u64 sent; /* clones ahead of it */
+	__u8 room[sizeof(struct probe_frame) - 24];
 } __attribute__((packed));
 
 BPF_F_TABLE("array", u32, struct schedule, schedule, PACER_ROWS, BPF_F_MMAPABLE);
@@ -113,28 +124,32 @@ INLINE __u32 next_row(struct pacing *state)
 
 INLINE void send_due(struct work *work, struct pacing *state)
 {
-	volatile __u32 *sent = &state->sent;
+	volatile __u32 *queued = &state->queued;
 	struct __sk_buff *skb = work->skb;
 
-	*sent = 0;
+	/* On a busy processor those of the last turn may be waiting still. */
+	*queued = state->sent - state->launched;
 	for (__u32 turn = 0; turn < PACER_ROWS; turn++) {
-		__u32 row = next_row(state), place = row;
-		struct schedule *slot = schedule.lookup(&place);
+		struct schedule *slot;
+		__u32 row, place;
 
 		if (turn >= state->rows)
 			break;
+		if (*queued >= BURST) {
+			state->deferred++;
+			break;
+		}
+		row = place = next_row(state);
+		slot = schedule.lookup(&place);
 		if (!slot || !due(work, state, slot, row))
 			continue;
 		skb->mark = row + 1;
 		if (bpf_clone_redirect(skb, skb->ifindex, 0))
 			state->refused++;
-		*sent += 1;
-		if (*sent >= BURST) {
-			state->deferred++;
-			break;
-		}
+		*queued += 1;
 	}
 	skb->mark = 0;
+	state->sent = state->launched + *queued;
 }
 
 INLINE struct token *token_at(struct __sk_buff *skb)
@@ -161,13 +176,77 @@ INLINE int regulate(struct work *work, struct pacing *state, struct token *token
 	return 1;
 }
 
-/* Take note of a turn; 0 where tokens run free because somebody took the TBF away. */
-INLINE int note_turn(const struct work *work, struct pacing *state)
+/* All bits where a number is not negative, else none: as a mask it costs the verifier no branch,
+ * of which it can bear eight a row. */
+INLINE __s64 unless_negative(__s64 number)
 {
-	__u64 gap_ns = work->now_ns - state->turn_ns;
+	__s64 mask = ~(number >> 63);
 
+	asm volatile("" : "+r"(mask)); /* the compiler would make a branch of it */
+	return mask;
+}
+
+/* Move a stamp that was fresh until a pause on by its length, but not beyond now. */
+INLINE void excuse_stamp(__s64 *stamp, __s64 detect_ns, __s64 until_ns, __s64 now_ns)
+{
+	__s64 old_ns = *(volatile __s64 *)stamp;
+	__s64 new_ns = old_ns + ((now_ns - until_ns) & unless_negative(detect_ns - (until_ns - old_ns)));
+	__s64 over_ns = new_ns - now_ns;
+
+	new_ns -= over_ns & unless_negative(over_ns);
+	/* A packet that comes meanwhile on another processor knows better. */
+	__sync_val_compare_and_swap(stamp, old_ns, new_ns);
+}
+
+/* Let the stamps that were fresh until a pause be so after it; then this end is awake again.
+ * A program of its own, by its mark: two loops over the rows are more than the verifier bears. */
+INLINE int excuse(const struct work *work, struct pacing *state)
+{
+	struct settings *settings = work->settings;
+	__s64 until_ns = listening_ns(work), pause_ns = work->now_ns - until_ns;
+
+	for (__u32 turn = 0; turn < PACER_ROWS; turn++) {
+		struct tunnel *tunnel;
+
+		if (turn >= state->rows || !pause_ns)
+			break;
+		tunnel = tunnel_of(next_row(state));
+		if (!tunnel)
+			continue;
+		excuse_stamp(&tunnel->heard_ns, tunnel->detect_ns, until_ns, work->now_ns);
+		excuse_stamp(&tunnel->confirmed_ns, tunnel->detect_ns, until_ns, work->now_ns);
+	}
+	settings->pause_left_ns -= pause_ns;
+	state->pauses += !!pause_ns;
+	state->paused_ns += pause_ns;
+	/* Last, so that nobody takes the pause for silence before it is excused. */
+	barrier_();
+	settings->awake_until_ns = work->now_ns + PAUSE_PATIENCE_TICKS * state->tick_ns;
+	return TC_ACT_SHOT;
+}
+
+/* Say until when this end is awake; a pause is excused first, ahead of this turn's probes. */
+INLINE void stay_awake(const struct work *work, struct pacing *state, __u64 gap_ns)
+{
+	struct settings *settings = work->settings;
+	__s64 left_ns = settings->pause_left_ns + gap_ns / PAUSE_EARNING;
+
+	settings->pause_left_ns = left_ns < PAUSE_MOST_NS ? left_ns : PAUSE_MOST_NS;
+	if (listening_ns(work) == work->now_ns) {
+		settings->awake_until_ns = work->now_ns + PAUSE_PATIENCE_TICKS * state->tick_ns;
+		return;
+	}
+	work->skb->mark = MARK_EXCUSE;
+	if (bpf_clone_redirect(work->skb, work->skb->ifindex, 0))
+		state->refused++;
+	work->skb->mark = 0;
+}
+
+/* Take note of a turn; 0 where tokens run free because somebody took the TBF away. */
+INLINE int note_turn(const struct work *work, struct pacing *state, __u64 gap_ns)
+{
 	state->quick = gap_ns < QUICK_NS ? state->quick + 1 : 0;
-	if (state->turns && gap_ns > state->gap_ns_max)
+	if (gap_ns > state->gap_ns_max)
 		state->gap_ns_max = gap_ns;
 	state->turns++;
 	state->turn_ns = work->now_ns;
@@ -260,11 +339,24 @@ INLINE int send_probe(struct work *work, struct pacing *state, __u32 row)
 	return action;
 }
 
+/* A token has come around: so have all clones ahead of it. */
+INLINE int pass_token(struct __sk_buff *skb, struct pacing *state)
+{
+	struct token *token;
+
+	reach(skb, sizeof(*token));
+	token = token_at(skb);
+	if (token && token->magic == TOKEN_MAGIC)
+		state->launched = token->sent;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
 int turn(struct __sk_buff *skb)
 {
 	struct pacing *state = pacing_of();
 	struct token *token;
 	struct work work;
+	__u64 gap_ns;
 
 	if (!state || !begin(&work, skb, FROM_KERNEL))
 		return TC_ACT_SHOT;
@@ -274,9 +366,15 @@ int turn(struct __sk_buff *skb)
 		state->strays++;
 		return TC_ACT_SHOT;
 	}
-	if (!note_turn(&work, state) || !regulate(&work, state, token))
+	gap_ns = state->turns ? work.now_ns - state->turn_ns : 0;
+	if (!note_turn(&work, state, gap_ns) || !regulate(&work, state, token))
 		return TC_ACT_SHOT;
+	stay_awake(&work, state, gap_ns);
 	send_due(&work, state);
+	reach(skb, sizeof(*token));
+	token = token_at(skb);
+	if (token)
+		token->sent = state->sent;
 	/* A token as it was made belongs to the socket that it was sent from, which is not gone
 	 * before the token is, and keeps its network namespace: whoever deleted that would leave
 	 * both going round for ever. A clone belongs to nobody. */
@@ -292,9 +390,11 @@ int launch(struct __sk_buff *skb)
 	struct pacing *state = pacing_of();
 	struct work work;
 
-	if (!skb->mark)
-		return bpf_redirect(skb->ifindex, 0);
 	if (!state || !begin(&work, skb, FROM_KERNEL))
 		return TC_ACT_SHOT;
+	if (!skb->mark)
+		return pass_token(skb, state);
+	if (skb->mark == MARK_EXCUSE)
+		return excuse(&work, state);
 	return send_probe(&work, state, skb->mark - 1);
 }

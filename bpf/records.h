@@ -95,12 +95,12 @@ struct settings {
 	__u32 mark;           /* of LAN packets in mode mark; the class is added */
 	__u32 overlay_ifindex; /* where the kernel is handed what is its business; 0: as it came */
 	__u32 ranges[2];      /* of IPv4 and IPv6: levels of the tree << 1 | bank */
-	__u64 spare[1];
+	__s64 awake_until_ns; /* this end is known to run; engine/pauses.py */
 
 	__u32 flow_key[12];   /* random: nobody shall know which flows share a set */
 	__u32 flow_sets;      /* less one: the mask of a set's place */
 	__u32 line_3_zero;
-	__u64 line_3_spare;
+	__s64 pause_left_ns;  /* so much of a pause is excused */
 } __attribute__((aligned(LINE)));
 
 /* What an entry used last. A generation ahead of the table's says that a switch is coming. */

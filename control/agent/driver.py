@@ -100,7 +100,7 @@ class Driver:
         self._due[self._evaluate] = now_ns
         self._due[self._settle] = now_ns + SETTLE_NS
         self.kernel_moves = self.kernel_moves_lost = 0
-        fresh = now_ns - kernel.confirmed_ns <= kernel.detect_ns
+        fresh = kernel.listening_ns(now_ns) - kernel.confirmed_ns <= kernel.detect_ns
         since_ns = np.where(fresh, kernel.since_ns, NEVER)
         latched = kernel.latched
         self.stamps = Stamps(since_ns)
@@ -140,7 +140,7 @@ class Driver:
             since_ns=kernel.since_ns,
             confirmed_ns=kernel.confirmed_ns,
             detect_ns=kernel.detect_ns,
-            now_ns=now_ns,
+            now_ns=kernel.listening_ns(now_ns),
         )
         for at_ns, rows, kinds in _by_instant(edges, self._told_ns):
             self.engine.edges(rows, kinds, self._time(at_ns))

@@ -57,6 +57,9 @@ class Kernel(Protocol):
     def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
         """Set the detect times of tunnels."""
 
+    def listening_ns(self, now_ns: int) -> int:
+        """Return the time up to which silence counts: this end's own pauses are none."""
+
     def events(self, site: int) -> KernelMoves:
         """Take the moves of one site out of its ring."""
 
@@ -169,6 +172,10 @@ class LinuxKernel:
         """Set the detect times of tunnels."""
         self.plane.set_detect(self.seats[rows], detect_ns, now_ns)
 
+    def listening_ns(self, now_ns: int) -> int:
+        """Return the time up to which silence counts: this end's own pauses are none."""
+        return self.plane.listening_ns(now_ns)
+
     def events(self, site: int) -> KernelMoves:
         """Take the moves out of the ring.
 
@@ -223,7 +230,7 @@ class LinuxKernel:
     def cut(self, rows: I64, now_ns: int) -> None:
         """Void the proofs of rows: their interface is gone."""
         at = self.seats[rows]
-        gone_ns = now_ns - self.plane.detect_ns[at] - 1
+        gone_ns = self.plane.listening_ns(now_ns) - self.plane.detect_ns[at] - 1
         self.plane.confirmed_ns[at] = np.minimum(self.plane.confirmed_ns[at], gone_ns)
         self.plane.latched[at] = True
         self.plane.since_ns[at] = NEVER

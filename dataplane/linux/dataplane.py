@@ -24,6 +24,7 @@ from patronus.dataplane.protocol import KernelMoves
 from patronus.engine.fastpath import Counter, Verdict, Verdicts, steer_many, usable_rows
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, Bool, ForwardingDelta
 from patronus.engine.overlay import I32, I64
+from patronus.engine.pauses import Awake, listening_ns
 from patronus.engine.units import MS, NEVER
 
 GRACE_NS: Final = MS
@@ -97,7 +98,7 @@ class LinuxDataplane:
     def clear_latch(self, rows: Sequence[int], now_ns: int) -> None:
         """Let tunnels carry traffic again; those that are silent stay latched."""
         at = np.asarray(rows, dtype=np.int64)
-        fresh = now_ns - self.confirmed_ns[at] <= self.detect_ns[at]
+        fresh = self.listening_ns(now_ns) - self.confirmed_ns[at] <= self.detect_ns[at]
         proven = fresh & (self.since_ns[at] != NEVER)
         # The kernel alone sets latches. Should one be set between the look and this store,
         # the first proof after the silence sets it again.
@@ -105,10 +106,17 @@ class LinuxDataplane:
 
     def set_detect(self, rows: I64, detect_ns: I64, now_ns: int) -> None:
         """Set the detect times of tunnels; what was silent by the old ones stays down."""
-        silent = rows[now_ns - 1 - self.confirmed_ns[rows] > self.detect_ns[rows]]
+        until_ns = self.listening_ns(now_ns) - 1
+        silent = rows[until_ns - self.confirmed_ns[rows] > self.detect_ns[rows]]
         self.latched[silent] = True
         self.since_ns[silent] = NEVER
         self.detect_ns[rows] = detect_ns
+
+    def listening_ns(self, now_ns: int) -> int:
+        """Return the time up to which silence counts: this end's own pauses are none."""
+        settings = self.settings
+        until_ns, left_ns = (int(settings[n][0]) for n in ("awake_until_ns", "pause_left_ns"))
+        return listening_ns(Awake(until_ns, left_ns), now_ns)
 
     def events(self, site: int) -> KernelMoves:
         """Take the moves out of the ring; there is one site here, whatever its number."""
@@ -225,7 +233,8 @@ class LinuxDataplane:
         latched = self.latched[rows]
         if self._stale(now_ns):
             latched &= ~self._due(self.since_ns[rows], now_ns)
-        return usable_rows(self.confirmed_ns[rows], self.detect_ns[rows], latched, now_ns)
+        until_ns = self.listening_ns(now_ns)
+        return usable_rows(self.confirmed_ns[rows], self.detect_ns[rows], latched, until_ns)
 
     def _due(self, since_ns: I64, now_ns: int) -> Bool:
         """Tell where a latch falls without the agent."""

@@ -81,6 +81,7 @@ class Pacer:
         Raises:
             OSError: the kernel refuses.
         """
+        self._pacing["tick_ns"] = self._tick_ns
         if self._is_ours() and self.turns(now_ns):
             self._attach()
             return

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from patronus.dataplane.linux import records
 from patronus.dataplane.stamp.columns import Columns
+from patronus.engine import pauses
 from patronus.engine.overlay import I64
 
 SAMPLES: Final = 32
@@ -46,10 +47,12 @@ _SAMPLE = np.dtype(
 )  # fmt: skip
 _PACING = np.dtype(
     [
-        ("generation", "u4"), ("rows", "u4"), ("cursor", "u4"), ("sent", "u4"),
+        ("generation", "u4"), ("rows", "u4"), ("cursor", "u4"), ("queued", "u4"),
         ("tokens", "u4"), ("quick", "u4"), ("turns", "u8"), ("turn_ns", "i8"),
         ("gap_ns_max", "u8"), ("changed", "u8"), ("cloned", "u8"), ("strays", "u8"),
         ("refused", "u8"), ("deferred", "u8"), ("no_way", "u8"),
+        ("tick_ns", "i8"), ("pauses", "u8"), ("paused_ns", "u8"),
+        ("sent", "u8"), ("launched", "u8"),
         ("lateness", "u8", LATENESS),
     ]
 )  # fmt: skip
@@ -81,6 +84,9 @@ def _claims() -> Iterator[str]:
     yield f"SAMPLES == {SAMPLES}"
     yield f"LATENESS == {LATENESS}"
     yield f"LATENESS_NS == {LATENESS_NS}"
+    yield f"PAUSE_EARNING == {pauses.EARNING}"
+    yield f"PAUSE_MOST_NS == {pauses.MOST_NS}"
+    yield f"PAUSE_PATIENCE_TICKS == {pauses.PATIENCE_TICKS}"
     yield "sizeof(struct probing) == sizeof(((struct tunnel *)0)->probe)"
 
 

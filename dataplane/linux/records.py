@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """Grows with every change of what is pinned; see ``bpf/consts.h``."""
 
 CLASSES_MAX: Final = 64
@@ -235,9 +235,9 @@ _SETTINGS = np.dtype(
         ("counter_stride", "u4"), ("pinned_classes", "u8"), ("test_now_ns", "i8"),
         ("bank_word", "u8"), ("epoch", "u4"), ("lan_ifindex", "u4"), ("port", ">u2"),
         ("drain_slack_ms", "u2"), ("router_v4", "u1", 4), ("router_v6", "u1", 16),
-        ("mark", "u4"), ("overlay_ifindex", "u4"), ("ranges", "u4", 2), ("spare", "u8", (1,)),
+        ("mark", "u4"), ("overlay_ifindex", "u4"), ("ranges", "u4", 2), ("awake_until_ns", "i8"),
         ("flow_key", "u4", 12), ("flow_sets", "u4"), ("line_3_zero", "u4"),
-        ("line_3_spare", "u8"),
+        ("pause_left_ns", "i8"),
     ]
 )  # fmt: skip
 _FLOW_KEY = np.dtype(

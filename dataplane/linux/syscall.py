@@ -98,7 +98,7 @@ def load_program(name: str, program: Program, maps: Mapping[str, int]) -> int:
     try:
         return _load(name, text, license_text, None)
     except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EINVAL, errno.E2BIG}:
+        if error.errno not in {errno.EACCES, errno.EINVAL, errno.E2BIG, errno.EFAULT}:
             raise
         log = ctypes.create_string_buffer(_LOG_BYTES)
         return _load_again(name, text, license_text, log)

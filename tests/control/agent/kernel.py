@@ -42,6 +42,9 @@ class MemoryKernel(MemoryDataplane):
     def heartbeat(self, now_ns: int) -> None:
         self.beats.append(now_ns)
 
+    def listening_ns(self, now_ns: int) -> int:
+        return now_ns
+
     def samples(self) -> Iterator[Columns]:
         waiting, self.waiting = self.waiting, []
         yield from waiting

@@ -36,11 +36,11 @@ PORT = 5789
 SOURCES = ("tunnel.bpf.c", "pacer.bpf.c")
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
-CUT_PLACE = int(probing.fields_of(records.SETTINGS)["spare"][1])
+CUT_PLACE = int(probing.fields_of(records.SETTINGS)["line_3_zero"][1])
 CUT = bytes.fromhex(
     "1821000000000000"
-    "0000000000000000"  # r1 = the settings' first spare word
-    "7911000000000000"  # r1 = *r1
+    "0000000000000000"  # r1 = the settings' word of padding
+    "6111000000000000"  # r1 = *r1
     "b700000002000000"  # r0 = TC_ACT_SHOT
     "5501010000000000"  # if r1: exit
     "b7000000ffffffff"  # r0 = TC_ACT_UNSPEC
@@ -170,7 +170,7 @@ class End:
 
     def cut(self, *, on: bool) -> None:
         """Lose all that we send over the cable, or no longer."""
-        self.memory["settings"]["spare"][0, 0] = on
+        self.memory["settings"]["line_3_zero"] = on
 
     def pace(self, interval_ns: int, tick_ns: int = MS) -> None:
         """Begin to probe all rows."""

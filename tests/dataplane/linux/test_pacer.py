@@ -219,3 +219,22 @@ def test_a_deleted_namespace_takes_its_tokens_with_it(program_cache: Path) -> No
         wait_for(stands_still)
     finally:
         os.close(memory)
+
+
+def test_a_pause_of_this_end_is_excused(paced: Pair) -> None:
+    """Stamps move on by what the pacer slept, and the next turns say that this end is awake."""
+    near = paced.near
+    settings, tunnels = near.memory["settings"], near.tunnels
+    wait_for(lambda: int(settings["pause_left_ns"][0]) > 20 * MS)
+    pauses, slept = value(near, "pauses"), value(near, "paused_ns")
+    silent = near.rows - 1  # no row of the peer: nothing is ever heard there
+    clear_endpoint(tunnels, silent)
+    now_ns = time.monotonic_ns()
+    tunnels["detect_ns"][silent], tunnels["confirmed_ns"][silent] = 30 * SECOND, now_ns - SECOND
+    while value(near, "pauses") == pauses:  # a turn may come between the two times
+        settings["awake_until_ns"] = time.monotonic_ns() - 15 * MS
+    slept = value(near, "paused_ns") - slept
+    assert slept >= 15 * MS
+    assert tunnels["confirmed_ns"][silent] == now_ns - SECOND + slept
+    wait_for(lambda: int(settings["awake_until_ns"][0]) > time.monotonic_ns() - MS)
+    assert int(settings["pause_left_ns"][0]) < 100 * MS
