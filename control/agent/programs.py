@@ -39,6 +39,7 @@ def obtain(site: str, state: Path, cache: Path, sizes: Sizes) -> tuple[Pins, boo
         NoPrograms: there are none, and none can be made.
     """
     name, source = pin_name(site), fingerprint()
+    sizes = _grown(name, sizes)
     if _recorded(state) == source and (pins := fitting(name, sizes)):
         return pins, True
     _load(name, cache, sizes)
@@ -49,6 +50,15 @@ def obtain(site: str, state: Path, cache: Path, sizes: Sizes) -> tuple[Pins, boo
     with suppress(OSError):  # a full disk costs the next start some seconds, and nothing else
         (state / PROGRAMS_FILE).write_text(source)
     return pins, False
+
+
+def _grown(name: str, sizes: Sizes) -> Sizes:
+    """Return sizes at which nothing that is pinned has to shrink."""
+    try:
+        with Pins.open(name) as pins:
+            return sizes.grown(pins.sizes())
+    except (KeyError, OSError, ValueError):  # not there, or of another layout
+        return sizes
 
 
 def fitting(name: str, sizes: Sizes) -> Pins | None:

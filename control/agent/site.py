@@ -47,6 +47,7 @@ from patronus.dataplane.linux.pacer import Pacer, tick_of
 from patronus.dataplane.linux.pins import Arrays, Sizes
 from patronus.dataplane.linux.records import Twin
 from patronus.dataplane.linux.rules import compile_rules
+from patronus.dataplane.linux.transfer import Elder, elder, refresh
 from patronus.dataplane.linux.views import Flow, top_flows
 from patronus.dataplane.tunnels.driver import DeviceState
 from patronus.dataplane.underlay.pinning import Pin
@@ -84,6 +85,8 @@ class Site:
         classes = len(config.policy.classes)
         self.rules = compile_rules(config.policy.classes)
         sizes = wanted.sizes(self.layout, classes)
+        self.elder: Elder | None = None
+        """What older pins have left, until new programs have taken over."""
         self.arrays = self._obtain(cache, sizes)
         self._settings = self.arrays.array("settings")
         self._tunnels = self.arrays.array("tunnels")
@@ -135,6 +138,7 @@ class Site:
         """Return the memory that is shared with the kernel."""
         config = self.config
         self.pins, self.kept = obtain(config.site, Path(config.state), cache, sizes)
+        self.elder = elder(self.pins)
         return self.pins
 
     def _rows(self) -> Rows:
@@ -166,9 +170,15 @@ class Site:
         remove_fallback(self.config)
         self.tables.ensure()
         self._ensure_overlay()
+        if self.elder:
+            refresh(self.elder, self.pins)
         self._ensure_filters(renew=True)
-        self.overlay.lead(self.ground.sources())
+        # At once: until then old programs send probes that know of no packet any more.
         self.pacer.start(time.monotonic_ns())
+        self.overlay.lead(self.ground.sources())
+        if self.elder:
+            self.elder.discard()
+            self.elder = None
 
     @property
     def way(self) -> list[str]:
@@ -251,6 +261,11 @@ class Site:
         self._write_settings()
         self.rows.clear_others()
         self.rows.ensure(self.ground, self.devices, now_ns)
+        taking_over = self.elder is not None
+        if taking_over:
+            # The table is there already, and stamps stand still until packets come to new maps.
+            self._install()
+            now_ns = time.monotonic_ns()
         self.kernel = LinuxKernel(
             self.arrays, self._plane(),
             seats=self.seats, places=self.places, classes=len(self.config.policy.classes),
@@ -262,7 +277,8 @@ class Site:
             drain_ns=self.config.dataplane.drain_ns,
         )  # fmt: skip
         self.driver.tick(now_ns)
-        self._install()
+        if not taking_over:
+            self._install()
         return self.driver
 
     def _drains(self, now_ns: int) -> Drains:
@@ -411,6 +427,8 @@ class Site:
     def close(self) -> None:
         """Let go of everything; the kernel goes on."""
         self.devices.close()
+        if self.elder:
+            self.elder.close()
         self.pins.close()
 
 

@@ -2,8 +2,9 @@
 
 ``python -m patronus.dataplane.linux.loader NAME`` leaves ``/sys/fs/bpf/NAME``. Maps that are
 pinned already are kept with all they hold, if they have the layout and the sizes that are
-asked for; programs are replaced. Where a program is attached, the old one runs on until the
-new one is attached in its place: an upgrade loses no packet.
+asked for; else new ones are made, and take over what the old ones hold
+(:mod:`patronus.dataplane.linux.transfer`). Programs are replaced. Where a program is attached, the
+old one runs on until the new one is attached in its place: an upgrade loses no packet.
 """
 
 import argparse
@@ -11,12 +12,13 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from patronus.dataplane.linux import builder, records, syscall
+from patronus.dataplane.linux import builder, description, records, syscall, transfer
 from patronus.dataplane.linux.objects import Object
 from patronus.dataplane.linux.pins import BPF_ROOT, Arrays, Pins, Sizes
 from patronus.engine.units import LONG_AGO, NEVER, SECOND
@@ -27,19 +29,23 @@ def load(name: str, made: Object, sizes: Sizes) -> Pins:
 
     Raises:
         OSError: the kernel refuses, with its reason.
-        ValueError: maps of another layout or size are pinned there.
+        ValueError: what is pinned there does not say what it holds.
     """
     root = _root(name)
     (root / "maps").mkdir(parents=True, exist_ok=True)
     (root / "programs").mkdir(exist_ok=True)
     pins = Pins(root, {}, {})
     try:
-        _open_maps(pins, made, sizes)
+        kept = _open_maps(pins, made, sizes)
+        if not kept:
+            _make_maps(pins, made, sizes)
         for program_name, program in made.programs.items():
             pins.programs[program_name] = syscall.load_program(program_name, program, pins.maps)
     except BaseException:
         pins.close()
         raise
+    if not kept:
+        _set_aside(root)
     _pin_all(pins)
     return pins
 
@@ -50,19 +56,42 @@ def _root(name: str) -> Path:
     return BPF_ROOT / name
 
 
-def _open_maps(pins: Pins, made: Object, sizes: Sizes) -> None:
-    """Open the maps that are pinned and make the others."""
+def _open_maps(pins: Pins, made: Object, sizes: Sizes) -> bool:
+    """Open the maps that are pinned; tell whether all are there, as they are wanted."""
+    folder = pins.root / "maps"
+    pins.maps = {path.name: syscall.open_pin(path) for path in sorted(folder.iterdir())}
+    fit = made.maps.keys() <= pins.maps.keys() and all(
+        syscall.map_shape(pins.maps[name]) == sizes.shape(name, shape)
+        for name, shape in made.maps.items()
+    )
+    if fit and pins.layout == records.LAYOUT:
+        return True
+    pins.close()
+    return False
+
+
+def _make_maps(pins: Pins, made: Object, sizes: Sizes) -> None:
+    """Make all maps, with what the pinned ones hold."""
     for name, shape in sorted(made.maps.items()):
-        wanted, path = sizes.shape(name, shape), pins.root / "maps" / name
-        if not path.exists():
-            pins.maps[name] = syscall.create_map(name, wanted)
-            continue
-        pins.maps[name] = syscall.open_pin(path)
-        if (found := syscall.map_shape(pins.maps[name])) != wanted:
-            raise ValueError(f"{path} is {found}, wanted is {wanted}")
-    if not (pins.root / "maps" / "settings").exists():
-        initialise(pins, sizes)
-    pins.check_layout()
+        pins.maps[name] = syscall.create_map(name, sizes.shape(name, shape))
+    pins.maps[description.NAME] = syscall.create_map(description.NAME, description.SHAPE)
+    text = description.text_of(transfer.DESCRIBED)
+    pins.array(description.NAME, description.TEXT)[0] = np.frombuffer(text, np.uint8)
+    initialise(pins, sizes)
+    older = [f for f in (pins.root / transfer.OLD, pins.root / "maps") if f.is_dir()]
+    if any(older[0].iterdir()):
+        with closing(transfer.Elder(older[0])) as old:
+            transfer.carry(old, pins)
+
+
+def _set_aside(root: Path) -> None:
+    """Keep the older maps until the new ones have taken over; packets still use them."""
+    maps, old = root / "maps", root / transfer.OLD
+    if old.is_dir():  # somebody was killed amid this: what is pinned now was never used
+        shutil.rmtree(maps)
+    elif any(maps.iterdir()):
+        maps.rename(old)
+    maps.mkdir(exist_ok=True)
 
 
 def initialise(pins: Arrays, sizes: Sizes) -> None:

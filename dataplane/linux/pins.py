@@ -8,7 +8,7 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Protocol, Self
@@ -58,6 +58,12 @@ class Sizes:
     rule_prefixes: int = 1024
     moves: int = 16384
     """Places of the ring, a power of two."""
+
+    def grown(self, other: Self) -> Self:
+        """Return sizes with room for both."""
+        return type(self)(
+            **{f.name: max(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        )
 
     def __post_init__(self) -> None:
         """Check the bounds that the programs rely on."""
@@ -111,6 +117,13 @@ class Sizes:
         return MapShape(shape.kind, shape.key_bytes, shape.value_bytes, entries, shape.flags)
 
 
+def mapped(descriptor: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return the memory of a map as an array of its values."""
+    entries = syscall.map_shape(descriptor).entries
+    length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+    return np.frombuffer(mmap.mmap(descriptor, length), dtype=dtype, count=entries)
+
+
 class Arrays(Protocol):
     """Whoever holds the memory that is shared with what handles packets."""
 
@@ -156,9 +169,26 @@ class Pins:
         Raises:
             ValueError: the layouts differ.
         """
-        layout = int(self.array("settings")["layout"][0])
-        if layout != records.LAYOUT:
-            raise ValueError(f"{self.root} has layout {layout}, wanted is {records.LAYOUT}")
+        if self.layout != records.LAYOUT:
+            raise ValueError(f"{self.root} has layout {self.layout}, wanted is {records.LAYOUT}")
+
+    @property
+    def layout(self) -> int:
+        """The number that the pins say."""
+        return int(self.array("settings")["layout"][0])
+
+    def sizes(self) -> Sizes:
+        """Return how large the maps are."""
+        found = {name: syscall.map_shape(fd).entries for name, fd in self.maps.items()}
+        return Sizes(
+            rows=found["tunnels"],
+            entries=found["used"],
+            flows=found["flows"] * records.FLOW_WAYS,
+            fragments=found["fragments"],
+            prefixes=found["prefixes4"],
+            rule_prefixes=found["targets4"],
+            moves=found["moves"],
+        )
 
     def __enter__(self) -> Self:
         """Return the pins themselves."""
@@ -194,10 +224,7 @@ class Pins:
         yield self._mapped(name, ARRAYS[name])
 
     def _mapped(self, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        entries = syscall.map_shape(self.maps[name]).entries
-        length = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-        memory = mmap.mmap(self.maps[name], length)
-        return np.frombuffer(memory, dtype=dtype, count=entries)
+        return mapped(self.maps[name], dtype)
 
     def close(self) -> None:
         """Close the descriptors; arrays that are still in use keep their memory."""

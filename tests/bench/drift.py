@@ -11,7 +11,7 @@ again; it counts as noticed when the agent's own count of repairs has risen.
 import argparse
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,15 +174,16 @@ def main() -> None:
     step_aside()
     with target(Path(tempfile.gettempdir()) / "patronus-bench", given.seed) as found:
         times: dict[str, list[float]] = defaultdict(list)
-        uncounted = 0
+        uncounted: Counter[str] = Counter()
         for _ in range(given.deletions):
             what, taken, counted = measure(found)
             times[what].append(taken)
-            uncounted += not counted
+            uncounted[what] += not counted
         for what, each in sorted(times.items()):
             print(f"{what:8} {len(each):4} times, p50 {np.median(each):.2f} s,"
                   f" worst {max(each):.2f} s (bar {BAR_S:.0f} s)")  # fmt: skip
-        print(f"{given.deletions} deletions, {uncounted} not counted by the agent")
+        print(f"{given.deletions} deletions, {uncounted.total()} not counted by the agent",
+              {what: number for what, number in uncounted.items() if number} or "")  # fmt: skip
 
 
 if __name__ == "__main__":

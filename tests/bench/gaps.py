@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,15 @@ BAR_MS: Final = {10: {"A→B": 50, "B→A": 50, "both": 35}, 4: {"both": 15}}
 WORST_MS: Final = 80
 
 
+class Gap(NamedTuple):
+    """What a stream was without."""
+
+    ns: int
+    lost: int
+    """Packets: at a thousand a second a figure of milliseconds that no pause of the sender is in
+    (loss-derived, RFC 6412 section 3.5)."""
+
+
 @dataclass
 class Flow:
     """Numbered datagrams from one host to another."""
@@ -56,9 +65,14 @@ class Flow:
 
     def gap_ns(self, since: int) -> int:
         """Return the longest time without delivery among the numbers since one of them."""
+        return self.gap(since).ns
+
+    def gap(self, since: int) -> Gap:
+        """Return the longest gap among the numbers since one of them."""
         good = [n for n in range(since, len(self.sent_ns)) if n in self.came]
-        steps = itertools.pairwise(good)
-        return max((self.sent_ns[b] - self.sent_ns[a] for a, b in steps if b > a + 1), default=0)
+        steps = [(a, b) for a, b in itertools.pairwise(good) if b > a + 1]
+        gaps = (Gap(self.sent_ns[b] - self.sent_ns[a], b - a - 1) for a, b in steps)
+        return max(gaps, default=Gap(0, 0))
 
 
 class Traffic:
@@ -138,8 +152,8 @@ class Bench:
                   "both-stopped": list(self.fleet.sites.values())}  # fmt: skip
         return asleep.get(state, [])
 
-    def trial(self, ways: tuple[str, ...], state: str) -> dict[str, list[int]]:
-        """Cut some ways; return the gaps of the streams each way, in ns."""
+    def trial(self, ways: tuple[str, ...], state: str) -> dict[str, list[Gap]]:
+        """Cut some ways; return the gaps of the streams each way."""
         self.settle()
         with self.asleep(state):
             return self._cut(ways)
@@ -160,14 +174,14 @@ class Bench:
         for site in killed:
             site.start()
 
-    def _cut(self, ways: tuple[str, ...]) -> dict[str, list[int]]:
+    def _cut(self, ways: tuple[str, ...]) -> dict[str, list[Gap]]:
         starts = {way: [len(flow.sent_ns) for flow in flows] for way, flows in self.flows.items()}
         for scissors in self.scissors:
             pause(0.05 + self.draw.random() * 0.05)
             scissors.lose(ways)
         pause(0.4)
         gaps = {
-            way: [flow.gap_ns(start) for flow, start in zip(flows, starts[way], strict=True)]
+            way: [flow.gap(start) for flow, start in zip(flows, starts[way], strict=True)]
             for way, flows in self.flows.items()
         }
         for scissors in self.scissors:
@@ -226,13 +240,14 @@ def bench(
             fleet.close()
 
 
-def line(kind: str, cut: str, state: str, gaps: list[int], bar_ms: float) -> str:
+def line(kind: str, cut: str, state: str, gaps: list[Gap], bar_ms: float) -> str:
     """Return a cell as a row of the table; a bar of NaN is none."""
-    times = np.sort(np.array(gaps)) / MS
-    p50, p99 = (times[int(np.ceil(len(times) * share)) - 1] for share in (0.5, 0.99))
+    times, lost = np.sort([gap.ns for gap in gaps]) / MS, np.sort([gap.lost for gap in gaps])
+    last = int(np.ceil(len(times) * 0.99)) - 1
+    p50, p99 = times[int(np.ceil(len(times) * 0.5)) - 1], times[last]
     missed = ", missed" if p99 > bar_ms or times[-1] > WORST_MS else ""
     return (f"| {kind} | {cut} | {state} | {len(times)} | {p50:.1f} | {p99:.1f} | {times[-1]:.1f}"
-            f" | {bar_ms:.0f}{missed} |")  # fmt: skip
+            f" | {lost[last]}, {lost[-1]} | {bar_ms:.0f}{missed} |")  # fmt: skip
 
 
 def main() -> None:
@@ -248,14 +263,14 @@ def main() -> None:
     given = parser.parse_args()
     step_aside()
     cache = Path(tempfile.gettempdir()) / "patronus-bench"
-    print("| tunnels | cut | agents | gaps | p50 ms | p99 ms | worst ms | bar |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| tunnels | cut | agents | gaps | p50 ms | p99 ms | worst ms | lost: p99, most | bar |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for kind in given.kind:
         how = {"interval_ms": given.interval_ms, "seed": given.seed, "spokes": given.spokes}
         with bench(kind, cache, **how) as found:
             for cut in given.cuts:
                 for state in given.states:
-                    gaps: list[int] = []
+                    gaps: list[Gap] = []
                     while len(gaps) < given.trials:
                         taken = found.trial(CUTS[cut], state)
                         gaps += [gap for way in CUTS[cut] for gap in taken[way]]

@@ -5,9 +5,10 @@
 Two sites with real agents, a stream of a thousand datagrams a second each way. In each round every
 hand-over takes place once: the agent is restarted, and killed and started anew; its configuration
 is read again, with a change of the policy, of the peers and of what needs another start; it
-starts with programs of a changed build, and goes back; WireGuard keys are replaced at one end and
-at both, and an agent is killed amid that. What is printed is what the streams lost, of how many,
-and the longest gap between two datagrams that came around what was lost; the bar is 0.
+starts with programs of a changed build, with such that lay out their records otherwise, and goes
+back; WireGuard keys are replaced at one end and at both, and an agent is killed amid that. What is
+printed is what the streams lost, of how many, and the longest gap between two datagrams that came
+around what was lost; the bar is 0.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import select
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +29,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from patronus.dataplane.linux import records
+from patronus.dataplane.linux.pins import BPF_ROOT
+from patronus.dataplane.linux.transfer import OLD
 from patronus.engine.units import MS
 from tests.bench.gaps import Flow, Traffic
 from tests.control.agent.fleet import WANS, Fleet, Site, unique, until
@@ -59,8 +65,8 @@ class Ends:
 
     def __init__(self, fleet: Fleet, folder: Path) -> None:
         self.fleet, self.hub, self.oslo = fleet, fleet["hub"], fleet["oslo"]
-        self._other = folder / "changed"
-        self._changed = False
+        self._folder = folder
+        self._changed = self._moved = False
         self._drain_s = 60
         self._draw = np.random.default_rng(1)
 
@@ -101,6 +107,16 @@ class Ends:
             self.oslo.start()
         way = self.oslo.show("health")["way"]
         assert any("(loaded)" in text for text in way), way
+
+    def upgrade_layout(self) -> None:
+        """Start the agent with programs whose records lie otherwise: maps are made anew."""
+        self._moved = not self._moved
+        self.oslo.stop()
+        with self._layout():
+            self.oslo.start()
+        way = self.oslo.show("health")["way"]
+        assert any("(loaded)" in text for text in way), way
+        assert not (BPF_ROOT / self.oslo.pins / OLD).exists()
 
     def rotate_one(self) -> None:
         """Replace the keys of one end."""
@@ -146,15 +162,47 @@ class Ends:
         if not self._changed:
             yield
             return
-        if not self._other.exists():
-            shutil.copytree(ROOT / "src" / "patronus", self._other / "patronus")
-            source = self._other / "patronus" / "bpf" / "wrap.h"
-            text = source.read_text()
-            assert text.count("#define OUTER_HOPS 64") == 1
-            source.write_text(text.replace("#define OUTER_HOPS 64", "#define OUTER_HOPS 63"))
+        with self._tree("changed", [("bpf/wrap.h", "OUTER_HOPS 64", "OUTER_HOPS 63")]):
+            yield
+
+    @contextmanager
+    def _layout(self) -> Iterator[None]:
+        """Let what is started keep tunnels in larger records, with all fields elsewhere, or not."""
+        if not self._moved:
+            yield
+            return
+        number = records.LAYOUT
+        changes = [
+            ("bpf/consts.h", f"#define LAYOUT {number}", f"#define LAYOUT {number + 1}"),
+            ("bpf/records.h", "	__s64 heard_ns;", "	__u64 line_new[8];\n	__s64 heard_ns;"),
+            ("dataplane/linux/records.py", f"LAYOUT: Final = {number}",
+             f"LAYOUT: Final = {number + 1}"),
+            ("dataplane/linux/records.py", '("heard_ns", "i8"),',
+             '("line_new", "u8", 8), ("heard_ns", "i8"),'),
+        ]  # fmt: skip
+        with self._tree("moved", changes):
+            yield
+
+    @contextmanager
+    def _tree(self, name: str, changes: list[tuple[str, str, str]]) -> Iterator[None]:
+        """Let what is started come from a copy of this tree with some texts replaced."""
+        tree = self._folder / name
+        fresh = not tree.exists()
+        if fresh:
+            shutil.copytree(ROOT / "src" / "patronus", tree / "patronus")
+            for file, old, new in changes:
+                source = tree / "patronus" / file
+                text = source.read_text()
+                assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+                source.write_text(text.replace(old, new))
         before = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(self._other), before or ""])
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(tree), before or ""])
         try:
+            if fresh:  # a compiler needs longer than an agent that starts is waited for
+                build = "import pathlib, sys; from patronus.dataplane.linux import builder; "
+                build += "builder.build(pathlib.Path(sys.argv[1]))"
+                words = [sys.executable, "-c", build, str(self.fleet.cache)]
+                subprocess.run(words, check=True, timeout=300)
             yield
         finally:
             del os.environ["PYTHONPATH"]
@@ -187,6 +235,7 @@ def hand_overs(ends: Ends) -> dict[str, Callable[[], None]]:
         "reload of the peers": ends.reload_peers,
         "reload of everything": ends.reload_all,
         "programs of a changed build": ends.upgrade,
+        "programs of another layout": ends.upgrade_layout,
     }
     if ends.fleet.kind == "wireguard":
         found |= {

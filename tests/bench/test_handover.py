@@ -38,6 +38,15 @@ def test_another_policy_loses_nothing(found: Ends) -> None:
     assert loss.lost == 0, loss
 
 
+def test_another_layout_of_the_maps_loses_nothing(found: Ends) -> None:
+    """New maps take over from the old ones under the stream, there and back."""
+    before = found.oslo.show("counters")["outcomes"]["steer_primary"]
+    for _ in range(2):
+        loss = found.under(found.upgrade_layout)
+        assert loss.lost == 0, loss
+    assert found.oslo.show("counters")["outcomes"]["steer_primary"] > before + 200
+
+
 def test_new_keys_at_both_ends_lose_nothing(found: Ends) -> None:
     """Each end has one key in the end, which is another one, in a file for itself alone."""
     before = {site.name: generations(site) for site in (found.oslo, found.hub)}
