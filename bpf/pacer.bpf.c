@@ -29,7 +29,6 @@
 /* As engine/pauses.py. */
 #define PAUSE_EARNING 20
 #define PAUSE_MOST_NS 100000000
-#define PAUSE_PATIENCE_TICKS 2
 
 struct schedule {
 	__s64 due_ns;
@@ -52,7 +51,7 @@ struct pacing {
 	__u64 refused;      /* clones that the kernel had no room for */
 	__u64 deferred;     /* turns that left probes to the next one */
 	__u64 no_way;       /* probes without a device to go to */
-	__s64 tick_ns;
+	__s64 patience_ns;  /* a turn may come so late before it counts as a pause */
 	__u64 pauses;       /* that were excused; engine/pauses.py */
 	__u64 paused_ns;    /* how long they were in all */
 	__u64 sent;         /* clones, ever */
@@ -221,7 +220,7 @@ INLINE int excuse(const struct work *work, struct pacing *state)
 	state->paused_ns += pause_ns;
 	/* Last, so that nobody takes the pause for silence before it is excused. */
 	barrier_();
-	settings->awake_until_ns = work->now_ns + PAUSE_PATIENCE_TICKS * state->tick_ns;
+	settings->awake_until_ns = work->now_ns + state->patience_ns;
 	return TC_ACT_SHOT;
 }
 
@@ -233,7 +232,7 @@ INLINE void stay_awake(const struct work *work, struct pacing *state, __u64 gap_
 
 	settings->pause_left_ns = left_ns < PAUSE_MOST_NS ? left_ns : PAUSE_MOST_NS;
 	if (listening_ns(work) == work->now_ns) {
-		settings->awake_until_ns = work->now_ns + PAUSE_PATIENCE_TICKS * state->tick_ns;
+		settings->awake_until_ns = work->now_ns + state->patience_ns;
 		return;
 	}
 	work->skb->mark = MARK_EXCUSE;

@@ -70,6 +70,8 @@ class EntrySpace:
 
     def of_pairs(self, pairs: I64) -> I64:
         """Return the entries of all classes of some pairs, numbered site * destinations + dest."""
+        if self.classes == 1:
+            return pairs
         return (pairs[:, None] * self.classes + np.arange(self.classes)).ravel()
 
     def of_site(self, site: int) -> slice:

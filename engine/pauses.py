@@ -3,9 +3,10 @@
 A virtual machine that its host puts aside for thirty milliseconds hears nothing meanwhile and sends
 nothing: judged by the clock alone, each of its tunnels would be dead when it goes on, just before
 the packets that waited for it are read. So the pacer (``bpf/pacer.bpf.c``), which has a turn
-each tick, says until when this end is known to be *awake*. Past that time the clock stands still
-for what waits for proofs, and at the pacer's next turn the stamps that were fresh until then move
-on by the pause.
+each tick, says until when this end is known to be *awake*: for as long as lies between two probes,
+since some ticks of lateness are usual on a busy machine, and no tunnel dies of them. Past that time
+the clock stands still for what waits for proofs, and at the pacer's next turn the stamps that were
+fresh until then move on by the pause.
 
 Only short pauses are excused, and few of them: an end whose pacer stands or crawls must find its
 tunnels dead all the same. What may be excused grows by a twentieth of the time that passes,
@@ -19,8 +20,6 @@ from typing import Final, NamedTuple
 from patronus.engine.fastpath import Tunnel, fresh
 from patronus.engine.units import LONG_AGO, MS
 
-PATIENCE_TICKS: Final = 2
-"""A turn may come so late before it counts as a pause."""
 EARNING: Final = 20
 """So much time earns one part of it."""
 MOST_NS: Final = 100 * MS
@@ -41,18 +40,18 @@ def listening_ns(awake: Awake, now_ns: int) -> int:
     return awake.until_ns if 0 < pause_ns <= awake.left_ns else now_ns
 
 
-def turn(awake: Awake, now_ns: int, *, gap_ns: int, tick_ns: int) -> Awake:
+def turn(awake: Awake, now_ns: int, *, gap_ns: int, patience_ns: int) -> Awake:
     """Return what the pacer says from its next turn on.
 
     Args:
         awake: what it has said so far.
         now_ns: time of this turn.
         gap_ns: since the one before.
-        tick_ns: that there should have been.
+        patience_ns: the next one may come so late without a pause.
     """
     earned = earn(awake, gap_ns)
     pause_ns = now_ns - listening_ns(earned, now_ns)
-    return Awake(now_ns + PATIENCE_TICKS * tick_ns, earned.left_ns - pause_ns)
+    return Awake(now_ns + patience_ns, earned.left_ns - pause_ns)
 
 
 def earn(awake: Awake, gap_ns: int) -> Awake:

@@ -43,7 +43,7 @@ from patronus.control.config.layout import OWN, layout
 from patronus.control.config.model import AgentConfig, Kind, Mode, Transport
 from patronus.control.members.identity import Identity, public_key
 from patronus.dataplane.linux.dataplane import LinuxDataplane
-from patronus.dataplane.linux.pacer import Pacer, tick_of
+from patronus.dataplane.linux.pacer import Pacer
 from patronus.dataplane.linux.pins import Arrays, Sizes
 from patronus.dataplane.linux.records import Twin
 from patronus.dataplane.linux.rules import compile_rules
@@ -155,7 +155,7 @@ class Site:
         intervals = (t.liveness.interval_ns for t in self.config.transports)
         self.pacer = Pacer(
             self.pins.array("pacing"), len(self._schedule), programs=self.pins.programs,
-            tick_ns=tick_of(min(intervals, default=SECOND)),
+            interval_ns=min(intervals, default=SECOND),
         )  # fmt: skip
 
     def _plane(self) -> LinuxDataplane:

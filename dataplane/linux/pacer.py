@@ -27,8 +27,6 @@ from patronus.engine.units import MS, SECOND
 
 TICK_NS: Final = MS
 TICK_NS_MAX: Final = 10 * MS
-TICK_NS_MIN: Final = 100_000
-"""Turns that follow quicker, one after the other, mean that nothing holds the tokens back."""
 PATIENCE_TICKS: Final = 10
 PATIENCE_NS: Final = 50 * MS
 """Tokens may wait for a busy processor: so long, or some ticks where that is longer."""
@@ -54,7 +52,7 @@ class Pacer:
         *,
         programs: Mapping[str, int],
         name: str = "patronus-tick",
-        tick_ns: int = TICK_NS,
+        interval_ns: int = 10 * TICK_NS,
     ) -> None:
         """Name what the pacer is made of; nothing is done yet.
 
@@ -63,15 +61,15 @@ class Pacer:
             rows: that the schedule has room for.
             programs: descriptors of ``turn`` and ``launch``.
             name: of the devices, followed by 0 and 1; at most 14 characters.
-            tick_ns: of one turn.
+            interval_ns: the shortest one between two probes of a tunnel.
         """
         assert len(name) <= 14
-        assert tick_ns >= TICK_NS_MIN
         assert len(pacing) == 1
         self._pacing, self._rows = pacing, rows
         self._programs = programs
         self._names = (f"{name}0", f"{name}1")
-        self._tick_ns = tick_ns
+        self._tick_ns = tick_of(interval_ns)
+        self._patience_ns = min(interval_ns, PATIENCE_TICKS * self._tick_ns)
         self.rebuilt = 0
         """How often all tokens were lost."""
 
@@ -81,7 +79,7 @@ class Pacer:
         Raises:
             OSError: the kernel refuses.
         """
-        self._pacing["tick_ns"] = self._tick_ns
+        self._pacing["patience_ns"] = self._patience_ns
         if self._is_ours() and self.turns(now_ns):
             self._attach()
             return

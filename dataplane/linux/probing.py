@@ -51,7 +51,7 @@ _PACING = np.dtype(
         ("tokens", "u4"), ("quick", "u4"), ("turns", "u8"), ("turn_ns", "i8"),
         ("gap_ns_max", "u8"), ("changed", "u8"), ("cloned", "u8"), ("strays", "u8"),
         ("refused", "u8"), ("deferred", "u8"), ("no_way", "u8"),
-        ("tick_ns", "i8"), ("pauses", "u8"), ("paused_ns", "u8"),
+        ("patience_ns", "i8"), ("pauses", "u8"), ("paused_ns", "u8"),
         ("sent", "u8"), ("launched", "u8"),
         ("lateness", "u8", LATENESS),
     ]
@@ -86,7 +86,6 @@ def _claims() -> Iterator[str]:
     yield f"LATENESS_NS == {LATENESS_NS}"
     yield f"PAUSE_EARNING == {pauses.EARNING}"
     yield f"PAUSE_MOST_NS == {pauses.MOST_NS}"
-    yield f"PAUSE_PATIENCE_TICKS == {pauses.PATIENCE_TICKS}"
     yield "sizeof(struct probing) == sizeof(((struct tunnel *)0)->probe)"
 
 

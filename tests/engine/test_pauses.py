@@ -7,7 +7,7 @@ from patronus.engine.fastpath import Tunnel, expire, fresh, usable
 from patronus.engine.pauses import MOST_NS, Awake, earn, excuse, listening_ns, turn
 from patronus.engine.units import LONG_AGO, MS, SECOND
 
-TICK = MS
+PATIENCE = 2 * MS
 DETECT = 30 * MS
 RICH = Awake(until_ns=SECOND, left_ns=50 * MS)
 
@@ -36,19 +36,19 @@ def test_nothing_is_excused_where_no_pacer_ever_turned() -> None:
 
 def test_a_turn_pays_for_the_pause_and_earns() -> None:
     """A pause costs its length; a twentieth of all time comes back, up to the most."""
-    paused = turn(RICH, SECOND + 20 * MS, gap_ns=22 * MS, tick_ns=TICK)
+    paused = turn(RICH, SECOND + 20 * MS, gap_ns=22 * MS, patience_ns=PATIENCE)
     assert paused == Awake(SECOND + 22 * MS, 31_100_000)
-    assert turn(RICH, SECOND - MS, gap_ns=MS, tick_ns=TICK).left_ns == 50 * MS + MS // 20
-    assert turn(RICH, 9 * SECOND, gap_ns=8 * SECOND, tick_ns=TICK).left_ns == MOST_NS
+    assert turn(RICH, SECOND - MS, gap_ns=MS, patience_ns=PATIENCE).left_ns == 50 * MS + MS // 20
+    assert turn(RICH, 9 * SECOND, gap_ns=8 * SECOND, patience_ns=PATIENCE).left_ns == MOST_NS
 
 
 def test_a_pacer_that_crawls_is_soon_believed_no_longer() -> None:
     """Turns that always come ten ticks late stretch silence by a twentieth in the long run."""
     awake, now_ns, excused_ns = Awake(), 0, 0
     for _ in range(1000):
-        now_ns += 10 * TICK
-        excused_ns += now_ns - listening_ns(earn(awake, 10 * TICK), now_ns)
-        awake = turn(awake, now_ns, gap_ns=10 * TICK, tick_ns=TICK)
+        now_ns += 5 * PATIENCE
+        excused_ns += now_ns - listening_ns(earn(awake, 5 * PATIENCE), now_ns)
+        awake = turn(awake, now_ns, gap_ns=5 * PATIENCE, patience_ns=PATIENCE)
     assert 0 < excused_ns <= now_ns // 20
 
 

@@ -172,11 +172,11 @@ class End:
         """Lose all that we send over the cable, or no longer."""
         self.memory["settings"]["line_3_zero"] = on
 
-    def pace(self, interval_ns: int, tick_ns: int = MS) -> None:
+    def pace(self, interval_ns: int) -> None:
         """Begin to probe all rows."""
         self.pacer = Pacer(
             self.memory["pacing"], self.rows,
-            programs=self._pins.programs, name="st-tick", tick_ns=tick_ns,
+            programs=self._pins.programs, name="st-tick", interval_ns=interval_ns,
         )  # fmt: skip
         rows = np.arange(self.rows, dtype=np.int64)
         interval = np.full(self.rows, interval_ns, dtype=np.int64)

@@ -179,9 +179,9 @@ def test_a_pacer_of_another_tick_is_built_anew(program_cache: Path) -> None:
         first = near.run(rate)
         assert first[1] == TOKEN_OCTETS * SECOND // MS
         wait_for(partial(has_tokens, near))
-        near.pace(20 * MS)
+        near.pace(5 * MS)
         assert near.run(rate) == first
-        near.pace(40 * MS, tick_ns=4 * MS)
+        near.pace(40 * MS)
         second = near.run(rate)
         assert second[0] != first[0]
         assert second[1] == TOKEN_OCTETS * SECOND // (4 * MS)

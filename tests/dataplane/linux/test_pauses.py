@@ -21,7 +21,7 @@ from tests.mutants.harness import caught
 pytestmark = pytest.mark.root
 
 NOW = 10**15
-TICK = MS
+PATIENCE = 2 * MS
 MARK_EXCUSE = 0xFFFFFFFF
 PACER = "pacer.bpf.c"
 
@@ -99,7 +99,7 @@ def turned(site: Kit, life: tuple[list[Tunnel], Awake, int]) -> None:
     pacing = site.pins.array("pacing")
     pacing.view("u1")[:] = 0
     pacing["generation"], pacing["rows"], pacing["turns"] = 7, len(before), 100
-    pacing["turn_ns"], pacing["tick_ns"] = NOW - gap_ns, TICK
+    pacing["turn_ns"], pacing["patience_ns"] = NOW - gap_ns, PATIENCE
     for row, tunnel in enumerate(before):
         write(site, row, tunnel)
     earned = earn(awake, gap_ns)
@@ -113,7 +113,7 @@ def turned(site: Kit, life: tuple[list[Tunnel], Awake, int]) -> None:
     assert [read(site, row) for row in range(len(before))] == [
         excuse(tunnel, earned, NOW) for tunnel in before
     ]
-    assert said(site) == turn(awake, NOW, gap_ns=gap_ns, tick_ns=TICK)
+    assert said(site) == turn(awake, NOW, gap_ns=gap_ns, patience_ns=PATIENCE)
     assert (pacing["pauses"][0], pacing["paused_ns"][0]) == (pause_ns > 0, pause_ns)
 
 
