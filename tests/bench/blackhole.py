@@ -2,12 +2,12 @@
 
     python -m tests.bench.blackhole [--kind plain wireguard] [--trials 20] [--idle 20]
 
-Two spokes and a hub with real agents on two wans. A spoke sends the hub fifty large packets a
-second, and a thousand small ones, which must not be fragmented. Then the port of the wan in use
-begins to drop what is above a size, in that direction alone and without a word. *Busy*: the time
-from then until the first datagram that the host could send, after ICMP told it the smaller MTU,
-arrives at the other host. *Idle*: without any large packet, the time until the tunnel's MTU is
-lowered. Told as well: how often user packets were moved to the other wan.
+Two spokes (over WireGuard one) and a hub with real agents on two wans. A spoke sends the hub fifty
+large packets a second, and a thousand small ones, which must not be fragmented. Then the port of
+the wan in use begins to drop what is above a size, in that direction alone and without a word.
+*Busy*: the time from then until the first datagram that the host could send, after ICMP told it the
+smaller MTU, arrives at the other host. *Idle*: without any large packet, the time until the
+tunnel's MTU is lowered. Told as well: how often user packets were moved to the other wan.
 """
 
 import argparse
