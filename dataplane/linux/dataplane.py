@@ -69,8 +69,6 @@ class LinuxDataplane:
         self.homes = homes
         self._wait = wait
         self._switched_ns = -GRACE_NS
-        self._behind: I64 | slice = slice(None)
-        """Entries that the idle bank may hold in an older state; at first that is unknown."""
         self.settings["classes"] = classes
 
     # What the engine's driver asks
@@ -191,14 +189,15 @@ class LinuxDataplane:
         word = int(self.settings["bank_word"][0])
         idle, generation = (word + 1) & 1, ((word >> 1) + 1) % _GENERATIONS
         bank = self._banks[idle]
-        behind, self._behind = self._behind, slice(None)
-        bank[behind] = self._banks[word & 1][behind]
+        # All of it, which takes some microseconds: what somebody has spoilt in the bank in force
+        # is still there to be found, and counted, afterwards.
+        bank[:] = self._banks[word & 1]
         bank[at] = words.pack(entries)
         booked = self._steer(entries, at, now_ns).rows
         rows = (booked + 1).astype(np.uint64)
         self._used.view(np.uint64)[at] = rows | np.uint64(generation << 32)
         self.settings["bank_word"] = generation << 1 | idle
-        self._behind, self._switched_ns = at, now_ns
+        self._switched_ns = now_ns
 
     def _rest(self, now_ns: int) -> None:
         rest_ns = self._switched_ns + GRACE_NS - now_ns

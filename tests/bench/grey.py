@@ -5,8 +5,8 @@
     python -m tests.bench.grey blip [--trials 5]
 
 Two spokes (over WireGuard one) and a hub with real agents on two wans, 10 ms × 3, a thousand
-packets a second each way. *flapping*: the wan in use is cut and mended in turn, both ways; a move is
-a change of the tunnel that carries user packets, as the kernel's counters tell it every 10 ms.
+packets a second each way. *flapping*: the wan in use is cut and mended in turn, both ways; a move
+is a change of the tunnel that carries user packets, as the kernel's counters tell it every 10 ms.
 *brownout*: 20 % of the packets of one direction are lost, or (over WireGuard, since plain tunnels
 check nothing) spoilt; measured is how long user packets stay. *blip*: one cut of a second; measured
 is when the wan carries packets again.
