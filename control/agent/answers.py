@@ -38,6 +38,7 @@ class Answers:
         self._overlay = site.layout.overlay
         self._classes = [c.name for c in site.config.policy.classes]
         self._counters = Counters(site.arrays)
+        self._pacing = site.arrays.array("pacing")
         self.proofs: Proofs | None = None
         """Authenticated sessions, once the loop runs."""
 
@@ -169,6 +170,8 @@ class Answers:
             "kernel_moves_lost": driver.kernel_moves_lost,
             "decisions": self._history.count,
             "pacer_rebuilt": self._site.probers_rebuilt(),
+            "pauses": int(self._pacing["pauses"][0]),
+            "paused_ns": int(self._pacing["paused_ns"][0]),
         }
 
     def keys(self, now_ns: int) -> list[Answer]:

@@ -33,7 +33,8 @@ class Collector:
             for key, value in counters[name].items():
                 family.add_metric([key], value)
             yield family
-        for name in ("kernel_moves", "kernel_moves_lost", "decisions", "pacer_rebuilt"):
+        for name in ("kernel_moves", "kernel_moves_lost", "decisions", "pacer_rebuilt",
+                     "pauses"):  # fmt: skip
             yield CounterMetricFamily(f"patronus_{name}", name, value=counters[name])
 
 

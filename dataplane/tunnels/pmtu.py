@@ -108,6 +108,7 @@ class PathMtu:
         """
         self.floor = MIN_PLPMTU[version]
         self.probe_timer_ns = PROBE_TIMER_NS
+        self._rtt_ns = 0
         self.pmtu = self.floor
         """The largest size that may be used at present."""
         self.black_holes = 0
@@ -126,8 +127,13 @@ class PathMtu:
         return self._due_ns
 
     def set_rtt(self, rtt_ns: int) -> None:
-        """The round trip is known: an answer is waited for four times as long."""
-        self.probe_timer_ns = max(4 * rtt_ns, PROBE_TIMER_MIN_NS)
+        """A round trip was measured: answers are waited for four times as long as usual.
+
+        Smoothed as in RFC 6298: an answer for which a busy agent came late says little of the path,
+        and twice three waits of four such round trips are longer than a black hole may last.
+        """
+        self._rtt_ns += (rtt_ns - self._rtt_ns) // 8 if self._rtt_ns else rtt_ns
+        self.probe_timer_ns = max(4 * self._rtt_ns, PROBE_TIMER_MIN_NS)
 
     def poll(self, now_ns: int) -> list[Action]:
         """Do what is due: count a probe as lost, send another."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from patronus.dataplane.linux.pins import Pins
+from patronus.engine.units import MS
 from tests.control.agent.attack import (
     BFD,
     MEETING,
@@ -209,6 +211,21 @@ def test_a_flood_moves_nothing_and_starves_nobody(
         waited_s = max(waited_s, time.monotonic() - began)
     assert waited_s < 2
     until(lambda: risen(oslo, before, "outcomes")["drop_bad_session"] == FLOOD)
+
+
+@pytest.mark.usefixtures("unmoved")
+def test_a_pause_of_the_machine_is_counted(oslo: Site) -> None:
+    """What this end slept is excused and told; no tunnel goes down."""
+    before = oslo.show("counters")
+    with Pins.open(oslo.pins) as pins:
+        settings, pacing = pins.array("settings"), pins.array("pacing")
+        until(lambda: int(settings["pause_left_ns"][0]) > 20 * MS)
+        while int(pacing["pauses"][0]) == before["pauses"]:  # a turn may come amid this
+            settings["awake_until_ns"] = time.monotonic_ns() - 15 * MS
+        del settings, pacing
+    after = oslo.show("counters")
+    assert after["pauses"] > before["pauses"]
+    assert after["paused_ns"] >= before["paused_ns"] + 15 * MS
 
 
 def test_a_second_agent_is_one_too_many(oslo: Site) -> None:

@@ -140,6 +140,18 @@ def test_an_outage_lowers_nothing_until_something_smaller_passes(mtu: int) -> No
     assert p.search.pmtu == mtu
 
 
+def test_one_late_answer_hardly_lengthens_the_wait() -> None:
+    """The wait follows what is usual: it is four round trips, and an eighth of a late one."""
+    search = PathMtu(version=4, interface_mtu=1500)
+    search.set_rtt(40 * MS)
+    assert search.probe_timer_ns == 160 * MS
+    search.set_rtt(280 * MS)
+    assert search.probe_timer_ns == 4 * 70 * MS
+    for _ in range(100):
+        search.set_rtt(40 * MS)
+    assert search.probe_timer_ns < 165 * MS
+
+
 def test_an_outage_costs_one_probe_a_second() -> None:
     """However short the round trip, a dead path is asked at most once a second."""
     p = path(1500)
