@@ -222,7 +222,6 @@ def test_a_pause_of_the_machine_is_counted(oslo: Site) -> None:
         until(lambda: int(settings["pause_left_ns"][0]) > 20 * MS)
         while int(pacing["pauses"][0]) == before["pauses"]:  # a turn may come amid this
             settings["awake_until_ns"] = time.monotonic_ns() - 15 * MS
-        del settings, pacing
     after = oslo.show("counters")
     assert after["pauses"] > before["pauses"]
     assert after["paused_ns"] >= before["paused_ns"] + 15 * MS
