@@ -175,10 +175,10 @@ class Site:
         self._ensure_filters(renew=True)
         # At once: until then old programs send probes that know of no packet any more.
         self.pacer.start(time.monotonic_ns())
-        self.overlay.lead(self.ground.sources())
         if self.elder:
             self.elder.discard()
             self.elder = None
+        self.overlay.lead(self.ground.sources())
 
     @property
     def way(self) -> list[str]:
