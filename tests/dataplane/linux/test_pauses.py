@@ -145,7 +145,7 @@ def test_the_kernel_excuses_pauses_as_the_reference_does(kit: Kit, name: str) ->
 @pytest.mark.parametrize(
     ("name", "source", "file", "old", "new"),
     [
-        ("asked", "steer.bpf.c", "liveness.h", "pause_ns > 0 && pause_ns <=", "pause_ns <="),
+        ("heard", "tunnel.bpf.c", "liveness.h", "pause_ns > 0 && pause_ns <=", "pause_ns <="),
         ("asked", "steer.bpf.c", "liveness.h", "&& pause_ns <= work", "&& pause_ns < work"),
         ("asked", "steer.bpf.c", "liveness.h", "stamp_ns, detect_ns, listening_ns(work)",
          "stamp_ns, detect_ns, work->now_ns"),
