@@ -5,6 +5,7 @@
     flaps         an entry returns to a tunnel that it left within the last 10 s
     sla_misses    an SLA is broken for longer than its bound though another way keeps it
     hasty         an entry moves onto a tunnel that has not kept its proof for the hold
+    astray        a way leads through a site unheard for longer than the policy's patience
     unrecovered   something is left of the faults long after the last one
     conservation  packets or bits that are offered do not add up with their fates
 
@@ -92,6 +93,11 @@ class Checkers:
     def hasty(self) -> int:
         """Moves onto tunnels that had not proven themselves for their hold."""
         return self._found.count("hasty")
+
+    @property
+    def astray(self) -> int:
+        """Entries that led through a site unheard for too long, each counted once per time."""
+        return self._found.count("astray")
 
     @property
     def conservation(self) -> int:

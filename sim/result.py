@@ -274,6 +274,7 @@ def _recovery(world: World) -> dict[str, Any]:
     bounds = world.checkers.recovery_bounds_ns.tolist()
     return {
         "hasty": world.checkers.hasty,
+        "astray": world.checkers.astray,
         "unrecovered": world.checkers.unrecovered,
         "bounds_ns": dict(zip(names, bounds, strict=True)),
     }

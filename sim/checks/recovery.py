@@ -4,7 +4,8 @@
     lost      packets of an entry are not delivered
     worse     an entry is on a way that its class ranks below one that keeps its SLA
     backup    an entry has no backup although there is another way
-    fate      a backup counts as disjoint and is not, or the other way round
+    fate      a backup counts as disjoint and is not, or the other way round, or it shares
+              the fate of the primary though another way would not
 
 What a class ranks is its configuration: the order of a destination's sites, direct ways
 before those through other sites, preferred transports, costs. Everything else is read
@@ -57,6 +58,7 @@ class Recovery:
         self._world, self._ways, self._truth = world, ways, truth
         self._others, self._standing = others, standing
         self._overlay, self._space = world.overlay, world.dataplane.space
+        self._fates = row_fates(world.wire)
         self._ranks = _ranks(world.scenario.policy, world.overlay.transports)
 
     def left(self, classes: Bools) -> list[Left]:
@@ -133,21 +135,26 @@ class Recovery:
         both = (primary != NO_ROW) & (backup != NO_ROW)
         entries, primary, backup = entries[both], primary[both], backup[both]
         told = ~table.shared_fate[entries]
-        for entry in entries[told != self._apart(entries, primary, backup)].tolist():
+        wrong = told != self._apart(entries, primary, backup)
+        for entry in entries[wrong].tolist():
             row, flag = int(table.rows[entry, 0]), bool(table.shared_fate[entry])
             what = "apart from it, and counts as sharing its fate" if flag else "sharing its fate"
             yield Left(entry, row, f"has a backup {what}")
+        sharing = ~told & ~wrong
+        entries, primary = entries[sharing], primary[sharing]
+        could = self._others.besides(entries, primary, self._standing, self._apart)
+        for entry in entries[could].tolist():
+            what = "has a backup sharing its fate, though one is apart from it"
+            yield Left(entry, int(table.rows[entry, 0]), what)
 
     def _apart(self, entries: I64, rows: I32, others: I32) -> Bools:
-        """Tell which pairs of rows share neither transport, group nor far end."""
-        overlay = self._overlay
-        fates = row_fates(self._world.wire)
-        apart: Bools = overlay.transport[rows] != overlay.transport[others]
-        apart &= ((fates[rows] & fates[others]) == 0).all(axis=1)
-        destination = entries // self._space.classes % self._space.destinations
-        homes = overlay.home[destination]
+        """Tell which pairs of rows share neither transport, group nor far end; -1 shares all."""
+        overlay, fates = self._overlay, self._fates
+        apart: Bools = (overlay.transport[rows] != overlay.transport[others]) & (others != NO_ROW)
+        apart &= ((fates[rows] & fates[others]) == 0).all(axis=-1)
+        homes = overlay.home[entries // self._space.classes % self._space.destinations]
         end = overlay.dst[rows]
-        only_end = (homes == homes[:, :1]).all(axis=1) & (end == homes[:, 0])
+        only_end = (homes == homes[..., :1]).all(axis=-1) & (end == homes[..., 0])
         apart &= (end != overlay.dst[others]) | only_end
         return apart
 
