@@ -338,6 +338,10 @@ _ALL: Final = (
         _check("astray", "recovery"), (), plain=True,
     ),
     Metric(
+        "stale_fates", Dimension.COUNT, "backups called disjoint, or not, by routes of before",
+        _check("stale_fates", "recovery"), (), plain=True,
+    ),
+    Metric(
         "unrecovered", Dimension.COUNT, "what is left of the faults long after the last one",
         _check("unrecovered", "recovery"), (), plain=True,
     ),

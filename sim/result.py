@@ -275,6 +275,7 @@ def _recovery(world: World) -> dict[str, Any]:
     return {
         "hasty": world.checkers.hasty,
         "astray": world.checkers.astray,
+        "stale_fates": world.checkers.stale_fates,
         "unrecovered": world.checkers.unrecovered,
         "bounds_ns": dict(zip(names, bounds, strict=True)),
     }

@@ -41,14 +41,14 @@ class Astray:
         hold_ns = policy.damping.hold_max_ns if policy.features.damping else 0
         self._proof_ns = max(hold_ns, self._heard_ns) + 2 * turn_ns
         self._carriers = list(world.overlay.transit)
-        self._well_ns: I64 = np.full((3, ways.space.sites), LONG_AGO, dtype=np.int64)
+        self.well_ns: I64 = np.full((3, ways.space.sites), LONG_AGO, dtype=np.int64)
         """Since when each agent runs, is reached, and its LAN is up."""
         self._lasting = Lasting(ways.space.entries, self.bound_ns)
         self._bad: I64 = np.zeros(0, dtype=np.int64)
 
     def look(self, standing: Standing, now_ns: int) -> I64:
         """Return the entries that have been astray for too long just now."""
-        for since_ns, well in zip(self._well_ns, standing[:3], strict=True):
+        for since_ns, well in zip(self.well_ns, standing[:3], strict=True):
             since_ns[~well] = now_ns
         silent = ~(standing.reached & standing.running)
         if not (silent[self._carriers].any() or ~standing.reached.all() or len(self._bad)):
@@ -72,8 +72,8 @@ class Astray:
 
     def _steady(self, now_ns: int) -> Standing:
         """Return who has been well for long."""
-        well = self._well_ns <= now_ns - self._heard_ns
-        return Standing(*well, self._well_ns[0])
+        well = self.well_ns <= now_ns - self._heard_ns
+        return Standing(*well, self.well_ns[0])
 
     def _proven(self, now_ns: int) -> Bools:
         """Tell which tunnels must count as good; at the end: no leg, and a missing one."""

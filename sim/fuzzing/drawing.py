@@ -25,7 +25,8 @@ FAULTS: Final = (1, 40)
 up by what comes after it."""
 
 INVARIANTS: Final = (
-    "loops", "black_holes", "sla_misses", "hasty", "astray", "conservation", "unrecovered",
+    "loops", "black_holes", "sla_misses", "hasty", "astray", "stale_fates", "conservation",
+    "unrecovered",
 )  # fmt: skip
 """Counts that a sound engine keeps at zero, whatever happens; names of metrics."""
 
