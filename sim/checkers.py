@@ -5,6 +5,8 @@
     flaps         an entry returns to a tunnel that it left within the last 10 s
     sla_misses    an SLA is broken for longer than its bound though another way keeps it
     hasty         an entry moves onto a tunnel that has not kept its proof for the hold
+    astray        a way leads through a site unheard for longer than the policy's patience
+    stale_fates   a backup is called disjoint, or not, by routes that are no more
     unrecovered   something is left of the faults long after the last one
     conservation  packets or bits that are offered do not add up with their fates
 
@@ -94,6 +96,16 @@ class Checkers:
         return self._found.count("hasty")
 
     @property
+    def astray(self) -> int:
+        """Entries that led through a site unheard for too long, each counted once per time."""
+        return self._found.count("astray")
+
+    @property
+    def stale_fates(self) -> int:
+        """Entries that went by old routes, each counted once per change of a route."""
+        return self._found.count("stale_fates")
+
+    @property
     def conservation(self) -> int:
         """Slots of a comb, seconds of a flow, and turns of the fluid that do not balance."""
         return self._found.count("conservation")
@@ -146,7 +158,7 @@ class Checkers:
     def rerouted(self, rows: I64) -> None:
         """A provider has changed the routes under some tunnels."""
         if self._tables is not None:
-            self._tables.truth.rerouted(rows)
+            self._tables.rerouted(rows, self._world.now_ns)
 
     def configured(self, sites: Sequence[int], policy: Policy | None) -> None:
         """Some sites run another policy now (None: the common one)."""

@@ -334,6 +334,14 @@ _ALL: Final = (
         _check("hasty", "recovery"), (), plain=True,
     ),
     Metric(
+        "astray", Dimension.COUNT, "ways through sites that were not heard for too long",
+        _check("astray", "recovery"), (), plain=True,
+    ),
+    Metric(
+        "stale_fates", Dimension.COUNT, "backups called disjoint, or not, by routes of before",
+        _check("stale_fates", "recovery"), (), plain=True,
+    ),
+    Metric(
         "unrecovered", Dimension.COUNT, "what is left of the faults long after the last one",
         _check("unrecovered", "recovery"), (), plain=True,
     ),

@@ -274,6 +274,8 @@ def _recovery(world: World) -> dict[str, Any]:
     bounds = world.checkers.recovery_bounds_ns.tolist()
     return {
         "hasty": world.checkers.hasty,
+        "astray": world.checkers.astray,
+        "stale_fates": world.checkers.stale_fates,
         "unrecovered": world.checkers.unrecovered,
         "bounds_ns": dict(zip(names, bounds, strict=True)),
     }

@@ -29,6 +29,9 @@ from patronus.sim.checks.truth import Truth
 
 _ENTRIES_AT_ONCE = 16_384
 
+Apart = Callable[[I64, I32, I32], Bools]
+"""Tells of entries and rows whether other rows share nothing with them; shapes broadcast."""
+
 
 class Standing(NamedTuple):
     """What faults have done to the sites; one element a site."""
@@ -122,18 +125,42 @@ class Others:
             found[part] = np.minimum(found[part], least)
         return found
 
-    def besides(self, entries: I64, rows: I32, standing: Standing) -> Bools:
+    def besides(
+        self, entries: I64, rows: I32, standing: Standing, apart: Apart | None = None
+    ) -> Bools:
         """Tell which entries have a way that delivers and does not begin with a given row.
 
         Ways of transit sites through others are left out: those go by an order of their own.
+        ``apart`` tells what else is asked of such a way: of entries and given rows, shape
+        (n, 1), and first legs, shape (n, ways).
         """
         found = np.zeros(len(entries), dtype=np.bool_)
         carries = np.isin(entries // self._space.per_site, self._transit)
         for part, columns in self._each(entries, standing):
-            other = columns.first != rows[part][:, None]
+            given = rows[part][:, None]
+            other = columns.first != given
+            if apart is not None:
+                other &= apart(entries[part][:, None], given, columns.first)
             if columns.detour.through:
                 other &= ~carries[part][:, None]
             found[part] |= (self._works(columns) & other).any(axis=1)
+        return found
+
+    def proven(self, entries: I64, standing: Standing, proven: Bools) -> Bools:
+        """Tell which entries have a way that is sure to be known, all its legs being proven.
+
+        Ways of transit sites through others are left out, and so are all of an agent that is
+        away. ``proven`` is laid out as the arrays of :class:`Truth`.
+        """
+        found = np.zeros(len(entries), dtype=np.bool_)
+        site = entries // self._space.per_site
+        carries = np.isin(site, self._transit)
+        for part, columns in self._each(entries, standing):
+            fine = columns.may & proven[columns.first] & proven[columns.second]
+            if columns.detour.through:
+                fine &= self._goes_on(columns, entries[part]) & ~carries[part][:, None]
+            found[part] |= fine.any(axis=1)
+        found &= standing.running[site]
         return found
 
     def example(self, entry: int, standing: Standing, *, keeps: bool) -> int:
@@ -175,10 +202,14 @@ class Others:
         figures = self._truth.figures(columns.first, columns.second)
         keeps = self._rules.keeps(figures, self._rules.of_site[site], number)
         if columns.detour.through:
-            # What goes on from there goes the way that the site in between has chosen.
-            onward = columns.detour.via * self._space.per_site + entries % self._space.per_site
-            keeps &= columns.second == self._used[onward][:, None]
+            keeps &= self._goes_on(columns, entries)
         return keeps
+
+    def _goes_on(self, columns: _Columns, entries: I64) -> Bools:
+        """Tell which second legs are the way that the site in between has chosen."""
+        onward = columns.detour.via * self._space.per_site + entries % self._space.per_site
+        chosen: Bools = columns.second == self._used[onward][:, None]
+        return chosen
 
     def _each(self, entries: I64, standing: Standing) -> Iterator[tuple[slice, _Columns]]:
         for start in range(0, len(entries), _ENTRIES_AT_ONCE):

@@ -4,7 +4,8 @@
     lost      packets of an entry are not delivered
     worse     an entry is on a way that its class ranks below one that keeps its SLA
     backup    an entry has no backup although there is another way
-    fate      a backup counts as disjoint and is not, or the other way round
+    fate      a backup counts as disjoint and is not, or the other way round, or it shares
+              the fate of the primary though another way would not
 
 What a class ranks is its configuration: the order of a destination's sites, direct ways
 before those through other sites, preferred transports, costs. Everything else is read
@@ -23,10 +24,10 @@ from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy, SlaClass
 from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER, PPM
+from patronus.sim.checks.fates import Fates
 from patronus.sim.checks.others import Detour, Others, Standing
 from patronus.sim.checks.truth import Truth
 from patronus.sim.checks.ways import Ways
-from patronus.sim.fates import row_fates
 
 if TYPE_CHECKING:
     from patronus.sim.world import World
@@ -52,11 +53,19 @@ class Recovery:
     """Looks at a world whose last fault was over long ago."""
 
     def __init__(
-        self, world: "World", *, ways: Ways, truth: Truth, others: Others, standing: Standing
+        self,
+        world: "World",
+        *,
+        ways: Ways,
+        truth: Truth,
+        others: Others,
+        standing: Standing,
+        fates: Fates,
     ) -> None:
         self._world, self._ways, self._truth = world, ways, truth
         self._others, self._standing = others, standing
         self._overlay, self._space = world.overlay, world.dataplane.space
+        self._fates = fates
         self._ranks = _ranks(world.scenario.policy, world.overlay.transports)
 
     def left(self, classes: Bools) -> list[Left]:
@@ -130,26 +139,18 @@ class Recovery:
         lacking = some[self._others.besides(some, primary[bare], self._standing)]
         for entry in lacking.tolist():
             yield Left(entry, int(table.rows[entry, 0]), "has no backup, though there is another")
-        both = (primary != NO_ROW) & (backup != NO_ROW)
-        entries, primary, backup = entries[both], primary[both], backup[both]
-        told = ~table.shared_fate[entries]
-        for entry in entries[told != self._apart(entries, primary, backup)].tolist():
+        wrong = self._fates.mistaken(entries)
+        for entry in wrong.tolist():
             row, flag = int(table.rows[entry, 0]), bool(table.shared_fate[entry])
             what = "apart from it, and counts as sharing its fate" if flag else "sharing its fate"
             yield Left(entry, row, f"has a backup {what}")
-
-    def _apart(self, entries: I64, rows: I32, others: I32) -> Bools:
-        """Tell which pairs of rows share neither transport, group nor far end."""
-        overlay = self._overlay
-        fates = row_fates(self._world.wire)
-        apart: Bools = overlay.transport[rows] != overlay.transport[others]
-        apart &= ((fates[rows] & fates[others]) == 0).all(axis=1)
-        destination = entries // self._space.classes % self._space.destinations
-        homes = overlay.home[destination]
-        end = overlay.dst[rows]
-        only_end = (homes == homes[:, :1]).all(axis=1) & (end == homes[:, 0])
-        apart &= (end != overlay.dst[others]) | only_end
-        return apart
+        sharing = table.shared_fate[entries] & (primary != NO_ROW) & (backup != NO_ROW)
+        entries = entries[sharing & ~np.isin(entries, wrong)]
+        rows = table.rows[entries, 0]
+        could = self._others.besides(entries, rows, self._standing, self._fates.apart)
+        for entry in entries[could].tolist():
+            what = "has a backup sharing its fate, though one is apart from it"
+            yield Left(entry, int(table.rows[entry, 0]), what)
 
 
 def _ranks(policy: Policy, transports: tuple[str, ...]) -> I64:

@@ -10,6 +10,8 @@ from patronus.engine.narrative import path_name
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO, MS, PPM
+from patronus.sim.checks.astray import Astray
+from patronus.sim.checks.fates import Fates
 from patronus.sim.checks.findings import Finding, Findings
 from patronus.sim.checks.flaps import Flaps
 from patronus.sim.checks.holds import Holds
@@ -64,6 +66,8 @@ class Tables:
             features=world.scenario.policy.features,
             bound_ns=bound_ns,
         )
+        self._astray = Astray(world, self._ways, self._others)
+        self._fates = Fates(world)
         self._holes = Patience(space.entries, bound_ns, self._could_deliver)
         self._misses = Patience(space.entries, sla_bound_ns, self._could_keep)
         self._new: list[I64] = [np.arange(space.entries, dtype=np.int64)]
@@ -147,6 +151,7 @@ class Tables:
             truth=self.truth,
             others=self._others,
             standing=self._standing,
+            fates=self._fates,
         )
         found, now = recovery.left(classes), self._world.now_ns
         self._found.add("unrecovered", len(found))
@@ -166,6 +171,11 @@ class Tables:
         every = np.arange(self._space.per_site, dtype=np.int64)
         self._new += [site * self._space.per_site + every for site in sites]
 
+    def rerouted(self, rows: I64, now_ns: int) -> None:
+        """Take note that the routes under some rows have changed."""
+        self.truth.rerouted(rows)
+        self._fates.rerouted(rows, now_ns)
+
     def judge(self, now_ns: int) -> None:
         """Judge the ways that may have become better or worse."""
         self._follow(now_ns)
@@ -179,6 +189,8 @@ class Tables:
         self._again = []
         for check, patience in (("black_holes", self._holes), ("sla_misses", self._misses)):
             self._violated(check, patience.examine(again, now_ns), now_ns)
+        self._led_astray(self._astray.look(self._standing, now_ns), now_ns)
+        self._outdated(self._fates.look(self._astray.well_ns[0], now_ns), now_ns)
 
     def _follow(self, now_ns: int) -> None:
         """Find the entries whose ways, or whose choices, are not what they were."""
@@ -262,6 +274,21 @@ class Tables:
             path, better = self._path(entry, int(self._ways.first[entry])), self._path(entry, other)
             since = f"for more than {bound_ns // MS} ms, though {better} {would}"
             self._tell(check, now_ns, entry, f"{path or 'no path'} {what} {since}", path)
+
+    def _led_astray(self, entries: I64, now_ns: int) -> None:
+        self._found.add("astray", len(entries))
+        for entry in entries[: self._found.room("astray")].tolist():
+            path = self._path(entry, int(self._ways.first[entry]))
+            bound_ms = self._astray.bound_ns // MS
+            what = f"{path} leads through a site unheard for more than {bound_ms} ms"
+            self._tell("astray", now_ns, entry, f"{what}, though there is another way", path)
+
+    def _outdated(self, entries: I64, now_ns: int) -> None:
+        self._found.add("stale_fates", len(entries))
+        for entry in entries[: self._found.room("stale_fates")].tolist():
+            path = self._path(entry, int(self._world.dataplane.table.rows[entry, 0]))
+            what = f"{path} has a backup that is called disjoint, or not, by routes of before"
+            self._tell("stale_fates", now_ns, entry, what, path)
 
     def _path(self, entry: int, row: int) -> str:
         return path_name(self._world.overlay, row, self._space.key(entry).destination)

@@ -24,9 +24,10 @@ from patronus.sim.scenario import (
 MBPS: Final = 1_000_000
 
 SITES: Final = (3, 10)
-"""Fewest and most, where no number is asked for."""
+"""Fewest and most, where no number is asked for; half of the networks are of the least sizes."""
 
-_PROVIDERS: Final = ("ring:4", "ring:7", "mesh:4", "star:5", "geo:8", "map:abilene", "map:att")
+_MAPS: Final = ("map:abilene", "map:att")
+_PROVIDERS: Final = ("ring:4", "ring:7", "mesh:4", "star:5", "geo:8", *_MAPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,24 @@ def network(dice: Dice, sites: int | None = None) -> Drawn:
     """Draw a network; ``sites``: a full mesh of so many over two transports."""
     if sites is None:
         transports = _transports(dice.apart("transports"), dice.between(2, 3))
-        spec = _topology(dice, dice.between(*SITES), [t.name for t in transports])
+        spec = _topology(dice, dice.scale(*SITES), [t.name for t in transports])
     else:
         transports = _transports(dice.apart("transports"), 2)
         names = [f"s{n}" for n in range(1, sites + 1)]
         spec = TopologySpec(mesh=Mesh.FULL, sites=tuple(SiteSpec(name) for name in names))
-    hubs = [site.name for site in spec.sites if site.hub]
-    shared = [DestinationSpec("internet", tuple(hubs))] if len(hubs) > 1 else []
     control = ControlSpec(dice.between(5, 120) * MS, dice.between(0, 40) * MS)
     groups = _groups(dice.apart("groups"), spec, [t.name for t in transports])
-    return Drawn(spec, transports, groups, tuple(shared), control)
+    return Drawn(spec, transports, groups, _shared(dice.apart("shared"), spec), control)
+
+
+def _shared(dice: Dice, spec: TopologySpec) -> tuple[DestinationSpec, ...]:
+    """Draw destinations with several homes: the hubs, or any sites in any order."""
+    hubs = tuple(site.name for site in spec.sites if site.hub)
+    found = [DestinationSpec("internet", hubs)] if len(hubs) > 1 and dice.percent(60) else []
+    if dice.percent(60):
+        homes = dice.some([site.name for site in spec.sites], dice.between(2, 3))
+        found.append(DestinationSpec("cloud", homes[::-1] if dice.percent(50) else homes))
+    return tuple(found)
 
 
 def _topology(dice: Dice, count: int, transports: Sequence[str]) -> TopologySpec:
@@ -90,20 +99,26 @@ def _attached(dice: Dice, transports: Sequence[str], hub: bool) -> tuple[str, ..
 
 def _transports(dice: Dice, count: int) -> tuple[TransportSpec, ...]:
     names = ("mpls", "broadband", "lte")[:count]
-    return tuple(_transport(dice.apart(name), name) for name in names)
+    # On one map the cables of several carriers lie in one trench, and which tunnels share one
+    # changes with their routes.
+    same = dice.one(_MAPS) if dice.percent(40) else ""
+    # Where delays tremble figures move all the time, and each time entries are looked at anew:
+    # what somebody forgot to look at is found out only where they do not.
+    calm = dice.percent(50)
+    return tuple(_transport(dice.apart(name), name, same, calm=calm) for name in names)
 
 
-def _transport(dice: Dice, name: str) -> TransportSpec:
+def _transport(dice: Dice, name: str, provider: str, *, calm: bool) -> TransportSpec:
     access = LinkProfile(
         delay_ns=dice.scale(1, 40) * MS,
-        jitter_ns=dice.scale(1, 8) * MS // 2,
+        jitter_ns=0 if calm else dice.scale(1, 8) * MS // 2,
         rate_bps=dice.scale(20, 200) * MBPS,
         buffer_ns=dice.scale(20, 200) * MS,
     )
-    core = LinkProfile(jitter_ns=dice.between(0, 2) * MS // 2)
+    core = LinkProfile(jitter_ns=0 if calm else dice.between(0, 2) * MS // 2)
     reroute_ns = dice.scale(100, 2_000) * MS
     return TransportSpec(
-        name, access, access, core, provider=dice.one(_PROVIDERS), reroute_ns=reroute_ns
+        name, access, access, core, provider=provider or dice.one(_PROVIDERS), reroute_ns=reroute_ns
     )
 
 

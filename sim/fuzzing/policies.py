@@ -21,15 +21,18 @@ from patronus.sim.language.policies import profile
 CLASSES: Final = ("voice", "video", "rest")
 """In this order, since the last takes what no other does."""
 
-_INTERVALS: Final = (50 * MS, 100 * MS, 100 * MS, 200 * MS)
+_INTERVALS: Final = (50 * MS, 100 * MS, 100 * MS, 100 * MS, 200 * MS)
 _CODE_POINTS: Final = {"voice": 46, "video": 34}
 
 
 def policy(dice: Dice, transports: Sequence[str]) -> Policy:
     """Draw what an operator may have configured; every combination is allowed."""
     names = CLASSES[-dice.between(1, len(CLASSES)) :]
-    hold_ns, doublings = dice.scale(250, 2_000) * MS, dice.one((0, 1, 1, 1, 2))
+    hold_ns, doublings = dice.scale(250, 1_500) * MS, dice.one((0, 1, 1, 1, 2))
     classes = [_class(dice.apart(name), name, transports) for name in names]
+    if dice.percent(85):
+        # It recovers in seconds, the others' alarms take probes by the hundred.
+        classes[-1] = _bearing(classes[-1])
     if doublings > 1:
         classes = [_bearing(given) for given in classes]
     return Policy(
@@ -41,13 +44,13 @@ def policy(dice: Dice, transports: Sequence[str]) -> Policy:
             hold_max_ns=hold_ns << doublings,
             decay_ns=dice.scale(2, 16) * SECOND,
         ),
-        evaluation_ns=dice.one((200, 500, 500, 1_000)) * MS,
+        evaluation_ns=dice.one((200, 200, 500)) * MS,
         loss_window=dice.between(3, 8),
         stale_ns=dice.between(2, 4) * SECOND,
         margin_ppm=dice.between(5, 20) * 10_000,
         margin_ns=dice.between(1, 5) * MS,
         kernel_hold_ns=dice.between(1, 8) * SECOND,
-        announcement_ns=dice.one((500, 1_000, 2_000)) * MS,
+        announcement_ns=dice.one((500, 500, 1_000)) * MS,
         features=_features(dice.apart("features")),
     )
 
@@ -91,12 +94,13 @@ def _class(dice: Dice, name: str, transports: Sequence[str]) -> TrafficClass:
 
 
 def _bearing(given: TrafficClass) -> TrafficClass:
-    """Return a class that bears what longer holds bring.
+    """Return a class without limits, which bears what longer holds bring.
 
     The bound of the checkers holds for the hold after a first flap. With further doublings a
     tunnel that is fine may rightly be kept from a class with limits for longer.
     """
-    sla = SlaClass(prefer=given.sla.prefer, forbid=given.sla.forbid)
+    was = given.sla
+    sla = SlaClass(prefer=was.prefer, forbid=was.forbid, when_none=was.when_none)
     return replace(given, sla=sla)
 
 

@@ -2,125 +2,82 @@
 
 Harsher than life in three ways: faults come every second or two, they like to hit what
 is hit already, and their times lie close to the engine's own (detect times, holds,
-evaluations), where off-by-ones live. Every occurrence is over when the storm is.
+evaluations), where off-by-ones live (:mod:`timing`). Most swarms have few kinds only:
+what a drain leaves behind is mended by the next restart of an agent.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from patronus.engine.policy import Policy
-from patronus.engine.units import MS, SECOND
+from patronus.engine.units import MS
 from patronus.sim.faults.kinds import Target, kind_of
-from patronus.sim.faults.schedules import happenings
 from patronus.sim.fuzzing.dice import Dice
-from patronus.sim.fuzzing.networks import Drawn
 from patronus.sim.fuzzing.policies import half_applied
+from patronus.sim.fuzzing.timing import Stage, bounded, meeting, schedule
 from patronus.sim.scenario import Burst, Direction, FaultKind, FaultSpec, Schedule, Selector
-
-_BEGIN_NS: Final = SECOND
-"""The first second is calm, so that every tunnel has been seen healthy."""
 
 _WEIGHTS: Final = {
     FaultKind.LINK_DOWN: 4, FaultKind.BLACKHOLE: 6, FaultKind.LOSS: 3, FaultKind.BURST_LOSS: 2,
     FaultKind.DELAY: 2, FaultKind.JITTER: 1, FaultKind.CORRUPTION: 1, FaultKind.DUPLICATION: 1,
     FaultKind.REORDERING: 1, FaultKind.RATE: 1, FaultKind.FLAPPING: 3,
     FaultKind.SHARED_RISK_CUT: 2, FaultKind.PROVIDER_OUTAGE: 1, FaultKind.SITE_CRASH: 2,
-    FaultKind.AGENT_KILL: 3, FaultKind.AGENT_PAUSE: 3, FaultKind.CONTROLLER_PARTITION: 3,
+    FaultKind.AGENT_KILL: 3, FaultKind.AGENT_PAUSE: 4, FaultKind.CONTROLLER_PARTITION: 4,
     FaultKind.CLOCK_JUMP: 1, FaultKind.MTU_BLACKHOLE: 1, FaultKind.DRAIN: 4,
     FaultKind.HALF_CONFIG: 2, FaultKind.REKEY_STORM: 1, FaultKind.LAN_DOWN: 3,
 }  # fmt: skip
-_BAG: Final = tuple(kind for kind in FaultKind for _ in range(_WEIGHTS[kind]))
+_FEW: Final = (1, 8)
+"""So many kinds make up most swarms: where all of them rage, one hides what another does."""
 
 assert set(_WEIGHTS) == set(FaultKind), "every kind there is"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What a swarm needs to know of the rest."""
+def swarm(dice: Dice, stage: Stage, count: int, *, every: bool = False) -> tuple[FaultSpec, ...]:
+    """Draw up to so many faults; those that cannot be over in time are left out.
 
-    network: Drawn
-    policy: Policy
-    seed: int
-    """Of the run, which draws the times of random schedules."""
-    until_ns: int
-    """When the storm is over."""
-
-    @property
-    def transports(self) -> tuple[str, ...]:
-        """Names of the transports."""
-        return tuple(t.name for t in self.network.transports)
-
-
-def swarm(dice: Dice, stage: Stage, count: int) -> tuple[FaultSpec, ...]:
-    """Draw up to so many faults; those that cannot be over in time are left out."""
+    Args:
+        dice: to throw.
+        stage: where.
+        count: how many at most.
+        every: any kind may come; else most swarms have a few kinds of their own.
+    """
     victims = dice.some(stage.network.sites, dice.between(1, 3))
-    drawn = (_fault(dice.apart(f"{n}"), f"f{n}", stage, victims) for n in range(1, count + 1))
-    return tuple(fault for fault in drawn if fault is not None)
+    bag = _bag(dice.apart("kinds"), stage, every=every)
+    drawn: list[FaultSpec] = []
+    for number in range(1, count + 1):
+        apart = dice.apart(f"{number}")
+        fault = _fault(apart, f"f{number}", stage, bag, (victims, drawn))
+        drawn += [fault] if fault is not None else []
+    return tuple(drawn)
 
 
-def _fault(dice: Dice, name: str, stage: Stage, victims: Sequence[str]) -> FaultSpec | None:
-    kind = dice.one(_BAG)
-    while kind is FaultKind.SHARED_RISK_CUT and not stage.network.groups:
-        kind = dice.one(_BAG)
+def _bag(dice: Dice, stage: Stage, *, every: bool) -> tuple[FaultKind, ...]:
+    """Return the kinds that this swarm has, the likely ones more often."""
+    kinds = [k for k in FaultKind if stage.network.groups or k is not FaultKind.SHARED_RISK_CUT]
+    weighted = tuple(kind for kind in kinds for _ in range(_WEIGHTS[kind]))
+    if every or dice.percent(35):
+        return weighted
+    return tuple(dice.one(weighted) for _ in range(dice.scale(*_FEW)))
+
+
+def _fault(
+    dice: Dice,
+    name: str,
+    stage: Stage,
+    bag: Sequence[FaultKind],
+    before: tuple[Sequence[str], Sequence[FaultSpec]],
+) -> FaultSpec | None:
+    """Draw one; ``before``: the usual victims, and the faults that were drawn earlier."""
+    kind, met = dice.one(bag), meeting(dice.apart("meeting"), before[1])
+    victims = met.select.sites if met is not None and met.select.sites else before[0]
     select = _selector(dice.apart("where"), kind, stage, victims)
-    plan = _schedule(dice.apart("when"), stage, kind)
+    plan = schedule(dice.apart("when"), stage, kind, met)
     fields = _QUANTITIES.get(kind, _nothing)(dice.apart("what"))
     fault = FaultSpec(name, kind, select, plan, **fields)
     if kind is FaultKind.HALF_CONFIG:
         other = half_applied(dice.apart("policy"), stage.policy, stage.transports)
         fault = replace(fault, policy=other)
-    return _bounded(fault, stage)
-
-
-# ---------------------------------------------------------------- when
-
-
-def _schedule(dice: Dice, stage: Stage, kind: FaultKind) -> Schedule:
-    at_ns = _BEGIN_NS + dice.between(0, (stage.until_ns - _BEGIN_NS) // MS) * MS
-    if dice.percent(50):
-        at_ns += dice.between(0, MS)  # off every grid
-    for_ns = _length(dice, stage)
-    if kind is FaultKind.FLAPPING:
-        for_ns *= 4
-    if dice.percent(70):
-        return Schedule(at_ns, for_ns)
-    gap_ns, times = _length(dice, stage), dice.between(2, 5)
-    if dice.percent(50):
-        return Schedule(at_ns, for_ns, every_ns=for_ns + gap_ns, times=times)
-    return Schedule(at_ns, for_ns, random_mean_ns=gap_ns, times=times)
-
-
-def _length(dice: Dice, stage: Stage) -> int:
-    """Draw a duration: near one of the policy's own, or any."""
-    policy = stage.policy
-    own = (
-        policy.profile(dice.one(stage.transports)).detect_ns,
-        policy.evaluation_ns,
-        policy.damping.hold_ns,
-        policy.announcement_ns,
-        policy.patience_ns,
-        SECOND,
-    )
-    if dice.percent(60):
-        return max(MS, dice.one(own) * dice.one((1, 1, 2, 3)) + dice.between(-60, 120) * MS)
-    return dice.scale(30, 8_000) * MS
-
-
-def _bounded(fault: FaultSpec, stage: Stage) -> FaultSpec | None:
-    """Return the fault with all its occurrences over in time, None if it has none."""
-    if fault.kind is FaultKind.REKEY_STORM:
-        left_ns = stage.until_ns - fault.schedule.at_ns
-        plan = Schedule(fault.schedule.at_ns, min(4 * fault.schedule.for_ns, left_ns))
-        return replace(fault, schedule=plan) if left_ns > 0 else None
-    spans = happenings(replace(fault, kind=FaultKind.LINK_DOWN), 2**62, stage.seed)
-    times = sum(span.end_ns <= stage.until_ns for span in spans)
-    if times:
-        return replace(fault, schedule=replace(fault.schedule, times=times))
-    left_ns = stage.until_ns - fault.schedule.at_ns
-    if left_ns < 10 * MS or fault.schedule.random_mean_ns:
-        return None
-    return replace(fault, schedule=Schedule(fault.schedule.at_ns, left_ns))
+    return bounded(fault, stage)
 
 
 # ---------------------------------------------------------------- where
@@ -130,6 +87,8 @@ def _selector(dice: Dice, kind: FaultKind, stage: Stage, victims: Sequence[str])
     row = kind_of(FaultSpec("", kind, Selector(), Schedule()))
     # Two of three faults hit one of a few sites, so that they meet.
     sites = dice.some(victims if dice.percent(65) else stage.network.sites, dice.between(1, 2))
+    if row.target is not Target.LINKS and stage.network.hubs and dice.percent(35):
+        sites = dice.some(stage.network.hubs, 1)  # others' traffic goes through it
     if row.target is not Target.LINKS:
         over = "transports" in row.selects and dice.percent(80)
         return Selector(sites=sites, transports=_transport(dice, stage, sites) if over else ())
@@ -145,13 +104,13 @@ def _transport(dice: Dice, stage: Stage, sites: Sequence[str]) -> tuple[str, ...
 
 
 def _cables(dice: Dice, selects: frozenset[str], stage: Stage, sites: tuple[str, ...]) -> Selector:
-    """Draw which cables; mostly access links."""
-    if "sites" in selects and dice.percent(75):
+    """Draw which cables: mostly access links, and a carrier's own, which it routes around."""
+    if "sites" in selects and dice.percent(65):
         over = dice.percent(80)
         return Selector(sites=sites, transports=_transport(dice, stage, sites) if over else ())
     if "links" in selects and dice.percent(70):
         name = dice.one(stage.transports)
-        return Selector(links=(f"{name}:*",), mode="count", amount=dice.between(1, 2))
+        return Selector(links=(f"{name}:*",), mode="count", amount=dice.between(1, 4))
     groups = stage.network.groups
     if "groups" in selects and groups and (dice.percent(70) or "providers" not in selects):
         return Selector(groups=(dice.one(groups).name,))

@@ -21,7 +21,7 @@ SEED = 11
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*.patronus.yml"))
 
-FEW_SEED, FEW_NUMBER = 11, 1
+FEW_SEED, FEW_NUMBER = 1, 1
 """A schedule of few faults that shows the short hold."""
 
 
@@ -73,7 +73,7 @@ def test_each_bug_is_found_and_shrunk(bug: Bug) -> None:
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name.partition(".")[0])
 def test_the_smallest_day_of_a_bug_shows_it(path: Path) -> None:
-    """What a search found and shrunk still fails with the bug, and passes without it."""
+    """What a search shrunk, or a hand wrote, fails with the bug and passes without it."""
     scenario = load(path)
     assert len(scenario.faults) <= 3
     with planted(BY_NAME[path.name.partition(".")[0]]):

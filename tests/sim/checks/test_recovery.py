@@ -28,9 +28,12 @@ def bench(quiet_ns: int | None = None) -> Bench:
 
 
 def flag(made: Bench) -> None:
-    """Let entries say the truth: both tunnels to the first home of a destination end there."""
-    several = [e for e in range(made.space.entries) if made.space.key(e).destination >= 5]
-    made.table.shared_fate[several] = made.used[several] != NO_ROW
+    """Back entries up by another transport to the second home, where there are two."""
+    for entry in range(made.space.entries):
+        site, destination, _ = made.space.key(entry)
+        if destination >= 5 and made.used[entry] != NO_ROW:
+            other = made.overlay.destinations[destination].sites[1]
+            made.table.rows[entry, 1] = made.overlay.direct(site, other)[1]
 
 
 def tunnel(made: Bench) -> None:
@@ -68,6 +71,13 @@ def false_flag(made: Bench) -> None:
     made.table.shared_fate[made.entry("berlin", "oslo")] = True
 
 
+def poor(made: Bench) -> None:
+    """Back an entry up by the same transport, though the other one leads to the second hub."""
+    entry = made.entry("berlin", "internet")
+    made.table.rows[entry, 1] = made.row("berlin", "hub2")
+    made.table.shared_fate[entry] = True
+
+
 def shared(made: Bench) -> None:
     """Call a backup over the same transport disjoint."""
     entry = made.entry("berlin", "internet")
@@ -89,6 +99,7 @@ Break = Callable[[Bench], None]
         (bare, "mpls>oslo has no backup, though there is another"),
         (false_flag, "has a backup apart from it, and counts as sharing its fate"),
         (shared, "has a backup sharing its fate"),
+        (poor, "has a backup sharing its fate, though one is apart from it"),
     ],
 )
 def test_what_is_left_is_found(broken: Break, told: str) -> None:
