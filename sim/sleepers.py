@@ -27,6 +27,7 @@ from patronus.engine.ranking import Terms
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO, PPM, SECOND
 from patronus.sim.flight import ByBlocks, Flight
+from patronus.sim.squalls import squalls
 from patronus.sim.wire import WINDOW_NS, Wire
 
 LOOK_NS: Final = 5 * SECOND
@@ -235,12 +236,13 @@ class Sleepers:
 
         Args:
             now_ns: the time; everything before it is done.
-            touched: rows whose links do not do what they did.
+            touched: rows whose links do not do what they did, loss bursts apart.
             busy: rows that carry traffic.
             memory: of the prober, brought up to date.
             by_blocks: works through many rows.
         """
         self.rouse(touched, TOUCHED)
+        self._brave(by_blocks)
         self.rouse(busy, TRAFFIC)
         self._renew(now_ns, by_blocks)
         if not self._roused:
@@ -260,6 +262,21 @@ class Sleepers:
             first, last,
         )  # fmt: skip
         return list(self._under_way(rows, first, last))
+
+    def _brave(self, by_blocks: ByBlocks) -> None:
+        """Rouse rows whose probes may get lost in bursts of the window; the others sleep on."""
+        rows = self._wire.squally
+        rows = rows[self._resting[rows]]
+        if not len(rows):
+            return
+        span, hit = (self._wire.start_ns, self._wire.end_ns), np.empty(len(rows), dtype=np.bool_)
+        bursts = squalls(self._wire)
+
+        def ask(at: slice) -> None:
+            self._passes.struck(rows[at], span, self._luck, bursts, hit[at])
+
+        by_blocks(len(rows), ask)
+        self.rouse(rows[hit], TOUCHED)
 
     def _renew(self, now_ns: int, by_blocks: ByBlocks) -> None:
         """Rouse rows whose time has come; those that were not looked at further may sleep on."""
