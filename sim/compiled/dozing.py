@@ -97,11 +97,9 @@ def _box(row: int, rtt: int, jitter: int, loss: int, verdicts: Any, limits: Any)
     Verdicts only worsen with each figure. So where the best one is in force, it is also in
     between; a little beyond the figures of the moment few of the next ones have to be asked.
     """
-    wide, best = (rtt + (rtt >> 3), jitter + (jitter >> 1), loss), True
-    same = beyond = rtt >= 0 and jitter >= 0 and loss >= 0
-    if not same:
-        same = True
-        best = False
+    wide = rtt + (rtt >> 3), jitter + (jitter >> 1), loss
+    best = beyond = min(rtt, jitter, loss) >= 0
+    same = True
     for number in range(len(limits)):
         inforce = verdicts[number, row]
         best &= inforce == verdict.COMPLIANT
@@ -134,7 +132,8 @@ def doze(  # noqa: C901, PLR0912, PLR0915  # as said above
             evaluation interval.
         luck: ``sleepers.Luck``: what decides about probes.
         known: ``sleepers.Known``: what is known of the rows.
-        write: whether the rows are changed; with False only ``told`` is written.
+        write: whether the rows are changed, of which a look has found before that nothing
+            happens until then; with False only ``told`` is written.
         told: for each row the time on the grid from which it must be looked at, which is the
             end of the probes if nothing happens before, and why.
     """
