@@ -27,10 +27,12 @@ from patronus.engine.ranking import Terms
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO, PPM, SECOND
 from patronus.sim.flight import ByBlocks, Flight
+from patronus.sim.squalls import squalls
 from patronus.sim.wire import WINDOW_NS, Wire
 
-LOOK_AHEAD_NS: Final = 3 * SECOND
-"""Nobody's future is looked at further: what disturbs a row from outside cannot be foreseen."""
+LOOK_NS: Final = 5 * SECOND
+"""All futures are looked at up to the same multiple of this. What disturbs a row from outside
+cannot be foreseen; and rows that are looked at together lie in a line in memory."""
 
 _WORTH_NS: Final = 3 * WINDOW_NS
 """Shorter sleep is not worth its cost."""
@@ -38,7 +40,12 @@ _WORTH_NS: Final = 3 * WINDOW_NS
 _FAR: Final = 2**61
 """Stands for proofs of sleeping rows: they do not run out."""
 
-_BLOCK: Final = 4096
+_MANY: Final = 16
+"""A larger part of all rows than this is found by a look at all of them, not by sorting."""
+
+_BLOCK: Final = 1024
+"""What is known of so many rows, some 350 bytes each, stays in the second cache from one pass
+to the next."""
 
 REASONS: Final = (
     "limit", "loss", "delay", "test", "evaluation", "links", "traffic", "site", "watched",
@@ -229,12 +236,13 @@ class Sleepers:
 
         Args:
             now_ns: the time; everything before it is done.
-            touched: rows whose links do not do what they did.
+            touched: rows whose links do not do what they did, loss bursts apart.
             busy: rows that carry traffic.
             memory: of the prober, brought up to date.
             by_blocks: works through many rows.
         """
         self.rouse(touched, TOUCHED)
+        self._brave(by_blocks)
         self.rouse(busy, TRAFFIC)
         self._renew(now_ns, by_blocks)
         if not self._roused:
@@ -255,20 +263,37 @@ class Sleepers:
         )  # fmt: skip
         return list(self._under_way(rows, first, last))
 
+    def _brave(self, by_blocks: ByBlocks) -> None:
+        """Rouse rows whose probes may get lost in bursts of the window; the others sleep on."""
+        rows = self._wire.squally
+        rows = rows[self._resting[rows]]
+        if not len(rows):
+            return
+        span, hit = (self._wire.start_ns, self._wire.end_ns), np.empty(len(rows), dtype=np.bool_)
+        bursts = squalls(self._wire)
+
+        def ask(at: slice) -> None:
+            self._passes.struck(rows[at], span, self._luck, bursts, hit[at])
+
+        by_blocks(len(rows), ask)
+        self.rouse(rows[hit], TOUCHED)
+
     def _renew(self, now_ns: int, by_blocks: ByBlocks) -> None:
         """Rouse rows whose time has come; those that were not looked at further may sleep on."""
-        due = [np.zeros(0, dtype=np.int64)]
+        due: list[I64] = []
         for grid_ns in [t for t in self._due if t <= now_ns]:
             due += self._due.pop(grid_ns)
-        rows = np.concatenate(due)
-        # Who woke for another reason meanwhile has another time.
-        rows = distinct(rows[self._resting[rows] & (self._wake_ns[rows] <= now_ns)])
+        if sum(map(len, due)) * _MANY > len(self.asleep):
+            rows = hits(self._resting & (self._wake_ns <= now_ns))
+        else:
+            rows = np.concatenate([np.zeros(0, dtype=np.int64), *due])
+            # Who woke for another reason meanwhile has another time.
+            rows = distinct(rows[self._resting[rows] & (self._wake_ns[rows] <= now_ns)])
         if not len(rows):
             return
         further = rows[self._why[rows] == 0]
         if len(further):
-            self._live(further)
-            further = self._dream(further, now_ns, by_blocks)
+            further = self._dream(further, now_ns, by_blocks, through=True)
             self._note(further)
             rows = rows[np.isin(rows, further, assume_unique=True, invert=True)]
         self.rouse(rows, None)
@@ -349,14 +374,19 @@ class Sleepers:
         self._count()
         return True
 
-    def _dream(self, rows: I64, now_ns: int, by_blocks: ByBlocks) -> I64:
-        """Find when rows (with their opposites) must wake, and why; return those that may sleep."""
+    def _dream(self, rows: I64, now_ns: int, by_blocks: ByBlocks, *, through: bool = False) -> I64:
+        """Find when rows (with their opposites) must wake, and why; return those that may sleep.
+
+        With ``through`` they are first brought up to now, each block of them in one go.
+        """
         wake_ns, why = np.empty((2, len(rows)), dtype=np.int64)
-        limit_ns = now_ns - now_ns % WINDOW_NS + LOOK_AHEAD_NS
+        limit_ns = (now_ns + _WORTH_NS) // LOOK_NS * LOOK_NS + LOOK_NS
         times = limit_ns, limit_ns, WINDOW_NS, self._engine.policy.evaluation_ns
 
         def dream(at: slice) -> None:
             told = wake_ns[at], why[at]
+            if through:
+                self._live(rows[at])
             self._passes.doze(rows[at], times, self._luck, self._known, False, told)
 
         by_blocks(len(rows), dream, block=_BLOCK)
@@ -372,7 +402,8 @@ class Sleepers:
     def _note(self, rows: I64) -> None:
         """Remember when rows wake."""
         wake_ns = self._wake_ns[rows]
-        order = np.argsort(wake_ns, kind="stable")
+        slots = (wake_ns - wake_ns.min(initial=_FAR)) // WINDOW_NS
+        order = np.argsort(slots.astype(np.uint8), kind="stable")  # few and small: by counting
         rows, wake_ns = rows[order], wake_ns[order]
         cuts = hits(np.diff(wake_ns) != 0) + 1
         at = np.concatenate([[0], cuts])[: len(rows)]

@@ -61,7 +61,7 @@ class Wire:
         self.words = object_keys(seed, "probe", overlay.key)
         burst = underlay.links.burst
         self._bursts = Bursts(object_keys(seed, "burst", underlay.links.key), burst)
-        self._burst_ppm = np.array(
+        self.burst_ppm = np.array(
             [b.loss_ppm if b else 0 for b in (*burst, None, None)], dtype=np.int64
         )
         self._access_ns, self._segment_ns, self._bound_ns = self._longest_access_ns(), 0, 0
@@ -82,6 +82,8 @@ class Wire:
         """Since when each row's links do what they do usually, at the latest."""
         self.lively = np.zeros(0, dtype=np.int64)
         """Rows of the window that must be looked up packet by packet, sorted."""
+        self.squally = self.lively
+        """Those of them that have loss bursts of their links, sorted."""
         self._usual = Usual(underlay.links, rows)
         self._unfolded: list[I64] = []
         self._refold(np.arange(rows, dtype=np.int64))
@@ -179,6 +181,8 @@ class Wire:
 
     def rows_of(self, links: I64) -> I64:
         """Return the rows that cross any of some directed links now, sorted."""
+        if not len(links):
+            return links
         found = [self._rows_by_up.of(links), self._rows_by_down.of(links)]
         if self._carried[links].any():  # access links are in no provider's routes
             wanted = np.zeros(self.neutral + 2, dtype=np.bool_)
@@ -200,34 +204,33 @@ class Wire:
         A reflection may depart after the window ends, hence the horizon.
 
         Returns:
-            Rows on which probes may meet something else than before, some of them twice.
+            Rows on which probes may meet something else than before, but for loss bursts.
         """
         self.start_ns, self.end_ns = start_ns, end_ns
         self.rerouted = False
         self.horizon_ns = horizon = end_ns + self._longest_ns() + 1
         self._find_bursts(start_ns, horizon)
         changing = self.effects.changing(start_ns, horizon)
-        if len(self._burst_links):
-            changing = distinct(np.concatenate([changing, self._burst_links]))
-        one_way = [self._muted(start_ns, horizon)]
-        if len(changing):
-            one_way.append(self.rows_of(changing))
-        rows = np.concatenate(one_way)
-        lively = distinct(np.concatenate([rows, self.overlay.reverse[rows].astype(np.int64)]))
+        harmed = self._both_ways(self._muted(start_ns, horizon), self.rows_of(changing))
+        self.squally = self._both_ways(self.rows_of(self._burst_links))
         self._is_lively[self.lively] = False
-        self._is_lively[lively] = True
-        self._unfolded.append(self.lively)
-        self.lively = lively
-        self.usual_since_ns[lively] = end_ns
-        return np.concatenate([lively, *self._unfolded])
+        self.lively = distinct(np.concatenate([harmed, self.squally]))
+        self._is_lively[self.lively] = True
+        self.usual_since_ns[self.lively] = end_ns
+        # Bursts come and go, and what links do usually stays.
+        self._unfolded.append(harmed)
+        return np.concatenate(self._unfolded)
+
+    def _both_ways(self, *parts: I64) -> I64:
+        rows = np.concatenate(parts)
+        return distinct(np.concatenate([rows, self.overlay.reverse[rows].astype(np.int64)]))
 
     def fold(self) -> None:
         """Fold the rows that were lively before the window and are no more, and changed ones."""
-        calm = np.concatenate(self._unfolded)
-        calm = distinct(calm[~self._is_lively[calm]])
+        rows = distinct(np.concatenate(self._unfolded))
+        calm, self._unfolded = rows[~self._is_lively[rows]], [rows[self._is_lively[rows]]]
         self.usual_since_ns[calm] = np.maximum(self.usual_since_ns[calm], self.start_ns)
         self._fold(calm)
-        self._unfolded = []
 
     @property
     def longest_round_ns(self) -> int:
@@ -251,8 +254,8 @@ class Wire:
         return sum(int(longest[of].max(initial=0)) for of in ends)
 
     def _find_bursts(self, start_ns: int, end_ns: int) -> None:
-        self._bad = self._bursts.bad(start_ns, end_ns)
-        self._burst_links = distinct(self._bad.link)
+        self.bad = self._bursts.bad(start_ns, end_ns)
+        self._burst_links = distinct(self.bad.link)
         # The last place is that of -1, no route: black. The padding before it does nothing.
         self._special[:-1] = False
         self._special[self.effects.touched(start_ns, end_ns)] = True
@@ -283,9 +286,8 @@ class Wire:
 
     def congest(self, delay_ns: I64, loss_ppm: I64) -> None:
         """Set what congestion adds on each directed link, from the next window on."""
-        changed = hits(
-            (delay_ns != self.congestion_delay_ns) | (loss_ppm != self.congestion_loss_ppm)
-        )
+        same = (delay_ns == self.congestion_delay_ns) & (loss_ppm == self.congestion_loss_ppm)
+        changed = hits(~same)
         if len(changed):
             self.congestion_delay_ns, self.congestion_loss_ppm = delay_ns, loss_ppm
             self._usual.congest(delay_ns, loss_ppm)
@@ -407,7 +409,7 @@ class Wire:
         state = self.effects.at(link, at_ns)
         survive = (
             way.loss_ppm[at]
-            * (PPM - self._bad.loss_ppm(self._burst_ppm, link, at_ns, self.start_ns))
+            * (PPM - self.bad.loss_ppm(self.burst_ppm, link, at_ns, self.start_ns))
             // PPM
         )
         survive = survive * (PPM - state.loss_ppm) // PPM
@@ -426,8 +428,7 @@ class Wire:
 
     def mute_at(self, rows: I64, at_ns: I64) -> Bools:
         """Return which packets meet a tunnel that changes its keys."""
-        hit: Bools = self.mutes.at(rows, at_ns, (self.start_ns, self.horizon_ns))
-        return hit
+        return self.mutes.at(rows, at_ns, (self.start_ns, self.horizon_ns))
 
     def link_loss_ppm(self, at_ns: int) -> I64:
         """Return what each directed link loses at an instant, congestion left out."""
@@ -436,7 +437,7 @@ class Wire:
         state = self.effects.at(links, when)
         survive = PPM - self.underlay.links.loss_ppm
         survive = (
-            survive * (PPM - self._bad.loss_ppm(self._burst_ppm, links, when, self.start_ns)) // PPM
+            survive * (PPM - self.bad.loss_ppm(self.burst_ppm, links, when, self.start_ns)) // PPM
         )
         survive = survive * (PPM - state.loss_ppm) // PPM
         survive[state.blackhole] = 0

@@ -22,6 +22,7 @@ from patronus.sim.compiled.probes import (
     raise_some,
     stamp,
 )
+from patronus.sim.compiled.striking import struck
 
 __all__ = [
     "HEARD",
@@ -38,4 +39,5 @@ __all__ = [
     "rouse",
     "side_by_side",
     "stamp",
+    "struck",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from patronus.engine import brownout_table, delayshift, health, lossshift
+from patronus.engine import brownout_table, delayshift, health, lossshift, verdict
 from patronus.engine.fingerprint import GOLDEN
 from patronus.engine.liveness import State
 from patronus.engine.overlay import I64
@@ -33,6 +33,9 @@ _BUCKET_MAX: Final = 2**31 - 1
 _COUNT_MAX: Final = 2**30
 _TAKEN: Final = np.array(brownout_table.TAKEN, dtype=np.int64)
 _BASE: Final = np.array(brownout_table.BASE_PPM, dtype=np.int64)
+
+NOWHERE: Final = (-2, -2, -2)
+"""No figures at all."""
 
 LIMIT, LOSS, DELAY, COUNT, VERDICT = range(5)
 """Why a row cannot be passed over any longer: no reason yet, a probe that gets lost, a delay
@@ -87,6 +90,30 @@ def _pass_epoch(row: int, packets: Any, epochs: Any, patience: Any) -> None:
         level[row] = _level_of(usual[0, row], usual[1, row])
 
 
+@compiled
+def _box(row: int, rtt: int, jitter: int, loss: int, verdicts: Any, limits: Any) -> Any:
+    """Return up to which figures the verdicts of a row are surely those in force.
+
+    Verdicts only worsen with each figure. So where the best one is in force, it is also in
+    between; a little beyond the figures of the moment few of the next ones have to be asked.
+    """
+    wide = rtt + (rtt >> 3), jitter + (jitter >> 1), loss
+    best = beyond = min(rtt, jitter, loss) >= 0
+    same = True
+    for number in range(len(limits)):
+        inforce = verdicts[number, row]
+        best &= inforce == verdict.COMPLIANT
+        same &= inforce == verdict_of(rtt, jitter, loss, limits[number])
+        beyond &= inforce == verdict_of(wide[0], wide[1], wide[2], limits[number])
+    if not same:
+        return NOWHERE
+    if best and beyond:
+        return wide
+    if best:
+        return rtt, jitter, loss
+    return rtt, -1, -1
+
+
 # One walk in one function: numbers stay in registers and arrays are looked up once. In parts
 # it takes twice the time, since numba counts references wherever a tuple of arrays is opened.
 @compiled
@@ -105,7 +132,8 @@ def doze(  # noqa: C901, PLR0912, PLR0915  # as said above
             evaluation interval.
         luck: ``sleepers.Luck``: what decides about probes.
         known: ``sleepers.Known``: what is known of the rows.
-        write: whether the rows are changed; with False only ``told`` is written.
+        write: whether the rows are changed, of which a look has found before that nothing
+            happens until then; with False only ``told`` is written.
         told: for each row the time on the grid from which it must be looked at, which is the
             end of the probes if nothing happens before, and why.
     """
@@ -138,6 +166,7 @@ def doze(  # noqa: C901, PLR0912, PLR0915  # as said above
         since = judged_ns[row]
         evaluation = since + period_ns - (since - turn[row]) % period_ns
         end, cause, going = until_ns, LIMIT, True
+        box = NOWHERE
         while going:
             sent, back, there, more = n * interval[row] + phase[row], NEVER, 0, 0
             if sent < end:
@@ -153,15 +182,18 @@ def doze(  # noqa: C901, PLR0912, PLR0915  # as said above
                 at_lost = lost_sum + gone - ring[bucket, 1, row]
                 loss = max(floor_ppm(at_sent, at_lost), estimate_ppm[row])
                 rtt, jitter = figures[0], figures[1] >> 4
-                odd = n - state[health.BASE, row] > health.HABIT_PROBES
-                odd |= loud[row] and calm + 1 >= lossshift.ADOPT_INTERVALS
-                for number in range(len(limits)):
-                    odd |= verdicts[number, row] != verdict_of(rtt, jitter, loss, limits[number])
                 metric = badness_ns(rtt, jitter, loss)
                 after = smoothed(smooth, metric)
-                if odd or moves(after, metric_published[row], margin_ns, margin_ppm):
-                    end, cause, going = (evaluation - 1) // grid_ns * grid_ns, VERDICT, False
-                    break
+                if not write:
+                    odd = n - state[health.BASE, row] > health.HABIT_PROBES
+                    odd |= loud[row] and calm + 1 >= lossshift.ADOPT_INTERVALS
+                    odd |= moves(after, metric_published[row], margin_ns, margin_ppm)
+                    if rtt > box[0] or jitter > box[1] or loss > box[2] or loss < 0:
+                        box = _box(row, rtt, jitter, loss, verdicts, limits)
+                        odd |= box[0] < rtt
+                    if odd:
+                        end, cause, going = (evaluation - 1) // grid_ns * grid_ns, VERDICT, False
+                        break
                 if write:
                     ring[bucket, 0, row], ring[bucket, 1, row] = closed, gone
                 sent_sum, lost_sum, mark, sent_open, lost_open = at_sent, at_lost, n, 0, 0

@@ -13,7 +13,7 @@ from patronus.engine.overlay import I64
 from patronus.engine.policy import LivenessProfile, Policy, SlaClass, TrafficClass
 from patronus.engine.ranking import terms
 from patronus.engine.units import MS, NEVER, PPM, SECOND
-from patronus.sim.compiled import dozing
+from patronus.sim.compiled import dozing, judging
 from patronus.sim.instants import turns
 from patronus.sim.scenario import LinkProfile, Scenario, SiteSpec, TopologySpec, TransportSpec
 from patronus.sim.sleepers import Calendar, Known, Luck, Signs
@@ -190,6 +190,50 @@ def happens(sleeper: Sleeper, seed: int, wake_ns: I64, why: I64) -> None:
             assert changed.any() or told["published"][row] != known["published"][row]
 
 
+def stays_on_known_ground(passes: ModuleType, seed: int) -> None:
+    """Below the figures that are told, verdicts are those in force, wherever one asks."""
+    luck, known = np.random.default_rng(seed), 0
+    most = np.array([400 * MS, 80 * MS, 100_000])
+    for _ in range(400):
+        asked = np.where(luck.random((3, 3)) < 0.6, -1, luck.integers(0, most, (3, 3)))
+        score = luck.choice([-1, 3_500, 4_100], (3, 1))
+        limits = np.concatenate([asked, score, np.full((3, 1), 11_000), np.full((3, 1), 19_000)], 1)
+        rtt, jitter, loss = luck.integers(0, most // luck.integers(2, 12)).tolist()
+        force = [[judging.verdict_of(rtt, jitter, loss, limit)] for limit in limits]
+        verdicts = np.array(force, dtype=np.int8)
+        box = passes._box(0, rtt, jitter, loss, verdicts, limits)
+        assert box[0] >= rtt
+        verdicts[luck.integers(3)] += 1
+        assert passes._box(0, rtt, jitter, loss, verdicts, limits)[0] < rtt, "another verdict"
+        verdicts[:, 0] = [one for (one,) in force]
+        if box[1] >= 0:
+            known += box[0] > rtt
+            for figures in [box, *luck.integers(0, np.array(box) + 1, (20, 3)).tolist()]:
+                found = [judging.verdict_of(*figures, limit) for limit in limits]
+                assert found == verdicts[:, 0].tolist()
+    assert known > 20
+
+
+def test_verdicts_hold_on_known_ground() -> None:
+    """So a walk that stays there need not ask for them."""
+    for seed in range(3):
+        stays_on_known_ground(dozing, seed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("best &= inforce == verdict.COMPLIANT", "pass"),
+        ("same &= inforce == verdict_of(rtt, jitter, loss, limits[number])", "pass"),
+        ("beyond &= inforce == verdict_of(wide[0], wide[1], wide[2], limits[number])", "pass"),
+    ],
+)  # fmt: skip
+def test_mutants_on_unknown_ground(old: str, new: str) -> None:
+    """Whoever takes verdicts for granted elsewhere is found out."""
+    broken = interpreted(dozing, old, new)
+    assert any(fails(stays_on_known_ground, broken, seed) for seed in range(3))
+
+
 def test_rows_are_passed_over() -> None:
     """Each estimator, bucket, test and metric is that of the simulation, wherever a row wakes."""
     reasons = set[int]()
@@ -230,6 +274,7 @@ def test_what_is_under_way_must_be_looked_at() -> None:
          "while evaluation < min(back, end, judged_until_ns):"),
         ("at_lost = lost_sum + gone - ring[bucket, 1, row]", "at_lost = lost_sum + gone"),
         ("loss = max(floor_ppm(at_sent, at_lost), estimate_ppm[row])", "loss = 0"),
+        ("if rtt > box[0] or jitter > box[1] or loss > box[2] or loss < 0:", "if False:"),
         ("rtt, jitter = figures[0], figures[1] >> 4", "rtt, jitter = figures[0], figures[1]"),
         ("sent_sum, lost_sum, mark, sent_open, lost_open = at_sent, at_lost, n, 0, 0",
          "sent_sum, lost_sum, sent_open, lost_open = at_sent, at_lost, 0, 0"),
