@@ -72,8 +72,8 @@ class Astray:
 
     def _steady(self, now_ns: int) -> Standing:
         """Return who has been well for long."""
-        well = self.well_ns <= now_ns - self._heard_ns
-        return Standing(*well, self.well_ns[0])
+        running, reached, lan_up = self.well_ns <= now_ns - self._heard_ns
+        return Standing(running, reached, lan_up, self.well_ns[0])
 
     def _proven(self, now_ns: int) -> Bools:
         """Tell which tunnels must count as good; at the end: no leg, and a missing one."""

@@ -8,7 +8,8 @@ from patronus.sim.checks.rules import recovery_bounds_ns
 from patronus.sim.fuzzing.dice import Dice
 from patronus.sim.fuzzing.networks import Drawn, network
 from patronus.sim.fuzzing.policies import policy
-from patronus.sim.fuzzing.swarms import Stage, swarm
+from patronus.sim.fuzzing.swarms import swarm
+from patronus.sim.fuzzing.timing import Stage
 from patronus.sim.luck import word
 from patronus.sim.scenario import ExpectationSpec, Scenario, TrafficSpec
 

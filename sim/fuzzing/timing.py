@@ -80,7 +80,7 @@ def _length(dice: Dice, stage: Stage, kind: FaultKind) -> int:
     """Draw a duration: near one of the policy's own, or any."""
     policy = stage.policy
     reroute_ns = dice.one(stage.network.transports).reroute_ns
-    own = (
+    own: tuple[int, ...] = (
         policy.profile(dice.one(stage.transports)).detect_ns,
         policy.evaluation_ns,
         policy.damping.hold_ns,

@@ -209,7 +209,8 @@ def stays_on_known_ground(passes: ModuleType, seed: int) -> None:
         if box[1] >= 0:
             known += box[0] > rtt
             for figures in [box, *luck.integers(0, np.array(box) + 1, (20, 3)).tolist()]:
-                found = [judging.verdict_of(*figures, limit) for limit in limits]
+                slow, rough, lossy = figures
+                found = [judging.verdict_of(slow, rough, lossy, limit) for limit in limits]
                 assert found == verdicts[:, 0].tolist()
     assert known > 20
 
