@@ -38,6 +38,7 @@ def test_another_policy_loses_nothing(found: Ends) -> None:
     assert loss.lost == 0, loss
 
 
+@pytest.mark.slow  # other programs are compiled, under two streams
 def test_another_layout_of_the_maps_loses_nothing(found: Ends) -> None:
     """New maps take over from the old ones under the stream, there and back."""
     before = found.oslo.show("counters")["outcomes"]["steer_primary"]
