@@ -55,9 +55,9 @@ def obtain(site: str, state: Path, cache: Path, sizes: Sizes) -> tuple[Pins, boo
 def _grown(name: str, sizes: Sizes) -> Sizes:
     """Return sizes at which nothing that is pinned has to shrink."""
     try:
-        with Pins.open(name) as pins:
+        with Pins.found(name) as pins:
             return sizes.grown(pins.sizes())
-    except (KeyError, OSError, ValueError):  # not there, or of another layout
+    except (KeyError, OSError):  # not there, or half
         return sizes
 
 

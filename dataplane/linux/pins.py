@@ -150,18 +150,27 @@ class Pins:
             OSError: nothing is pinned there, or we may not open it.
             ValueError: it was pinned by another version of the program.
         """
-        root = BPF_ROOT / name
-        maps = {path.name: syscall.open_pin(path) for path in sorted((root / "maps").iterdir())}
-        programs = {
-            path.name: syscall.open_pin(path) for path in sorted((root / "programs").iterdir())
-        }
-        pins = cls(root, maps, programs)
+        pins = cls.found(name)
         try:
             pins.check_layout()
         except ValueError:
             pins.close()
             raise
         return pins
+
+    @classmethod
+    def found(cls, name: str) -> Self:
+        """Open everything under a name, whoever has pinned it.
+
+        Raises:
+            OSError: nothing is pinned there, or we may not open it.
+        """
+        root = BPF_ROOT / name
+        maps = {path.name: syscall.open_pin(path) for path in sorted((root / "maps").iterdir())}
+        programs = {
+            path.name: syscall.open_pin(path) for path in sorted((root / "programs").iterdir())
+        }
+        return cls(root, maps, programs)
 
     def check_layout(self) -> None:
         """Refuse what another version of the program has pinned.

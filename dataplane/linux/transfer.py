@@ -13,7 +13,7 @@ word means something else, rather than lies elsewhere, needs a converter here.
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -42,6 +42,9 @@ STANDING: Final = frozenset(
 """Of a tunnel: what the agent writes, not packets."""
 PLAIN: Final = frozenset({"tunnels", "used", "schedule", "pacing"})
 """Arrays that are carried value by value, from the first one on."""
+
+PASSING: Final = frozenset({"counters", "flows", "pacing"})
+"""Arrays that packets and tokens change, tunnels apart."""
 
 Values = npt.NDArray[Any]
 
@@ -119,21 +122,27 @@ def elder(pins: Pins) -> Elder | None:
 
 def carry(old: Elder, new: Arrays) -> None:
     """Carry all that new maps can take, before anything is attached to them."""
-    stride = int(new.array("settings")["counter_stride"][0])
-    found = old.array("settings")
-    strides = (int(found["counter_stride"][0]), stride) if found is not None else (stride, stride)
-    for name, before, after in _both(old, new):
+    _carry(old, new, frozenset(DESCRIBED))
+    _moves(old, new)
+
+
+def _carry(old: Elder, new: Arrays, names: frozenset[str]) -> None:
+    found, own = old.array("settings"), int(new.array("settings")["counter_stride"][0])
+    stride = own if found is None else int(found["counter_stride"][0])
+    for name in sorted(names):
+        before, after = old.array(name), new.array(name).view(DESCRIBED[name])
+        if before is None:
+            continue
         if name == "settings":
             by_name(before, after, skip=OWN)
         elif name == "entries":
             _rows(before.reshape(2, -1), after.reshape(2, -1))
         elif name == "counters":
-            _rows(before.reshape(-1, strides[0]), after.reshape(-1, strides[1]))
+            _rows(before.reshape(-1, stride), after.reshape(-1, own))
         elif name == "flows":
             _flows(before, after)
         elif name in PLAIN:
             _rows(before, after)
-    _moves(old, new)
 
 
 def refresh(old: Elder, new: Arrays) -> None:
@@ -142,22 +151,13 @@ def refresh(old: Elder, new: Arrays) -> None:
     A row that the new programs have already heard on is left as it is, so whoever was killed
     between two of them does no harm by beginning anew.
     """
-    stride = int(new.array("settings")["counter_stride"][0])
-    settings = old.array("settings")
-    for name, old_array, new_array in _both(old, new):
-        if name == "counters" and settings is not None:
-            own = int(settings["counter_stride"][0])
-            _rows(old_array.reshape(-1, own), new_array.reshape(-1, stride))
-        elif name == "flows":
-            _flows(old_array, new_array)
-        elif name == "pacing":
-            _rows(old_array, new_array)
+    _carry(old, new, PASSING)
     ring, taken = new.array("ring"), old.array("ring")
     if taken is not None:
         ring["lost"] += taken["next"] - ring["next"]
         ring["next"] = taken["next"]
     # Last: copying flows takes tens of milliseconds, which is the life of a stamp.
-    before, after = old.array("tunnels"), _nested_view(new)
+    before, after = old.array("tunnels"), new.array("tunnels").view(DESCRIBED["tunnels"])
     if before is not None:
         rows = min(len(before), len(after))
         behind = np.flatnonzero(after["heard_ns"][:rows] <= before["heard_ns"][:rows])
@@ -171,18 +171,6 @@ def _refresh_rows(before: Values, after: Values, rows: npt.NDArray[np.int64]) ->
     silent = before["since_ns"] == NEVER
     kept["latched"] = before["latched"] & (kept["latched"] | silent)
     after[rows] = kept
-
-
-def _nested_view(new: Arrays) -> Values:
-    view: Values = new.array("tunnels").view(DESCRIBED["tunnels"])
-    return view
-
-
-def _both(old: Elder, new: Arrays) -> Iterator[tuple[str, Values, Values]]:
-    for name, dtype in DESCRIBED.items():
-        before = old.array(name)
-        if before is not None:
-            yield name, before, new.array(name).view(dtype)
 
 
 def _rows(before: Values, after: Values) -> None:
