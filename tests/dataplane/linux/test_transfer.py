@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patronus.dataplane.linux import description, records, syscall, transfer
+from patronus.dataplane.linux import description, probing, records, syscall, transfer
 from patronus.dataplane.linux.loader import load, unload
 from patronus.dataplane.linux.objects import MapShape, Object, Program
 from patronus.dataplane.linux.pins import BPF_ROOT, Pins, Sizes, mapped
@@ -111,28 +111,20 @@ def older(pins: Pins) -> dict[str, Any]:
     """Turn pins into those of another layout: fields in another order, some gone, some more."""
     copies = live(pins)
     dtypes = dict(transfer.DESCRIBED)
-    fields = list(dtypes["tunnels"].fields.items())  # type: ignore[union-attr]  # it has some
+    fields = list(probing.fields_of(dtypes["tunnels"]).items())
     gone = {"line_1_spare", "line_3_spare", "delay_ns"}
     other = [("new_one", "u4", 3), *((n, f[0]) for n, f in reversed(fields) if n not in gone)]
-    dtypes["tunnels"] = np.dtype(other)
+    # The kernel keeps values at multiples of eight bytes.
+    padding = -np.dtype(other).itemsize % 8
+    dtypes["tunnels"] = moved = np.dtype([*other, ("padding", "u1", padding)])
     del dtypes["schedule"]
     maps = pins.root / "maps"
     shape = syscall.map_shape(pins.maps["tunnels"])
-    octets = -(-dtypes["tunnels"].itemsize // 8) * 8
-    dtypes["tunnels"] = np.dtype([("all", dtypes["tunnels"])])["all"]
-    padded = np.dtype(
-        {
-            "names": list(dtypes["tunnels"].names or ()),
-            "formats": [f[0] for f in (dtypes["tunnels"].fields or {}).values()],
-            "offsets": [f[1] for f in (dtypes["tunnels"].fields or {}).values()],
-            "itemsize": octets,
-        }
-    )
-    dtypes["tunnels"] = padded
+    octets = moved.itemsize
     made = syscall.create_map("tunnels", MapShape(shape.kind, 4, octets, SMALL.rows, shape.flags))
     (maps / "tunnels").unlink()
     syscall.pin(made, maps / "tunnels")
-    memory = mapped(made, padded)
+    memory = mapped(made, moved)
     memory["new_one"] = 55
     by_name(pins.array("tunnels").view(transfer.DESCRIBED["tunnels"]), memory)
     text = np.frombuffer(description.text_of(dtypes), np.uint8)
