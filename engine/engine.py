@@ -135,12 +135,13 @@ class Engine:
         """Take the peers' counts of data packets on some rows: :meth:`Meters.count`."""
         return self.meters.count(rows, sent=sent, lost=lost, at_ns=at_ns)
 
-    def overdue(self, now_ns: int) -> tuple[I64, I64]:
+    def overdue(self, now_ns: int, among: Rows = slice(None)) -> tuple[I64, I64]:
         """Return rows whose reflection is overdue, and how long a round trip of each may take.
 
         What their peers say of the packets meanwhile goes to :meth:`report` and :meth:`count`.
+        Only rows ``among`` those given are meant.
         """
-        return self.meters.overdue(self.tunnels.overdue_ns, now_ns)
+        return self.meters.overdue(among, self.tunnels.overdue_ns[among], now_ns)
 
     def report(self, rows: I64, *, sequence: I64, heard_count: I64, at_ns: I64) -> Alarmed:
         """Take what peers say of probes without reflections: :meth:`Meters.report`."""

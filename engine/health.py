@@ -37,7 +37,7 @@ UNKNOWN: Final = -1
 OUTAGE_PROBES: Final = 10
 """More probes lost in a row are an outage, which liveness reports, not a habit of the path."""
 
-_UNPROVEN: Final = 4
+UNPROVEN: Final = 4
 """So many bursts are not more than twice their root, so they prove nothing."""
 
 HABIT_PROBES: Final = 2**15
@@ -116,13 +116,13 @@ class Health:
         self.ring: I32 = np.zeros((window, 2, rows), dtype=np.int32)
         self.place: I32 = np.zeros(rows, dtype=np.int32)
         # Probes lost (either way), runs of lost ones.
-        self._habit: I64 = np.zeros((2, rows), dtype=np.int64)
+        self.habits: I64 = np.zeros((2, rows), dtype=np.int64)
         self.state[:] = _NOTHING_YET
 
     def forget(self, rows: Rows) -> None:
         """Make rows unknown again, as after a restart of the agent."""
         self.state[:, rows] = _NOTHING_YET
-        self.opened[:, rows] = self.sums[:, rows] = self._habit[:, rows] = 0
+        self.opened[:, rows] = self.sums[:, rows] = self.habits[:, rows] = 0
         self.late[rows] = self.place[rows] = 0
         self.ring[:, :, rows] = 0
 
@@ -229,8 +229,8 @@ class Health:
         self.opened[1, rows] += lost
         outage = gap > OUTAGE_PROBES
         self.state[BASE, rows] += np.where(outage, gap, 0)
-        self._habit[0, rows] += np.where(outage, 0, gap)
-        self._habit[1, rows] += (gap > 0) & ~outage
+        self.habits[0, rows] += np.where(outage, 0, gap)
+        self.habits[1, rows] += (gap > 0) & ~outage
         return lost
 
     def missing(self, rows: I64, sequence: I64, heard_count: I64) -> tuple[I64, I64]:
@@ -286,7 +286,7 @@ class Health:
 
     def _forget_half(self, rows: I64, probes: I64) -> None:
         self.state[BASE, rows] += probes - (probes >> 1)
-        self._habit[:, rows] >>= 1
+        self.habits[:, rows] >>= 1
 
     def loss_ppm(self, rows: Rows) -> I64:
         """Return the share of packets lost over the window, -1 when nothing was counted."""
@@ -307,12 +307,12 @@ class Health:
 
     def habitual(self, rows: I64) -> Bools:
         """Tell of which rows so many bursts were counted that they may prove a habit."""
-        proven: Bools = self._habit[1, rows] > _UNPROVEN
+        proven: Bools = self.habits[1, rows] > UNPROVEN
         return proven
 
     def habit(self, rows: Rows) -> Habit:
         """Return how probes of some rows usually get lost."""
-        lost, bursts = self._habit[:, rows]
+        lost, bursts = self.habits[:, rows]
         probes = self.state[NEXT][rows] - self.state[BASE][rows]
         burst_milli = np.full(len(lost), 1000, dtype=np.int64)
         some = hits(bursts)

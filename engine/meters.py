@@ -168,19 +168,21 @@ class Meters:
                 given[at] = np.maximum(given[at] - told, 0)
             self._ahead[:, row], self._is_ahead[row] = 0, False
 
-    def overdue(self, after_ns: I64, now_ns: int) -> tuple[I64, I64]:
-        """Return the rows without a reflection for so long, and a round trip's longest time.
+    def overdue(self, rows: Rows, after_ns: I64, now_ns: int) -> tuple[I64, I64]:
+        """Return those of some rows without a reflection for so long, and how long a trip may take.
 
         Args:
-            after_ns: by row.
+            rows: the rows meant.
+            after_ns: one element for each of them.
             now_ns: the time.
         """
         updated_ns = self.health.updated_ns
-        rows = np.flatnonzero(updated_ns < now_ns - after_ns)
-        rows = rows[updated_ns[rows] != LONG_AGO]
+        at = np.flatnonzero(updated_ns[rows] < now_ns - after_ns)
+        late = at + bounds(rows, self._rows)[0] if isinstance(rows, slice) else rows[at]
+        late = late[updated_ns[late] != LONG_AGO]
         # The timer of RFC 6298 section 2: beyond it a packet counts as lost.
-        jitter_ns = np.maximum(self.health.jitter_ns(rows), 0)
-        return rows, self.health.srtt_ns[rows] + 4 * jitter_ns + MS
+        jitter_ns = np.maximum(self.health.jitter_ns(late), 0)
+        return late, self.health.srtt_ns[late] + 4 * jitter_ns + MS
 
     def report(self, rows: I64, *, sequence: I64, heard_count: I64, at_ns: I64) -> Alarmed:
         """Take what peers say of some rows (ascending) in packets that are no reflections.

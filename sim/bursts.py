@@ -62,7 +62,7 @@ class Bad(NamedTuple):
 class Bursts:
     """The bursts of some links; keeps the last epochs that were asked for."""
 
-    KEPT: Final = 2
+    KEPT: Final = 3
 
     def __init__(self, keys: U64, bursts: Sequence[Burst | None]) -> None:
         """Take object keys of the links and their processes (None: never bad).

@@ -9,7 +9,7 @@ import numpy as np
 from patronus.engine.arrays import hits
 from patronus.engine.overlay import I64
 from patronus.engine.selection import Bools
-from patronus.engine.units import NEVER
+from patronus.engine.units import LONG_AGO, NEVER
 
 BLOCK: Final = 32_768
 """Rows that are worked on at a time, so that temporaries stay in the cache."""
@@ -149,6 +149,12 @@ def merge(
         merged = merged.over(samples(flight, part, part), taken)
         taken = taken | now
     return merged if taken.all() else merged.keep(taken), again
+
+
+def last_of(times: I64) -> int:
+    """Return the last of some times that are not ``NEVER``, ``LONG_AGO`` if there is none."""
+    # One more than NEVER wraps around to the least of all numbers.
+    return max(int((times + 1).max(initial=LONG_AGO)) - 1, LONG_AGO)
 
 
 def within(times: I64, start_ns: int, end_ns: int) -> Bools:

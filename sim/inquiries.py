@@ -78,6 +78,11 @@ class Inquiries:
     def __init__(self) -> None:
         self._asked = _NOTHING
 
+    def resume(self, asked: Inquiry) -> None:
+        """Take inquiries that were begun elsewhere, about rows of which none is here."""
+        if len(asked.rows):
+            self._asked = _in_order(self._asked, asked)
+
     def step(
         self, overdue: I64, round_trip_ns: I64, heard_ns: I64, note: Callable[[I64], Inquiry]
     ) -> Inquiry:
@@ -97,11 +102,12 @@ class Inquiries:
         answered = heard_ns[asked.rows] >= last_ns
         waiting = asked.at(~answered)
         fresh = note(overdue[np.isin(overdue, waiting.rows, invert=True)])
-        both = Inquiry(
-            *(
-                np.concatenate([getattr(i, f.name) for i in (waiting, fresh)])
-                for f in fields(Inquiry)
-            )
-        )
-        self._asked = both.at(np.argsort(both.rows))
+        self._asked = _in_order(waiting, fresh)
         return asked.at(answered)
+
+
+def _in_order(*parts: Inquiry) -> Inquiry:
+    """Return inquiries about different rows as one."""
+    columns = (np.concatenate([getattr(i, f.name) for i in parts]) for f in fields(Inquiry))
+    both = Inquiry(*columns)
+    return both.at(np.argsort(both.rows))

@@ -32,11 +32,12 @@ from patronus.engine.selection import Bools
 from patronus.engine.silence import Edges
 from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
 from patronus.sim.blocks import Blocks
-from patronus.sim.flight import BLOCK, FEW, Flight, numbered, part_of, places, rows_at
+from patronus.sim.flight import BLOCK, FEW, Flight, last_of, numbered, part_of, places, rows_at
 from patronus.sim.inquiries import Inquiries, Inquiry, last_probes
 from patronus.sim.luck import binomial, object_keys, ordinal_step, words
 from patronus.sim.reflections import Reflections, Slot, Takers
-from patronus.sim.sleepers import Memory, Sleepers
+from patronus.sim.sleepers import Sleepers
+from patronus.sim.slumber import Memory
 from patronus.sim.stamping import Stamping
 from patronus.sim.wire import WINDOW_NS, Wire
 
@@ -108,7 +109,7 @@ class Prober:
         self._counting: Bools = np.zeros(rows, dtype=np.bool_)
         self._busy: I64 = np.zeros(0, dtype=np.int64)
         self.sent = 0
-        self.lost = 0
+        self._lost = 0
         self._heard_count: I64 = np.zeros(rows, dtype=np.int64)
         self._data: I64 = np.zeros((rows, 2), dtype=np.int64)
         # Just after the last arrival at the peer, and of a reflection.
@@ -149,6 +150,14 @@ class Prober:
             self._sleepers.passed(start_ns, end_ns)
         return edges, taken
 
+    @property
+    def lost(self) -> int:
+        """Probes that were sent and do not come back, on whichever way they get lost."""
+        if self._sleepers is None:
+            return self._lost
+        self._sleepers.settle()
+        return self._lost + self._sleepers.lost
+
     # ------------------------------------------------------------ sleep
 
     def lazily(self, sleepers: Sleepers, ordinary: Callable[[], Bools]) -> None:
@@ -159,6 +168,7 @@ class Prober:
             ordinary: tells at which sites agents run, with the common policy.
         """
         self._sleepers, self._ordinary = sleepers, ordinary
+        sleepers.attend(self.memory, self.by_blocks)
 
     @property
     def _awake(self) -> I64 | None:
@@ -179,13 +189,16 @@ class Prober:
         return interval_ns, phase_ns
 
     def _wake(self, sleepers: Sleepers, now_ns: int, touched: I64) -> None:
-        woken = sleepers.wake(now_ns, touched, self._busy, self.memory, self.by_blocks)
-        self._flights = [*woken, *self._flights]
+        for woken in sleepers.wake(now_ns, touched, self._busy):
+            self._flights = [*woken.flights, *self._flights]
+            last = last_probes(self._groups, woken.asked, woken.asked_ns)
+            data = self._data[woken.asked]
+            self._inquiries.resume(Inquiry(woken.asked, *last, woken.heard_count, data))
 
     def _lull(self, sleepers: Sleepers, now_ns: int) -> None:
         """Let rows fall asleep; their probes under way are known when they wake."""
         sites = self._ordinary() & ~self.reflections.odd_clocks
-        if not sleepers.lull(now_ns, sites, self._counting, self.memory, self.by_blocks):
+        if not sleepers.lull(now_ns, sites, self._counting):
             return
         flights = []
         for flight in self._flights:
@@ -235,7 +248,7 @@ class Prober:
         else:
             told = self._fly_all(rows, sent_ns, ordinal, flown, BLOCK)
         self.sent += count
-        self.lost += told.lost
+        self._lost += told.lost
         data_at, data = self._count_data(rows, sent_ns, ordinal)
         flight = Flight(
             rows=rows,
@@ -281,7 +294,7 @@ class Prober:
         _in_order(rows, back, self._from_back_ns)
         self._heard_count[rows] += there != NEVER
         heard[:] = self._heard_count[rows]
-        return _Told(int(np.count_nonzero(back == NEVER)), _last(there), _last(back))
+        return _Told(int(np.count_nonzero(back == NEVER)), last_of(there), last_of(back))
 
     def _fly_compiled(self, rows: I64, sent_ns: I64, ordinal: int, flown: Flown) -> _Told:
         """Do as :meth:`_fly_all`, but in one pass over the rows that are not lively."""
@@ -411,12 +424,6 @@ def _groups(overlay: Overlay, policy: Policy, phase: U64) -> list[_Group]:
         ns = (phase[rows] % np.uint64(value)).astype(np.int64)
         groups.append(_Group(rows, value, ns, len(rows) == overlay.rows, np.sort(ns)))
     return groups
-
-
-def _last(times: I64) -> int:
-    """Return the last of some times that are not ``NEVER``."""
-    # One more than NEVER wraps around to the least of all numbers.
-    return max(int((times + 1).max()) - 1, LONG_AGO)
 
 
 def _in_order(rows: slice | I64, times: I64, from_ns: I64) -> None:

@@ -1,11 +1,11 @@
 """Lazy mode: rows on which nothing happens but the usual are not simulated.
 
-While nothing disturbs a row's links, the fate of each of its probes is known beforehand.
-So a row that is well is put to sleep until the first thing that is not usual: a probe that
-gets lost, a delay that looks suspicious, a test that has something to do, an evaluation
+While no fault disturbs a row's links, the fate of each of its probes is known beforehand,
+loss bursts included. So a row that is well is put to sleep until the first thing that is not
+usual: losses that somebody notices, a delay that looks suspicious, an alarm, an evaluation
 that would change a verdict or a published metric. Whatever comes from outside wakes it
-before: a fault or a burst on its links, another route, a queue, traffic, a change at one of
-its sites. Both directions of a tunnel sleep and wake together, since each proves the other.
+before: a fault on its links, another route, a queue, traffic, a change at one of its sites.
+Both directions of a tunnel sleep and wake together, since each proves the other.
 
 A sleeping row keeps the state in which it fell asleep. When it wakes, or when somebody
 asks for its figures, it is taken through everything that it slept over, by the same
@@ -14,20 +14,20 @@ arithmetic (:mod:`patronus.sim.compiled.dozing`). So journals are those of event
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
 from patronus.dataplane.memory import MemoryDataplane
 from patronus.engine.arrays import distinct, hits
 from patronus.engine.engine import Engine
-from patronus.engine.fingerprint import U64
 from patronus.engine.overlay import I32, I64
 from patronus.engine.ranking import Terms
 from patronus.engine.selection import Bools
-from patronus.engine.units import LONG_AGO, PPM, SECOND
-from patronus.sim.flight import ByBlocks, Flight
-from patronus.sim.squalls import squalls
+from patronus.engine.units import LONG_AGO, NEVER, PPM, SECOND
+from patronus.sim.flight import ByBlocks, Flight, last_of
+from patronus.sim.gusts import Gusts, gusts
+from patronus.sim.slumber import Calendar, Known, Luck, Memory, Patience, Signs, Woken
 from patronus.sim.wire import WINDOW_NS, Wire
 
 LOOK_NS: Final = 5 * SECOND
@@ -52,66 +52,8 @@ REASONS: Final = (
 )  # fmt: skip
 """Why rows wake; the first ones by themselves, in the order of ``dozing``'s numbers."""
 
+LIMIT, JUDGED = 0, 4
 TOUCHED, TRAFFIC, SITE, WATCHED = range(5, 9)
-
-
-class Luck(NamedTuple):
-    """What decides about the probes of all rows while their links do the usual."""
-
-    keys: U64
-    interval_ns: I64
-    phase_ns: I64
-    out: tuple[I64, I64, U64]
-    """Delay, bound of jitter, limit of loss."""
-    home: tuple[I64, I64, U64]
-
-
-class Calendar(NamedTuple):
-    """Evaluations by row."""
-
-    judged_ns: I64
-    """Up to which time they are done."""
-    turn_ns: I64
-    """When in each interval they come."""
-
-
-class Known(NamedTuple):
-    """What is known of all rows; the arrays themselves."""
-
-    meters: Any
-    window: Any
-    standing: Any
-    terms: Terms
-    calendar: Calendar
-
-
-class Signs(NamedTuple):
-    """By what a row is seen to be fit for sleep."""
-
-    lively: Bools
-    calm_before_ns: int
-    usual_since_ns: I64
-    """Since when each row's links do the usual."""
-    awake: Bools
-    """Rows that must not sleep."""
-    up: Any
-    silent: Bools
-    detect_ns: tuple[I64, I64]
-    """In force, and configured."""
-    sites: Bools
-    """Where agents run, with true clocks and the common policy."""
-    src: I32
-    dst: I32
-    heard_count: I64
-
-
-class Memory(NamedTuple):
-    """What the prober remembers of each row."""
-
-    from_heard_ns: I64
-    from_back_ns: I64
-    heard_count: I64
-    silent: Bools
 
 
 class Sleepers:
@@ -152,8 +94,6 @@ class Sleepers:
         """Asleep, and not changed from outside since."""
         self._tired: Bools = np.zeros(rows, dtype=np.bool_)
         self._kept: Bools = 2 * probes[0] >= engine.policy.stale_ns
-        tunnels = engine.tunnels
-        self._detect_ns = tunnels.detect_ns, tunnels.detect_ns.copy()
         self._wake_ns: I64 = np.zeros(rows, dtype=np.int64)
         self._why = np.zeros(rows, dtype=np.int8)
         self._due: dict[int, list[I64]] = {}
@@ -164,7 +104,21 @@ class Sleepers:
         self._interval_ns = int(probes[0].max(initial=0))
         meters, standing = engine.meters, engine.ranking.standing
         window = (*meters.window[1:4], *meters.buckets)
-        self._known = Known(meters.columns, window, standing, terms, self._calendar)
+        tunnels, features = engine.tunnels, engine.policy.features
+        patience = Patience(
+            meters.health.habits, tunnels.detect_ns, tunnels.detect_ns.copy(),
+            features.adaptive_multiplier, engine.policy.stale_ns, np.zeros(rows, dtype=np.int64),
+        )  # fmt: skip
+        self._known = Known(meters.columns, window, standing, terms, self._calendar, patience)
+        self._foul: Bools = np.zeros(rows, dtype=np.bool_)
+        self._foul_links: I64 = np.zeros(0, dtype=np.int64)
+        self._gusts: Gusts | None = None
+        self._span = LONG_AGO, LONG_AGO
+        self._woken: list[Woken] = []
+        self._called: list[I64] = []
+        """Rows on which the next evaluation changes something."""
+        self.lost = 0
+        """Probes of sleeping rows that got lost, as far as they are counted."""
         self.slept_ns = 0
         """Over all rows."""
         self.wakes: I64 = np.zeros(len(REASONS), dtype=np.int64)
@@ -185,17 +139,23 @@ class Sleepers:
     def refresh(self, rows: I64 | I32) -> None:
         """Bring the figures of some rows up to now; those that sleep sleep on."""
         if self.some:
-            asked = np.asarray(rows, dtype=np.int64).ravel()
-            asked = distinct(asked[self._resting[asked] & (asked >= 0)])
-            if len(asked):
-                self._live(asked)
+            sleeping = self._resting[rows]
+            if sleeping.any():
+                asked = rows[sleeping]
+                self.lost += self._live(distinct(asked[asked >= 0].astype(np.int64)))
 
-    def _live(self, rows: I64) -> None:
+    def settle(self) -> None:
+        """Bring all rows up to now, as at the end."""
+        self.refresh(hits(self._resting))
+
+    def _live(self, rows: I64) -> int:
+        """Bring rows up to now; return the losses that were not counted yet."""
         told = np.empty((2, len(rows)), dtype=np.int64)
-        self._passes.doze(
+        owed: int = self._passes.doze(
             rows, (self.taken_ns, self.judged_ns, WINDOW_NS, self._engine.policy.evaluation_ns),
-            self._luck, self._known, True, (told[0], told[1]),
+            self._luck, self._known, self._gusts, True, (told[0], told[1]),
         )  # fmt: skip
+        return owed
 
     def keep_awake(self, rows: I64) -> None:
         """Let some rows not sleep any more: somebody watches them."""
@@ -212,10 +172,11 @@ class Sleepers:
             return
         rows = rows[self._resting[rows]]
         if len(rows):
-            rows = self._both_ways(rows)
             if reason is not None:
                 self._why[rows] = reason
-            self._live(rows)
+            self._why[self._overlay.reverse[rows]] = self._why[rows]
+            rows = self._both_ways(rows)
+            self.lost += self._live(rows)
             self._resting[rows] = False
             self._roused.append(rows)
 
@@ -229,57 +190,49 @@ class Sleepers:
 
     # ------------------------------------------------------------ waking
 
-    def wake(
-        self, now_ns: int, touched: I64, busy: I64, memory: Memory, by_blocks: ByBlocks
-    ) -> list[Flight]:
-        """Wake whoever must be awake in the slot that begins; return their probes under way.
+    def attend(self, memory: Memory, by_blocks: ByBlocks) -> None:
+        """Take what a prober remembers of each row, and who works through many rows."""
+        self._memory, self._by_blocks = memory, by_blocks
+        self._wire.before_change = self._move_out
+
+    def wake(self, now_ns: int, touched: I64, busy: I64) -> list[Woken]:
+        """Wake whoever must be awake in the slot that begins.
 
         Args:
             now_ns: the time; everything before it is done.
             touched: rows whose links do not do what they did, loss bursts apart.
             busy: rows that carry traffic.
-            memory: of the prober, brought up to date.
-            by_blocks: works through many rows.
         """
         self.rouse(touched, TOUCHED)
-        self._brave(by_blocks)
+        self._forecast(now_ns)
         self.rouse(busy, TRAFFIC)
-        self._renew(now_ns, by_blocks)
-        if not self._roused:
-            return []
-        rows = np.sort(np.concatenate(self._roused))
-        self._roused = []
-        self.wakes += np.bincount(self._why[rows], minlength=len(REASONS))
-        self.asleep[rows] = False
-        self._count()
-        first, last = np.empty((2, len(rows)), dtype=np.int64)
-        self._passes.rouse(
-            rows, now_ns, self._luck,
-            (
-                self._engine.meters.health.state, self._overlay.reverse, self._plane.heard_ns,
-                self._plane.confirmed_ns, *memory[:3],
-            ),
-            first, last,
-        )  # fmt: skip
-        return list(self._under_way(rows, first, last))
+        self._renew(now_ns)
+        self._get_up(now_ns)
+        woken, self._woken = self._woken, []
+        return woken
 
-    def _brave(self, by_blocks: ByBlocks) -> None:
-        """Rouse rows whose probes may get lost in bursts of the window; the others sleep on."""
-        rows = self._wire.squally
-        rows = rows[self._resting[rows]]
-        if not len(rows):
-            return
-        span, hit = (self._wire.start_ns, self._wire.end_ns), np.empty(len(rows), dtype=np.bool_)
-        bursts = squalls(self._wire)
+    def _move_out(self, rows: I64) -> None:
+        """Wake rows at the end of a slot, before their links or queues become other ones."""
+        self.rouse(rows, TOUCHED)
+        self._get_up(self.taken_ns)
 
-        def ask(at: slice) -> None:
-            self._passes.struck(rows[at], span, self._luck, bursts, hit[at])
+    def _forecast(self, now_ns: int) -> None:
+        """See to it that loss bursts and routes are known as far as rows are looked ahead."""
+        if not np.array_equal(self._foul_links, self._wire.touched_links):
+            self._foul_links = self._wire.touched_links
+            self._foul[:] = False
+            self._foul[self._both_ways(self._wire.rows_of(self._foul_links))] = True
+        from_ns = (now_ns + _WORTH_NS) // LOOK_NS * LOOK_NS
+        round_ns = self._wire.longest_round_ns
+        span = (
+            from_ns - LOOK_NS - _WORTH_NS - self._interval_ns - round_ns,
+            from_ns + LOOK_NS + round_ns,
+        )
+        if span != self._span or self._gusts is None or self._gusts.route is not self._wire.route:
+            self._gusts, self._span = gusts(self._wire, *span, self._foul), span
 
-        by_blocks(len(rows), ask)
-        self.rouse(rows[hit], TOUCHED)
-
-    def _renew(self, now_ns: int, by_blocks: ByBlocks) -> None:
-        """Rouse rows whose time has come; those that were not looked at further may sleep on."""
+    def _renew(self, now_ns: int) -> None:
+        """Look further ahead for rows whose time has come, or rouse them if something happens."""
         due: list[I64] = []
         for grid_ns in [t for t in self._due if t <= now_ns]:
             due += self._due.pop(grid_ns)
@@ -289,18 +242,43 @@ class Sleepers:
             rows = np.concatenate([np.zeros(0, dtype=np.int64), *due])
             # Who woke for another reason meanwhile has another time.
             rows = distinct(rows[self._resting[rows] & (self._wake_ns[rows] <= now_ns)])
-        if not len(rows):
-            return
-        further = rows[self._why[rows] == 0]
+        why = self._why[rows]
+        self.rouse(rows[(why != LIMIT) & (why != JUDGED)], None)
+        self._called.append(rows[why == JUDGED])
+        further = rows[(why == LIMIT) & self._resting[rows]]
         if len(further):
-            further = self._dream(further, now_ns, by_blocks, through=True)
-            self._note(further)
-            rows = rows[np.isin(rows, further, assume_unique=True, invert=True)]
-        self.rouse(rows, None)
+            self._dream(further, now_ns, through=True)
+            self.rouse(further[self._soon(further, now_ns)], None)
+            self._note(further[self._resting[further]], now_ns)
 
-    def _under_way(self, rows: I64, first: I64, last: I64) -> Iterator[Flight]:
+    def _get_up(self, now_ns: int) -> None:
+        """Let roused rows be awake, with their probes under way."""
+        if not self._roused:
+            return
+        rows = np.sort(np.concatenate(self._roused))
+        self._roused = []
+        self.wakes += np.bincount(self._why[rows], minlength=len(REASONS))
+        self.asleep[rows] = False
+        self._count()
+        told = np.empty((3, len(rows)), dtype=np.int64)
+        health, plane = self._engine.meters.health, self._plane
+        asked_ns = now_ns - now_ns % WINDOW_NS
+        memory = (
+            health.state, self._overlay.reverse, plane.heard_ns, plane.confirmed_ns,
+            *self._memory[:3],
+        )  # fmt: skip
+        heard = health.state[self._passes.HEARD, rows]
+        self._passes.rouse(rows, now_ns, asked_ns, self._luck, self._gusts, memory, tuple(told))
+        overdue = health.updated_ns[rows] < asked_ns - self._engine.tunnels.overdue_ns[rows]
+        self._woken.append(
+            Woken(
+                list(self._under_way(rows, heard, told[0], told[1])),
+                asked_ns, rows[overdue], told[2, overdue],
+            )
+        )  # fmt: skip
+
+    def _under_way(self, rows: I64, heard: I64, first: I64, last: I64) -> Iterator[Flight]:
         """Yield the probes of some rows that were sent and are not back, oldest first."""
-        heard = self._engine.meters.health.state[self._passes.HEARD, rows]
         interval = self._luck.interval_ns[rows]
         for interval_ns in np.unique(interval).tolist():
             mine = hits((interval == interval_ns) & (first <= last))
@@ -308,20 +286,21 @@ class Sleepers:
                 continue
             for ordinal in range(int(first[mine].min()), int(last[mine].max()) + 1):
                 at = mine[(first[mine] <= ordinal) & (ordinal <= last[mine])]
-                there, back, sent = np.empty((3, len(at)), dtype=np.int64)
-                self._passes.aloft(rows[at], ordinal, self._luck, there, back, sent)
+                there, back = np.empty((2, len(at)), dtype=np.int64)
+                self._passes.aloft(rows[at], ordinal, self._luck, self._gusts, there, back)
+                heard[at] += there != NEVER
                 yield Flight(
                     rows=rows[at],
-                    sent_ns=sent,
+                    sent_ns=ordinal * interval_ns + self._luck.phase_ns[rows[at]],
                     heard_at_ns=there,
                     back_at_ns=back,
                     ordinal=ordinal,
-                    heard_count=heard[at] + ordinal - first[at] + 1,
+                    heard_count=heard[at],
                     data_at=np.zeros(0, dtype=np.int64),
                     data=np.zeros((0, 2), dtype=np.int64),
-                    first_ns=int(there.min(initial=_FAR)),
-                    last_heard_ns=int(there.max(initial=LONG_AGO)),
-                    last_ns=int(back.max(initial=LONG_AGO)),
+                    first_ns=int(there.min(initial=NEVER)),
+                    last_heard_ns=last_of(there),
+                    last_ns=max(last_of(there), last_of(back)),
                 )
 
     def passed(self, start_ns: int, end_ns: int) -> None:
@@ -329,53 +308,95 @@ class Sleepers:
         self.taken_ns = end_ns
         self.slept_ns += (len(self.asleep) - len(self.awake)) * (end_ns - start_ns)
 
+    # ------------------------------------------------------------ evaluations of sleepers
+
+    def call(self, now_ns: int) -> I64:
+        """Hand over to the engine the rows on which an evaluation changes something now.
+
+        They are in no flight of probes meanwhile, and sleep on after :meth:`dismiss`.
+        """
+        self._forecast(now_ns)
+        rows = np.concatenate([np.zeros(0, dtype=np.int64), *self._called])
+        self._called = []
+        rows = np.sort(rows[self._resting[rows]])
+        if len(rows):
+            self.lost += self._live(rows)
+            self._resting[rows] = False
+        self.judged_ns = now_ns
+        return rows
+
+    def dismiss(self, rows: I64, now_ns: int) -> None:
+        """Take rows back after the evaluation for which they were called."""
+        if not len(rows):
+            return
+        self._resting[rows] = True
+        self._calendar.judged_ns[rows] = now_ns
+        better = self._known.standing.better_runs[:, rows].any(axis=0)
+        self.rouse(rows[better], JUDGED)
+        rows = rows[self._resting[rows]]
+        self._dream(rows, now_ns)
+        self.rouse(rows[self._soon(rows, now_ns)], None)
+        self._note(rows[self._resting[rows]], now_ns)
+
     # ------------------------------------------------------------ falling asleep
 
-    def lull(
-        self, now_ns: int, sites: Bools, busy: Bools, memory: Memory, by_blocks: ByBlocks
-    ) -> bool:
+    def lull(self, now_ns: int, sites: Bools, busy: Bools) -> bool:
         """Put to sleep who is fit for it; tell whether anybody was.
 
         Args:
             now_ns: the time, on the grid; everything before it is done.
             sites: where agents run, with true clocks and the common policy.
             busy: rows that carry traffic.
-            memory: of the prober.
-            by_blocks: works through many rows.
         """
         rows = self.awake
         fit = np.zeros(len(rows), dtype=np.bool_)
         signs = Signs(
-            self._wire.sky.lively, now_ns - self._wire.longest_round_ns - self._interval_ns,
-            self._wire.usual_since_ns, self._kept | busy, self._engine.state, memory.silent,
-            self._detect_ns, sites, self._overlay.src, self._overlay.dst, memory.heard_count,
+            now_ns - self._wire.longest_round_ns - self._interval_ns, self._wire.usual_since_ns,
+            self._kept | busy, self._engine.state, self._memory.silent, sites,
+            self._overlay.src, self._overlay.dst, self._memory.heard_count,
         )  # fmt: skip
 
         def look(at: slice) -> None:
-            self._passes.drowsy(rows[at], now_ns, self._luck, self._known, signs, fit[at])
+            self._passes.drowsy(
+                rows[at], now_ns, self._luck, self._known, signs, self._gusts, fit[at]
+            )
 
-        by_blocks(len(rows), look, block=_BLOCK)
+        self._by_blocks(len(rows), look, block=_BLOCK)
         rows = rows[fit]
         self._tired[rows] = True
         both = rows[self._tired[self._overlay.reverse[rows]]]
         self._tired[rows] = False
-        return bool(len(both)) and self._put_to_sleep(both, now_ns, by_blocks)
+        return bool(len(both)) and self._put_to_sleep(both, now_ns)
 
-    def _put_to_sleep(self, rows: I64, now_ns: int, by_blocks: ByBlocks) -> bool:
+    def _put_to_sleep(self, rows: I64, now_ns: int) -> bool:
         """Let rows (with their opposites) sleep as long as nothing happens on either."""
+        luck = self._luck
         self._calendar.judged_ns[rows] = now_ns
-        rows = self._dream(rows, now_ns, by_blocks)
+        self._known.patience.counted[rows] = (now_ns - 1 - luck.phase_ns[rows]) // (
+            luck.interval_ns[rows]
+        ) + 1
+        self._dream(rows, now_ns)
+        soon = self._soon(rows, now_ns)
+        self._tired[rows[soon]] = True
+        rows = rows[~(soon | self._tired[self._overlay.reverse[rows]])]
+        self._tired[:] = False
         if not len(rows):
             return False
-        self._note(rows)
         self.asleep[rows] = self._resting[rows] = True
+        self._note(rows, now_ns)
         self._engine.meters.health.updated_ns[rows] = _FAR
         self._plane.heard_ns[rows] = self._plane.confirmed_ns[rows] = _FAR
         self._count()
         return True
 
-    def _dream(self, rows: I64, now_ns: int, by_blocks: ByBlocks, *, through: bool = False) -> I64:
-        """Find when rows (with their opposites) must wake, and why; return those that may sleep.
+    def _soon(self, rows: I64, now_ns: int) -> Bools:
+        """Tell to which rows something happens so soon that they need not sleep till then."""
+        soon: Bools = self._wake_ns[rows] < now_ns + _WORTH_NS
+        soon &= self._why[rows] != JUDGED
+        return soon
+
+    def _dream(self, rows: I64, now_ns: int, *, through: bool = False) -> None:
+        """Find until when nothing happens to rows, and what does then.
 
         With ``through`` they are first brought up to now, each block of them in one go.
         """
@@ -383,25 +404,21 @@ class Sleepers:
         limit_ns = (now_ns + _WORTH_NS) // LOOK_NS * LOOK_NS + LOOK_NS
         times = limit_ns, limit_ns, WINDOW_NS, self._engine.policy.evaluation_ns
 
-        def dream(at: slice) -> None:
+        def dream(at: slice) -> int:
             told = wake_ns[at], why[at]
-            if through:
-                self._live(rows[at])
-            self._passes.doze(rows[at], times, self._luck, self._known, False, told)
+            owed = self._live(rows[at]) if through else 0
+            self._passes.doze(rows[at], times, self._luck, self._known, self._gusts, False, told)
+            return owed
 
-        by_blocks(len(rows), dream, block=_BLOCK)
+        self.lost += sum(self._by_blocks(len(rows), dream, block=_BLOCK))
         self._wake_ns[rows], self._why[rows] = wake_ns, why
-        other = self._overlay.reverse[rows]
-        other_ns, other_why = self._wake_ns[other], self._why[other]
-        self._why[rows] = np.where(wake_ns <= other_ns, why, other_why)
-        first_ns = np.minimum(wake_ns, other_ns)
-        self._wake_ns[rows] = first_ns
-        may: I64 = rows[first_ns >= now_ns + _WORTH_NS]
-        return may
 
-    def _note(self, rows: I64) -> None:
-        """Remember when rows wake."""
+    def _note(self, rows: I64, now_ns: int) -> None:
+        """Remember when rows must be looked at again."""
         wake_ns = self._wake_ns[rows]
+        called = (self._why[rows] == JUDGED) & (wake_ns <= now_ns)
+        self._called.append(rows[called])
+        rows, wake_ns = rows[~called], wake_ns[~called]
         slots = (wake_ns - wake_ns.min(initial=_FAR)) // WINDOW_NS
         order = np.argsort(slots.astype(np.uint8), kind="stable")  # few and small: by counting
         rows, wake_ns = rows[order], wake_ns[order]

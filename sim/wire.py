@@ -12,6 +12,7 @@ quantity, an element a row. Rows with a link that changes in the window are
 *lively*: their packets are looked up one by one.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from patronus.engine.arrays import distinct, hits
 from patronus.engine.fingerprint import U64, mix
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.units import LONG_AGO, MS, NEVER, PPM
-from patronus.sim.bursts import Bursts
+from patronus.sim.bursts import Bad, Bursts
 from patronus.sim.faults.effects import LinkEffects
 from patronus.sim.faults.outages import Mutes
 from patronus.sim.inverse import Inverse
@@ -38,7 +39,7 @@ from patronus.sim.luck import (
     words,
 )
 from patronus.sim.passage import Passage, Sky
-from patronus.sim.topology.routes import segment_sum, segments
+from patronus.sim.topology.routes import as_wide, matrix_of, segment_sum, segments
 from patronus.sim.underlay import Underlay
 from patronus.sim.usual import Usual
 
@@ -61,6 +62,8 @@ class Wire:
         self.words = object_keys(seed, "probe", overlay.key)
         burst = underlay.links.burst
         self._bursts = Bursts(object_keys(seed, "burst", underlay.links.key), burst)
+        self.touched_links: I64 = np.zeros(0, dtype=np.int64)
+        """Links to which faults do something in the window."""
         self.burst_ppm = np.array(
             [b.loss_ppm if b else 0 for b in (*burst, None, None)], dtype=np.int64
         )
@@ -79,12 +82,13 @@ class Wire:
         self.limit, self.limit_back = np.zeros((2, rows), dtype=np.uint64)
         self._is_lively, self._is_odd = np.zeros((2, rows), dtype=np.bool_)
         self.usual_since_ns: I64 = np.full(rows, LONG_AGO, dtype=np.int64)
-        """Since when each row's links do what they do usually, at the latest."""
+        """Since when each row's links do what they do usually, bursts among that, at the
+        latest."""
         self.lively = np.zeros(0, dtype=np.int64)
         """Rows of the window that must be looked up packet by packet, sorted."""
-        self.squally = self.lively
-        """Those of them that have loss bursts of their links, sorted."""
         self._usual = Usual(underlay.links, rows)
+        self.before_change: Callable[[I64], None] = _nobody_minds
+        """Called with rows of which links or queues are about to be other ones."""
         self._unfolded: list[I64] = []
         self._refold(np.arange(rows, dtype=np.int64))
         self.start_ns = self.end_ns = self.horizon_ns = 0
@@ -108,32 +112,15 @@ class Wire:
         self._join_routes()
 
     def _padded(self, provider: int, failed: frozenset[int]) -> I32:
-        """Return a provider's segments as a matrix of links, padded with the neutral link.
-
-        A segment without a route gets the link -1, which is black.
-        """
-        table = segments(self.underlay, provider, failed)
-        neutral = len(self.underlay.links.names)
-        lengths = np.diff(table.start)
-        width = max(1, int(lengths.max(initial=0)))
-        matrix = np.full((len(lengths), width), neutral, dtype=np.int32)
-        filled = np.arange(width)[None, :] < lengths[:, None]
-        matrix[filled] = table.links
-        matrix[~table.reachable, 0] = -1
-        own = self.underlay.links
+        """Return a provider's segments as a matrix of links."""
+        table, own = segments(self.underlay, provider, failed), self.underlay.links
         longest = segment_sum(table, own.delay_ns + own.jitter_ns)
         self._segment_ns = max(self._segment_ns, int(longest.max(initial=0)))
-        return matrix
+        return matrix_of(table, self.neutral)
 
     def _join_routes(self) -> None:
-        width = max(m.shape[1] for m in self._routes)
-        neutral = len(self.underlay.links.names)
-        padded = [
-            np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=neutral)
-            for m in self._routes
-        ]
-        self.route = np.concatenate(padded)
-        self._carried: Bools = np.zeros(neutral + 2, dtype=np.bool_)
+        self.route = np.concatenate(as_wide(self._routes, self.neutral))
+        self._carried: Bools = np.zeros(self.neutral + 2, dtype=np.bool_)
         self._carried[self.route] = True
         """By link: some provider's route leads over it."""
 
@@ -148,13 +135,7 @@ class Wire:
         self._failed[provider] = failed
         before, self._routes[provider] = self._routes[provider], self._padded(provider, failed)
         self._join_routes()
-        after = self._routes[provider]
-        width = max(before.shape[1], after.shape[1])
-        neutral = len(self.underlay.links.names)
-        both = [
-            np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=neutral)
-            for m in (before, after)
-        ]
+        both = as_wide([before, self._routes[provider]], self.neutral)
         changed = hits((both[0] != both[1]).any(axis=1)) + self._first_segment[provider]
         rows = np.sort(self._rows_by_segment.of(changed))
         self._refold(rows)
@@ -212,11 +193,10 @@ class Wire:
         self._find_bursts(start_ns, horizon)
         changing = self.effects.changing(start_ns, horizon)
         harmed = self._both_ways(self._muted(start_ns, horizon), self.rows_of(changing))
-        self.squally = self._both_ways(self.rows_of(self._burst_links))
+        squally = self._both_ways(self.rows_of(self._burst_links))
         self._is_lively[self.lively] = False
-        self.lively = distinct(np.concatenate([harmed, self.squally]))
+        self.lively = distinct(np.concatenate([harmed, squally]))
         self._is_lively[self.lively] = True
-        self.usual_since_ns[self.lively] = end_ns
         # Bursts come and go, and what links do usually stays.
         self._unfolded.append(harmed)
         return np.concatenate(self._unfolded)
@@ -228,8 +208,10 @@ class Wire:
     def fold(self) -> None:
         """Fold the rows that were lively before the window and are no more, and changed ones."""
         rows = distinct(np.concatenate(self._unfolded))
-        calm, self._unfolded = rows[~self._is_lively[rows]], [rows[self._is_lively[rows]]]
+        calm, lively = rows[~self._is_lively[rows]], rows[self._is_lively[rows]]
+        self._unfolded = [lively]
         self.usual_since_ns[calm] = np.maximum(self.usual_since_ns[calm], self.start_ns)
+        self.usual_since_ns[lively] = self.end_ns
         self._fold(calm)
 
     @property
@@ -258,8 +240,18 @@ class Wire:
         self._burst_links = distinct(self.bad.link)
         # The last place is that of -1, no route: black. The padding before it does nothing.
         self._special[:-1] = False
-        self._special[self.effects.touched(start_ns, end_ns)] = True
+        self.touched_links = self.effects.touched(start_ns, end_ns)
+        self._special[self.touched_links] = True
         self._special[self._burst_links] = True
+
+    def bad_periods(self, start_ns: int, end_ns: int) -> Bad:
+        """Return the loss bursts of links within [start, end), which is not much of a span."""
+        return self._bursts.bad(start_ns, end_ns)
+
+    @property
+    def survive_ppm(self) -> I64:
+        """What survives on each row while no burst and no fault is there; the array itself."""
+        return self._usual.survive_ppm
 
     def _muted(self, start_ns: int, end_ns: int) -> I64:
         """Return the rows that are mute in some part of the window."""
@@ -267,6 +259,7 @@ class Wire:
         return mute.row[(mute.from_ns < end_ns) & (mute.until_ns >= start_ns)]
 
     def _refold(self, rows: I64) -> None:
+        self.before_change(rows)
         for part in _parts(rows):
             self._usual.lay(part, self.links_of(part))
         self._unfolded.append(rows)
@@ -443,6 +436,10 @@ class Wire:
         survive[state.blackhole] = 0
         loss: I64 = PPM - survive
         return loss
+
+
+def _nobody_minds(rows: I64) -> None:
+    """Stand for who minds that rows change."""
 
 
 def _parts(rows: I64) -> list[I64]:

@@ -265,7 +265,8 @@ class World:
 
     def _inquire(self, now_ns: int) -> list[Alarmed]:
         """Let the engines read what peers say where reflections are overdue."""
-        rows, round_trip_ns = self.engine.overdue(now_ns)
+        among = slice(None) if self.sleepers is None else self.sleepers.awake
+        rows, round_trip_ns = self.engine.overdue(now_ns, among)
         mine = self.agents.running[self.overlay.src[rows]]
         told = self.prober.inquire(rows[mine], round_trip_ns[mine], now_ns)
         if not len(told.rows):
@@ -397,16 +398,17 @@ class World:
     def _evaluate(self) -> None:
         """The grid of 100 ms: routes and congestion change, sites take their turns."""
         now = self.now_ns
-        if self.sleepers is not None:
-            self.sleepers.judged_ns = now
         self._reroute(now)
         if self.load.changed(self.dataplane.used, now):
             self.checkers.fluid(self.demands.rate_bps, self.load.spread(self.prober, now))
+        called = None if self.sleepers is None else self.sleepers.call(now)
         period = self.scenario.policy.evaluation_ns
         due = hits((self._turn == now % period) & self.agents.running)
         if len(due):
             self.engine.evaluate(due.tolist(), now)
             self.carry_out()
+        if self.sleepers is not None and called is not None:
+            self.sleepers.dismiss(called, now)
         if now == 0 and not self.scenario.cold:
             self._start()
 

@@ -12,7 +12,8 @@ for some ten seconds.
 
 from patronus.engine.health import HEARD
 from patronus.sim.compiled.choosing import fan_out, side_by_side
-from patronus.sim.compiled.dozing import aloft, doze, drowsy, rouse
+from patronus.sim.compiled.dozing import doze
+from patronus.sim.compiled.fates import aloft
 from patronus.sim.compiled.judging import judge
 from patronus.sim.compiled.probes import (
     fly,
@@ -22,7 +23,7 @@ from patronus.sim.compiled.probes import (
     raise_some,
     stamp,
 )
-from patronus.sim.compiled.striking import struck
+from patronus.sim.compiled.waking import drowsy, rouse
 
 __all__ = [
     "HEARD",
@@ -39,5 +40,4 @@ __all__ = [
     "rouse",
     "side_by_side",
     "stamp",
-    "struck",
 ]

@@ -88,6 +88,26 @@ def segment_sum(table: Segments, values: I64) -> I64:
     return np.diff(total[table.start])
 
 
+def matrix_of(table: Segments, neutral: int) -> I32:
+    """Return segments as a matrix of links, padded with the neutral link.
+
+    A segment without a route gets the link -1, which is black.
+    """
+    lengths = np.diff(table.start)
+    width = max(1, int(lengths.max(initial=0)))
+    matrix = np.full((len(lengths), width), neutral, dtype=np.int32)
+    filled = np.arange(width)[None, :] < lengths[:, None]
+    matrix[filled] = table.links
+    matrix[~table.reachable, 0] = -1
+    return matrix
+
+
+def as_wide(matrices: Sequence[I32], neutral: int) -> list[I32]:
+    """Return matrices of links, all as wide as the widest of them."""
+    width = max(m.shape[1] for m in matrices)
+    return [np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=neutral) for m in matrices]
+
+
 def row_segment(underlay: Underlay, overlay: Overlay, rows: Rows) -> I64:
     """Return the segment of each row in the table of its transport."""
     transport = overlay.transport[rows]

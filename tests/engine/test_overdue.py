@@ -54,10 +54,14 @@ def test_a_row_is_overdue_when_its_reflection_should_have_come() -> None:
     made = meters()
     last_ns = 39 * INTERVAL_NS + 20 * MS
     after = np.full(ROWS, 150 * MS)
-    assert made.overdue(after, last_ns + 150 * MS)[0].tolist() == []
-    rows, round_trip_ns = made.overdue(after, last_ns + 150 * MS + 1)
+    every = slice(None)
+    assert made.overdue(every, after, last_ns + 150 * MS)[0].tolist() == []
+    rows, round_trip_ns = made.overdue(every, after, last_ns + 150 * MS + 1)
     assert rows.tolist() == [1]
     assert round_trip_ns.tolist() == [20 * MS + MS]
+    for among, found in ((of(0, 1), [1]), (of(0), []), (slice(1, ROWS), [1])):
+        said, _ = made.overdue(among, after[among], last_ns + 150 * MS + 1)
+        assert said.tolist() == found
 
 
 def test_a_peer_that_hears_nothing_raises_the_alarm() -> None:

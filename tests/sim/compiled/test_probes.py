@@ -172,7 +172,7 @@ def state_of(meters: Meters) -> list[list[object]]:
     loss, health = meters.brownout.loss, meters.health
     columns = [c.copy() for c in meters.columns]
     columns[3][LEVEL, ~meters.brownout.delay.alarmed] = 0
-    more = health.opened, health._habit, health.late, loss._score, loss._since, loss._usual
+    more = health.opened, health.habits, health.late, loss._score, loss._since, loss._usual
     alarms = loss.alarmed, loss.estimate_ppm, meters.brownout.delay.alarmed
     return [c.tolist() for c in (*columns, *more, *alarms)]
 
