@@ -33,7 +33,7 @@ class Request:
     settings: tuple[str, ...] = ()
     stop_ns: int | None = None
     trace: str = ""
-    mode: str = "event"
+    mode: str = "auto"
 
     def seeds(self, scenario: Scenario) -> list[int]:
         """Return the seeds of a scenario; all that may be needed."""
@@ -42,7 +42,8 @@ class Request:
 
     def orders(self, scenario: Scenario) -> Orders:
         """Return what to run of a scenario."""
-        return Orders(scenario, self.stop_ns, self.trace or None, self.mode == "lazy")
+        lazy = None if self.mode == "auto" else self.mode == "lazy"
+        return Orders(scenario, self.stop_ns, self.trace or None, lazy)
 
     def command(self, scenario: Scenario, seed: int | None = None) -> str:
         """Return the command that runs the same again, or one seed of it."""
@@ -56,7 +57,7 @@ class Request:
             words += ["--set", setting]
         words += ["--stop-at", shown(self.stop_ns)] if self.stop_ns else []
         words += ["--trace", self.trace] if self.trace else []
-        words += ["--mode", self.mode] if self.mode != "event" else []
+        words += ["--mode", self.mode] if self.mode != "auto" else []
         return shlex.join(words)
 
 

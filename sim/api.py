@@ -65,7 +65,7 @@ def run(
     trace: str | None = None,
     progress: Progress | None = None,
     policy: "SelectionPolicy | None" = None,
-    lazy: bool = False,
+    lazy: bool | None = None,
 ) -> "Run":
     """Run a scenario once.
 
@@ -76,7 +76,8 @@ def run(
         trace: ``SITE:DESTINATION``; every probe between the two is written to ``Run.trace``.
         progress: called now and then with the time reached.
         policy: chooses paths in place of the engine's own selection, under the same luck.
-        lazy: leave out what cannot change a decision; the result is the same.
+        lazy: leave out what cannot change a decision; the result is the same. None: where
+            that is quicker.
 
     Raises:
         ScenarioError: the scenario cannot be run.
@@ -174,7 +175,7 @@ def make_world(
     seed: int,
     sink: Callable[[bytes], object] | None = None,
     policy: "SelectionPolicy | None" = None,
-    lazy: bool = False,
+    lazy: bool | None = None,
 ) -> "World":
     """Build a world that has not begun; ``sink`` receives the lines of its journal.
 

@@ -29,7 +29,7 @@ class Orders:
     scenario: Scenario
     until_ns: int | None = None
     trace: str | None = None
-    lazy: bool = False
+    lazy: bool | None = None
 
     @property
     def end_ns(self) -> int:

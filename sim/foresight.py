@@ -45,7 +45,7 @@ def arm(world: "World", faults: Sequence[FaultSpec]) -> None:
     """Give faults to a world that has none; all goes on as if it had had them from the start.
 
     That is exact as long as nothing of what was worked out ahead meets a fault: packets under
-    way may leave a site as late as the wire's horizon.
+    way may leave a site as late as the wire's horizon. Rows that sleep longer wake for it.
 
     Raises:
         ValueError: the world has faults already, or one begins before the horizon.
@@ -54,8 +54,6 @@ def arm(world: "World", faults: Sequence[FaultSpec]) -> None:
     scenario = replace(world.scenario, faults=tuple(faults))
     timeline = compile_faults(scenario, world.network, world.seed)
     first_ns = min((o.start_ns for o in timeline.occurrences), default=NEVER)
-    if world.sleepers is not None:
-        raise ValueError("rows of a lazy world may be asleep beyond the beginning of a fault")
     if world.timeline.occurrences:
         raise ValueError("only a world without faults can be given some")
     if first_ns < world.wire.horizon_ns:

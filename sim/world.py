@@ -87,7 +87,7 @@ class World:
         sink: Callable[[bytes], object] | None = None,
         selection: SelectionPolicy | None = None,
         compiled: bool | None = None,
-        lazy: bool = False,
+        lazy: bool | None = False,
         reported: bool = True,
     ) -> None:
         """Build everything; nothing has happened yet.
@@ -101,7 +101,7 @@ class World:
             compiled: whether dense passes are compiled, which changes nothing but the
                 speed; None: where it pays.
             lazy: whether rows that cannot change a decision are left out, which changes
-                nothing but the speed.
+                nothing but the speed; None: where passes are compiled.
             reported: whether faults and whom they expose are measured, for a report; it
                 changes nothing else.
 
@@ -151,10 +151,10 @@ class World:
         self._release_ns = NEVER
         self.foresight = Foresight(self.timeline, underlay.links, len(overlay.transports))
 
-    def _sleepers(self, found: ModuleType, lazy: bool) -> Sleepers | None:
+    def _sleepers(self, found: ModuleType, lazy: bool | None) -> Sleepers | None:
         """Return who keeps account of rows that are not simulated, where that can be and pays."""
         asked = terms(self.scenario.policy)
-        if asked is None or not lazy or not self.overlay.rows:
+        if asked is None or lazy is False or not self.overlay.rows:
             return None
         sleepers = Sleepers(
             found, self.engine, self.wire, self.dataplane, asked, self.prober.probes, self._turn

@@ -42,9 +42,10 @@ _REPEATS: Final = range(1, 1_000_001)
 @options.settings
 @click.option("--trace", metavar="SITE:DEST", default="",
               help="Write every probe from one site to another to trace.txt.")  # fmt: skip
-@click.option("--mode", type=click.Choice(("event", "lazy")), default="event", show_default=True,
-              help="Simulate every probe, or leave out tunnels on which nothing happens but the "
-                   "usual; the results are the same.")  # fmt: skip
+@click.option("--mode", type=click.Choice(("auto", "event", "lazy")), default="auto",
+              show_default=True,
+              help="Simulate every probe (event), leave out tunnels on which nothing happens but "
+                   "the usual (lazy), or what is quicker; the results are the same.")  # fmt: skip
 @click.option("--stop-at", "stop_ns", callback=options.duration, metavar="TIME",
               help="End each run at this time, for instance 30s.")  # fmt: skip
 def command(

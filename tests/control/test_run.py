@@ -52,13 +52,17 @@ def test_a_rehearsal_that_passes(here: Path) -> None:
 
 
 def test_modes_decide_alike(here: Path) -> None:
-    """``--mode lazy`` is asked for, named in the command of the run, and changes nothing."""
-    for mode in ("lazy", "event"):
+    """A mode is asked for, named in the command of the run, and changes nothing."""
+    for mode in ("lazy", "event", "auto"):
         assert patronus("run", scenario(here).name, "--mode", mode, "--out", mode).exit_code == 0
     lazy, event = summary("lazy"), summary("event")
     assert (lazy["mode"], event["mode"]) == ("lazy", "event")
     assert lazy["journal_sha256"] == event["journal_sha256"]
     assert lazy["command"].endswith("--mode lazy")
+    assert event["command"].endswith("--mode event")
+    small = summary("auto")
+    assert small["mode"] == "event", "compiled passes would take longer to load than they save"
+    assert "--mode" not in small["command"]
 
 
 def test_the_summary_holds_what_is_promised(here: Path) -> None:

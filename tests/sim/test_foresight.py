@@ -9,10 +9,10 @@ from patronus.sim.world import Halt, World
 from tests.sim.faultyard import FAULTS, START_NS, scenario
 
 
-def armed(at_ns: int) -> tuple[World, list[bytes]]:
+def armed(at_ns: int, *, lazy: bool) -> tuple[World, list[bytes]]:
     """Run a world that is given every kind of fault when a slot begins."""
     journal: list[bytes] = []
-    world = World(scenario(), 1, sink=journal.append)
+    world = World(scenario(), 1, sink=journal.append, lazy=lazy)
 
     def slot(now_ns: int) -> None:
         if now_ns == at_ns:
@@ -31,10 +31,13 @@ def always() -> tuple[World, list[bytes]]:
     return world, journal
 
 
+@pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("at_ns", [-100 * MS, START_NS - 200 * MS])
-def test_faults_may_be_given_late(always: tuple[World, list[bytes]], at_ns: int) -> None:
+def test_faults_may_be_given_late(
+    always: tuple[World, list[bytes]], at_ns: int, *, lazy: bool
+) -> None:
     """Decisions, exposures, what they cost, detections and findings are the same to the bit."""
-    (one, journal), (other, late) = always, armed(at_ns)
+    (one, journal), (other, late) = always, armed(at_ns, lazy=lazy)
     assert late == journal
     assert len(journal) > 100
     for name in (
@@ -70,8 +73,6 @@ def test_what_is_worked_out_already_cannot_be_hit() -> None:
     assert world.run(progress=slot).at_ns == START_NS
     with pytest.raises(ValueError, match="only a world without faults"):
         arm(World(scenario(*FAULTS), 1), FAULTS)
-    with pytest.raises(ValueError, match="may be asleep"):
-        arm(World(scenario(), 1, lazy=True), FAULTS)
 
 
 def test_a_halted_run_is_one_that_ended_there() -> None:

@@ -72,6 +72,13 @@ def test_a_policy_without_terms_is_simulated_whole() -> None:
     assert world.sleepers is None
 
 
+def test_large_worlds_are_lazy_unless_told_otherwise() -> None:
+    """Where passes are compiled rows may sleep, if nobody says that they must not."""
+    drawn = scenario(3, sites=4, duration_ns=SECOND, faults=0)
+    for lazy, asked, found in ((None, True, True), (None, False, False), (False, True, False)):
+        assert (World(drawn, 1, compiled=asked, lazy=lazy).sleepers is not None) == found
+
+
 def test_the_summary_says_how_much_was_simulated() -> None:
     """Share of the rows that were awake, and every reason with its count."""
     result = run(WEATHER[0], compiled=True, lazy=True)
