@@ -25,7 +25,7 @@ from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import DRAINED, TRANSIT, ClassColumns
-from patronus.engine.ranking import Ranking, nothing_to_refresh
+from patronus.engine.ranking import Ranking
 from patronus.engine.selection import LAST_RESORT, Bools
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.units import PPM
@@ -136,7 +136,7 @@ class Lanes:
     @property
     def fresh(self) -> bool:
         """Whether the metrics of this moment are up to date without being asked for."""
-        return self._ranking.refresh is nothing_to_refresh
+        return self._ranking.fresh
 
     def refresh(self, pairs: I64) -> None:
         """Bring those of some pairs' tunnels up to date; pairs as ``site * sites + to``."""

@@ -115,6 +115,11 @@ class Ranking:
         return Judged(changed, moved, fell)
 
     @property
+    def fresh(self) -> bool:
+        """Whether the metrics of this moment are up to date without being asked for."""
+        return self.refresh is nothing_to_refresh
+
+    @property
     def standing(self) -> Standing:
         """The verdicts and metrics of all rows, for a driver that compiles the usual case."""
         metrics = self.metric_now, self.metric_smooth, self.metric_published
@@ -281,12 +286,13 @@ def terms(policy: Policy) -> Terms | None:
         return None
     if any(c.sla.mtu is not None for c in policy.classes):
         return None
-    limits = np.array([_limits(c.sla) for c in policy.classes], dtype=np.int64)
+    limits = np.array([limits_of(c.sla) for c in policy.classes], dtype=np.int64)
     bands = (policy.margin_ns, policy.margin_ppm) if policy.features.hysteresis else (-1, -1)
     return Terms(limits, *bands)
 
 
-def _limits(sla: SlaClass) -> tuple[int, ...]:
+def limits_of(sla: SlaClass) -> tuple[int, ...]:
+    """Return what a class asks of a way, as in a row of :class:`Terms`."""
     asked = (sla.latency_ns, sla.jitter_ns, sla.loss_ppm, sla.mos_milli)
     codec = CODECS[CODEC_INDEX[sla.codec]]
     return (*(-1 if limit is None else limit for limit in asked), codec.ie_milli, codec.bpl_ppm)

@@ -21,7 +21,7 @@ from patronus.engine.liveness import I8, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import ClassColumns
-from patronus.engine.prospects import Pairs, Prospects
+from patronus.engine.prospects import Pairs, Prospects, Wishes, wishes_of
 from patronus.engine.selection import LAST_RESORT, Bools, Field, Selector, select
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.verdict import COMPLIANT, OUTAGE, VIOLATING
@@ -60,6 +60,7 @@ class Steering:
         self._configured, self._tunnels = configured, tunnels
         self._selector = selector
         self._columns: dict[tuple[int, int], ClassColumns] = {}
+        self._wishes: dict[int, Wishes] = {}
         self.whole = WholeSites(
             overlay, self.space, self.wanted, self.tier,
             configured=configured, columns=self._class, fanout=fanout, lanes=lanes,
@@ -68,6 +69,7 @@ class Steering:
     def forget_policies(self) -> None:
         """Some policy may have gone out of use."""
         self._columns.clear()
+        self._wishes.clear()
 
     def reselect(self, entries: I64, *, keep: bool = False) -> Reselected:
         """Choose anew for some entries (ascending, each once); write the wanted table.
@@ -81,6 +83,8 @@ class Steering:
         parts: list[Reselected] = []
         if not keep and self._selector is select:
             parts, entries = self.whole.reselect(entries)
+        more, entries = self._one_by_one(entries, keep=keep)
+        parts += more
         for policy, pairs, asked in self._parts(entries):
             parts += self._part(pairs, policy, asked, keep=keep)
         none = np.zeros(0, dtype=np.int64)
@@ -89,6 +93,19 @@ class Steering:
             for arrays in ([r.waiting for r in parts], [entries, *(r.written for r in parts)])
         )
         return Reselected(join([r.change for r in parts]), waiting, written)
+
+    def _one_by_one(self, entries: I64, *, keep: bool) -> tuple[list[Reselected], I64]:
+        """Let a driver's pass choose for those of some entries that it can; return the others."""
+        passes = self.whole.passes if self._selector is select else None
+        if passes is None or not (self.overlay.rows and len(entries)):
+            return [], entries
+        parts, others = [], [entries[:0]]
+        for policy, at in self._configured.split(entries // self.space.per_site):
+            known = self.prospects.ground, self.prospects.moment, self._wishes_of(policy)
+            found, left = passes.one_by_one(entries[at], known, self.whole.table, keep=keep)
+            parts.append(found.reselected)
+            others.append(left)
+        return parts, np.sort(np.concatenate(others))
 
     def _parts(self, entries: I64) -> Iterator[tuple[Policy, I64, Bools]]:
         """Cut entries into pairs of one policy, not too many at once, and the classes asked for."""
@@ -225,6 +242,13 @@ class Steering:
         if key not in self._columns:
             self._columns[key] = ClassColumns(self.overlay, policy, number)
         return self._columns[key]
+
+    def _wishes_of(self, policy: Policy) -> Wishes:
+        """Return what a policy asks of all classes."""
+        if id(policy) not in self._wishes:
+            columns = [self._class(policy, n) for n in range(self.space.classes)]
+            self._wishes[id(policy)] = wishes_of(policy, columns)
+        return self._wishes[id(policy)]
 
     def _choose(self, columns: ClassColumns, pairs: Pairs, *, keep: bool) -> Reselected:
         """Choose for one class and write the wanted table."""
