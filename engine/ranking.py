@@ -36,6 +36,10 @@ GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
 _RUNS_MAX: Final = 32_000
 """A hold of more evaluations than this counts as one of this many."""
 
+NUMBERS: Final = (
+    "verdict", "metric_now_ns", "metric_ns", "rtt_ns", "jitter_ns", "loss_ppm", "mtu"
+)  # fmt: skip
+"""What the journal tells of a row; figures go with the published metric."""
 
 Refresh = Callable[[I64 | I32], None]
 """Called with the rows whose figures of this moment are to be read."""
@@ -249,21 +253,15 @@ class Ranking:
         figures = join_figures(self.told_figures(rows), Figures(*rest))
         return verdict(Figures(*(f.ravel() for f in figures)), sla).reshape(rows.shape)
 
-    def numbers(self, prefix: str, row: int, number: int) -> list[tuple[str, int]]:
-        """Return what decided about one row and class, for the journal."""
-        self.refresh(np.array([row], dtype=np.int64))
-        rtt, jitter, loss = self.told[:, row].tolist()
-        policy = self._configured.of(int(self._overlay.src[row]))
-        mtu = [(f"{prefix}_mtu", int(self.mtu[row]))] if policy.classes[number].sla.mtu else []
-        return [
-            (f"{prefix}_verdict", int(self.verdict[number, row])),
-            (f"{prefix}_metric_now_ns", int(self.metric_now[row])),
-            (f"{prefix}_metric_ns", int(self.metric_published[row])),
-            (f"{prefix}_rtt_ns", rtt),
-            (f"{prefix}_jitter_ns", jitter),
-            (f"{prefix}_loss_ppm", loss),
-            *mtu,
-        ]
+    def numbers(self, rows: I32 | I64, classes: I64) -> list[list[int]]:
+        """Return what decided about some rows and a class of each, in order of ``NUMBERS``."""
+        self.refresh(rows)
+        metrics = self.metric_now[rows], self.metric_published[rows]
+        decided = np.stack(
+            [self.verdict[classes, rows], *metrics, *self.told[:, rows], self.mtu[rows]]
+        )
+        numbers: list[list[int]] = decided.T.tolist()
+        return numbers
 
 
 def join_figures(first: Figures, second: Figures) -> Figures:
