@@ -205,6 +205,9 @@ def steer_many(rows: I32, drop: Bool, last: I32, alive: Bool) -> Verdicts:
         last: shape (n,), the row that carried each entry before.
         alive: shape (n, 3), whether each candidate is usable; ignored for ``NO_ROW``.
     """
+    first = rows[:, 0]
+    if (alive[:, 0] & (first != NO_ROW)).all():  # as always where nothing is wrong
+        return Verdicts(first.copy(), np.full(len(rows), Counter.PRIMARY, dtype=np.int8))
     # Candidate by candidate, the last one first: reducing along a short axis is slow.
     out, static = np.full((2, len(rows)), NO_ROW, dtype=np.int32)
     counters = np.full(len(rows), Counter.NO_PATH, dtype=np.int8)

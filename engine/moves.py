@@ -94,6 +94,6 @@ class Moves:
         return deltas
 
     def _tell(self, change: Change, now_ns: int, reason: Reason | None) -> None:
-        if self.recording:
+        if self.recording and len(change.entries):
             for decision in self._narrator.tell(change, now_ns, reason):
                 self.journal.append(decision)

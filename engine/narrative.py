@@ -74,8 +74,6 @@ class Narrator:
             given: the cause when something was left at once; None to read it off the two
                 paths.
         """
-        if not len(change.entries):
-            return
         leader, counts = self._together(change)
         entries, cause = change.entries[leader], change.cause[leader].tolist()
         before, after = change.before[leader], change.after[leader]

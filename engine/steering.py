@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patronus.engine.arrays import distinct, hits
-from patronus.engine.change import Cause, Change, Reselected, causes, join, moved
+from patronus.engine.change import NOTHING, Cause, Change, Reselected, causes, join, moved
 from patronus.engine.configured import Configured
 from patronus.engine.fanout import Fanout
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
@@ -79,7 +79,7 @@ class Steering:
             keep: primaries that can still be used stay, only backups are chosen.
         """
         if not len(entries):
-            return Reselected(join([]), entries, entries)
+            return Reselected(NOTHING, entries, entries)
         parts: list[Reselected] = []
         if not keep and self._selector is select:
             parts, entries = self.whole.reselect(entries)
@@ -178,12 +178,14 @@ class Steering:
 
     def _holding(self, rows: I64, places: int) -> I64:
         source, found = self.overlay.src[rows], [np.zeros(0, dtype=np.int64)]
-        for site in distinct(source.astype(np.int64)).tolist():
+        for site in sorted(set(source.tolist())):
             own, mine = self.space.of_site(site), rows[source == site]
             held = self.wanted.rows[own, :places]
             hit = held == mine[0] if len(mine) == 1 else np.isin(held, mine)
-            # Place by place: reducing along a short axis is slow.
-            found.append(hits(np.logical_or.reduce([*hit.T])) + own.start)
+            first, *others = hit.T
+            for other in others:  # place by place: reducing along a short axis is slow
+                first |= other
+            found.append(hits(first) + own.start)
         return np.concatenate(found)
 
     def hold(self, entries: I64, rows: I64, bad: Bools) -> Bools:

@@ -84,7 +84,7 @@ class Tunnels:
         """Take ``CONFIRM`` on rows, at one time or at one each."""
         self.state[rows], actions = step_many(self.state[rows], Input.CONFIRM)
         start = actions == Action.START_HOLD
-        self.init_ns[rows[start]] = np.broadcast_to(at_ns, rows.shape)[start]
+        self.init_ns[rows[start]] = at_ns[start] if isinstance(at_ns, np.ndarray) else at_ns
 
     def heard_after(self, rows: I64, since_ns: I64) -> I64:
         """Return those of some rows in Init that were silent until after a time of their own."""

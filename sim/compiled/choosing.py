@@ -11,6 +11,7 @@ import numpy as np
 
 from patronus.engine import lanes
 from patronus.engine.forwarding import NO_ROW
+from patronus.engine.knowledge import BADNESS_BITS
 from patronus.engine.lanes import (
     _DRAINED,
     _FAR,
@@ -21,7 +22,6 @@ from patronus.engine.lanes import (
     _TIER_SHIFT,
     _VERDICTS,
 )
-from patronus.engine.knowledge import BADNESS_BITS
 from patronus.engine.liveness import State
 from patronus.engine.overlay import I64
 from patronus.engine.preference import DETOUR, DRAINED, PLACE, TRANSIT
@@ -306,7 +306,9 @@ def one_by_one(  # noqa: C901, PLR0912, PLR0915  # one walk, as in dozing
 
     Args:
         entries: which, ascending.
-        ground, moment, wishes: as in ``engine.prospects``.
+        ground: where candidates are, as in ``engine.prospects``.
+        moment: what is known of them.
+        wishes: what the policy of the entries' sites asks.
         table: rows, drop, shared fate and tier, by entry.
         keep: primaries that can be used stay.
         found: as in :func:`side_by_side`, without pairs contested.
