@@ -191,13 +191,15 @@ class Knowledge:
     # ------------------------------------------------------------ what they believe
 
     @property
-    def believed(self) -> tuple[I32, I32, Bools, Bools, I64, I64]:
-        """What :meth:`announces`, :meth:`content`, :meth:`offers` and :meth:`figures` read.
+    def believed(self) -> tuple[I32, I32, Bools, Bools, I64, I64, I64]:
+        """What the methods after this one read.
 
         These are the slots by site, then by (observer, slot) the contents held and whether
-        they are fresh, then by content what it announces, its offers and its figures.
+        they are fresh, then by content what it announces, its offers, its figures and the
+        worst of them.
         """
-        return self.slot, self.held, self.fresh, self._announces, self._offer, self._figures
+        told = self._announces, self._offer, self._figures, self._worst
+        return self.slot, self.held, self.fresh, *told
 
     def announces(self, observers: I64, sites: I32 | I64, destinations: I64) -> Bools:
         """Return whether each observer believes that a site announces a destination.

@@ -99,12 +99,13 @@ class Moment(NamedTuple):
     now: I64
     told: I64
     slot: I32
-    """Those of ``Knowledge.believed``, as the next five."""
+    """Those of ``Knowledge.believed``, as the next six."""
     held: I32
     believed: Bools
     announces: Bools
     offer: I64
     figures: I64
+    worst: I64
     fresh: bool
     """Metrics of this moment are up to date."""
 

@@ -319,7 +319,7 @@ def one_by_one(  # noqa: C901, PLR0912, PLR0915  # one walk, as in dozing
     """
     direct, order, transit, behind, home, only, through, carries, rank, dst, transport = ground
     state, drained, settled, fates, verdict, published, now, told = moment[:8]
-    slot, held, believed, announces, offers, figures, fresh = moment[8:]
+    slot, held, believed, announces, offers, figures, worst, fresh = moment[8:]
     graded, forbidden, limits, drops, stays, shares, margin_ns, margin_ppm = wishes[:8]
     by_sla, with_transit, backups = wishes[8:]
     wanted, drop, shared_fate, tiers = table
@@ -329,6 +329,7 @@ def one_by_one(  # noqa: C901, PLR0912, PLR0915  # one walk, as in dozing
     columns = near + len(through) * lanes * with_transit
     rows, lane, end, tier, metric, beyond, key = np.empty((7, columns), dtype=np.int64)
     apart, every = np.ones((2, columns), dtype=np.bool_)
+    asked, suspect = np.full((2, classes, columns), -1, dtype=np.int64)
     chosen = np.empty(3, dtype=np.int32)
     writes = moves = waits = left = 0
     for entry in entries:
@@ -367,9 +368,14 @@ def one_by_one(  # noqa: C901, PLR0912, PLR0915  # one walk, as in dozing
             tier[c] = verdict[number, row]
             metric[c] = min(published[row] + beyond[c], UNKNOWN_BADNESS_NS)
             if c >= near and by_sla:
-                rest = figures[content, to, number]
-                whole = whole_of(told[:, row], rest, limits[number])
-                tier[c] = max(tier[c], offer >> BADNESS_BITS, whole)
+                tier[c] = max(tier[c], offer >> BADNESS_BITS)
+                # Nearly always the worst destination complies: that is asked once a site.
+                if asked[number, c] != site:
+                    asked[number, c], rest = site, worst[content, number]
+                    suspect[number, c] = whole_of(told[:, row], rest, limits[number]) > COMPLIANT
+                if suspect[number, c]:
+                    rest = figures[content, to, number]
+                    tier[c] = max(tier[c], whole_of(told[:, row], rest, limits[number]))
             if drops[number] and tier[c] >= VIOLATING:
                 continue
             grade = graded[number, tier[c] * forbidden.shape[1] + lane[c]]
