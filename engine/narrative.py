@@ -77,15 +77,15 @@ class Narrator:
         leader, counts = self._together(change)
         entries, cause = change.entries[leader], change.cause[leader].tolist()
         before, after = change.before[leader], change.after[leader]
-        facts = [self._facts(rows, entries % self._space.classes) for rows in (before, after)]
-        columns = entries.tolist(), before.tolist(), after.tolist()
-        for entry, left, taken, why, count, *known in zip(
-            *columns, cause, counts.tolist(), *facts, strict=True
-        ):
+        numbers = np.tile(entries % self._space.classes, 2)
+        facts = self._facts(np.concatenate([before, after]), numbers)
+        columns = entries.tolist(), before.tolist(), after.tolist(), cause, counts.tolist()
+        both = facts[: len(entries)], facts[len(entries) :]
+        for entry, left, taken, why, count, *known in zip(*columns, *both, strict=True):
             site, destination, number = self._space.key(entry)
-            numbers = self._numbers((left, taken), known, self._configured.of(site), number)
+            told = self._numbers((left, taken), known, self._configured.of(site), number)
             if count > 1:
-                numbers.append(("destinations", count))
+                told.append(("destinations", count))
             yield Decision(
                 t_ns=now_ns,
                 site=self._overlay.sites[site],
@@ -94,18 +94,20 @@ class Narrator:
                 from_path=self._name(left, ANY if count > 1 else destination),
                 to_path=self._name(taken, ANY if count > 1 else destination),
                 reason=given or self._reason(entry, left, taken, Cause(why)),
-                numbers=tuple(numbers),
+                numbers=tuple(told),
             )
 
     def _together(self, change: Change) -> tuple[I64, I64]:
         """Return the places of the decisions' first entries, and how many entries each is of."""
         entries, space = change.entries, self._space
-        before, after = change.before.astype(np.int64), change.after.astype(np.int64)
         destination = entries // space.classes % space.destinations
-        through = self._through(before, destination) & self._through(after, destination)
+        through = self._through(change.before, destination)
+        if through.any():  # seldom
+            through &= self._through(change.after, destination)
         at = hits(through)
-        if not len(at):  # mostly
+        if not len(at):
             return np.arange(len(entries), dtype=np.int64), np.ones(len(entries), dtype=np.int64)
+        before, after = change.before.astype(np.int64), change.after.astype(np.int64)
         # One number a group: a tunnel tells its site, and one of both is there.
         key = (before[at] + 1) * (self._overlay.rows + 1) + after[at] + 1
         key = (key * space.classes + entries[at] % space.classes) * len(Cause) + change.cause[at]
@@ -119,10 +121,11 @@ class Narrator:
         rank = np.argsort(leader)
         return leader[rank], count[rank]
 
-    def _through(self, rows: I64, destinations: I64) -> Bools:
+    def _through(self, rows: I32, destinations: I64) -> Bools:
         """Tell which rows lead to a site in between (or nowhere)."""
-        end = np.where(rows == NO_ROW, -1, self._overlay.dst[rows]).astype(np.int64)
-        return ~self._overlay.is_home(end, destinations)
+        through: Bools = ~self._overlay.is_home(self._overlay.dst[rows], destinations)
+        through |= rows == NO_ROW
+        return through
 
     def _reason(self, entry: int, before: int, after: int, cause: Cause) -> Reason:
         if before == NO_ROW:
@@ -160,9 +163,8 @@ class Narrator:
 
     def _facts(self, rows: I32, numbers: I64) -> list[tuple[int, ...]]:
         """Return what the journal tells of rows, each for a class; of no row, anything."""
-        told = self._ranking.numbers(rows, numbers)
-        states = self._tunnels.state[rows].tolist()
-        return [(state, *one) for state, one in zip(states, told, strict=True)]
+        columns = self._tunnels.state[rows].tolist(), *self._ranking.numbers(rows, numbers)
+        return list(zip(*columns, strict=True))
 
     def _numbers(
         self, rows: tuple[int, int], facts: list[tuple[int, ...]], policy: Policy, number: int

@@ -144,9 +144,10 @@ class Ranking:
         for number in range(len(self.verdict)):
             raw = self._raw(number, rows, figures)
             new = (raw >= VIOLATING) & (raw > self.verdict[number, rows])
-            fell[number] = new
-            self.verdict[number, rows[new]] = raw[new]
-            self._better_runs[number, rows[new]] = 0
+            if new.any():
+                fell[number] = new
+                self.verdict[number, rows[new]] = raw[new]
+                self._better_runs[number, rows[new]] = 0
         return fell
 
     def rejudge(self, rows: I64, figures: Figures) -> None:
@@ -254,14 +255,11 @@ class Ranking:
         return verdict(Figures(*(f.ravel() for f in figures)), sla).reshape(rows.shape)
 
     def numbers(self, rows: I32 | I64, classes: I64) -> list[list[int]]:
-        """Return what decided about some rows and a class of each, in order of ``NUMBERS``."""
+        """Return what decided about some rows and a class of each, by name of ``NUMBERS``."""
         self.refresh(rows)
         metrics = self.metric_now[rows], self.metric_published[rows]
-        decided = np.stack(
-            [self.verdict[classes, rows], *metrics, *self.told[:, rows], self.mtu[rows]]
-        )
-        numbers: list[list[int]] = decided.T.tolist()
-        return numbers
+        decided = self.verdict[classes, rows], *metrics, *self.told[:, rows], self.mtu[rows]
+        return [column.tolist() for column in decided]
 
 
 def join_figures(first: Figures, second: Figures) -> Figures:

@@ -87,10 +87,12 @@ class Steering:
         parts += more
         for policy, pairs, asked in self._parts(entries):
             parts += self._part(pairs, policy, asked, keep=keep)
-        none = np.zeros(0, dtype=np.int64)
         waiting, written = (
-            distinct(np.concatenate([none, *arrays]))
-            for arrays in ([r.waiting for r in parts], [entries, *(r.written for r in parts)])
+            distinct(np.concatenate(arrays))
+            for arrays in (
+                [entries[:0], *(r.waiting for r in parts)],
+                [entries, *(r.written for r in parts)],
+            )
         )
         return Reselected(join([r.change for r in parts]), waiting, written)
 
@@ -109,12 +111,14 @@ class Steering:
 
     def _parts(self, entries: I64) -> Iterator[tuple[Policy, I64, Bools]]:
         """Cut entries into pairs of one policy, not too many at once, and the classes asked for."""
+        if not len(entries):
+            return
         pair, number = np.divmod(entries, self.space.classes)
         new = np.diff(pair, prepend=-1) != 0
         pairs = pair[new]
         asked = np.zeros((len(pairs), self.space.classes), dtype=np.bool_)
         asked[np.cumsum(new) - 1, number] = True
-        if len(pairs) and self.overlay.rows:
+        if self.overlay.rows:
             for policy, at in self._configured.split(pairs // self.space.destinations):
                 mine, wish = pairs[at], asked[at]
                 for start in range(0, len(mine), _PAIRS_AT_ONCE):

@@ -12,7 +12,7 @@ import numpy as np
 
 from patronus.engine.arrays import hits
 from patronus.engine.batch import Batch
-from patronus.engine.change import Change, Reselected, causes
+from patronus.engine.change import NOTHING, Change, Reselected, causes
 from patronus.engine.configured import Configured
 from patronus.engine.fanout import Fanout, Spread
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
@@ -68,8 +68,10 @@ class Found(NamedTuple):
     @property
     def reselected(self) -> Reselected:
         """The same as steering says it."""
-        cause = causes(self.left, self.left, self.tier)
-        change = Change(self.moved, self.before, self.after, cause)
+        change = NOTHING
+        if len(self.moved):
+            cause = causes(self.left, self.left, self.tier)
+            change = Change(self.moved, self.before, self.after, cause)
         return Reselected(change, self.waiting, self.written)
 
 

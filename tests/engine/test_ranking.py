@@ -155,9 +155,8 @@ class Ranks:
             assert int(ranking.metric_published[row]) == both[0].published
             told = ranking.told_figures(np.array([row]))
             assert tuple(int(f[0]) for f in told) == both[0].told
-            numbers = dict(
-                zip(NUMBERS, *ranking.numbers(np.array([row]), np.array([1])), strict=True)
-            )
+            columns = ranking.numbers(np.array([row]), np.array([1]))
+            numbers = {name: one for name, (one,) in zip(NUMBERS, columns, strict=True)}
             assert numbers["verdict"] == both[1].verdict
             assert numbers["metric_ns"] == both[1].published
             assert numbers["rtt_ns"] == both[1].told[0]
