@@ -55,13 +55,14 @@ def causes(left: I64 | I8, before: I8, after: I8) -> I8:
         before: verdicts of what is left.
         after: of what is taken.
     """
-    cause = np.where((before >= VIOLATING) & (after < before), Cause.VIOLATED, Cause.RANK)
-    return np.where(left >= 0, cause, Cause.LOST).astype(np.int8)
+    bettered = (before >= VIOLATING) & (after < before)
+    cause = np.where(bettered, int(Cause.VIOLATED), int(Cause.RANK))
+    return np.where(left >= 0, cause, int(Cause.LOST)).astype(np.int8)
 
 
 def moved(entries: I64, before: I32, after: I32, cause: Cause) -> Change:
     """Return a change all of whose entries have one cause."""
-    return Change(entries, before, after, np.full(len(entries), cause, dtype=np.int8))
+    return Change(entries, before, after, np.full(len(entries), int(cause), dtype=np.int8))
 
 
 _NONE: Final = np.zeros(0, dtype=np.int32)

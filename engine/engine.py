@@ -31,7 +31,7 @@ from patronus.engine.fingerprint import U64
 from patronus.engine.flowshares import flow_shares
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.journal import Reason
-from patronus.engine.liveness import I8, Input, State
+from patronus.engine.liveness import I8, UP, Input
 from patronus.engine.meters import Alarmed
 from patronus.engine.output import Output
 from patronus.engine.overlay import I32, I64, Overlay
@@ -205,7 +205,7 @@ class Engine:
         """
         if not self.policy.features.brownout:
             return
-        up = self.state[rows] == State.UP
+        up = self.state[rows] == UP
         rows, figures = rows[up], Figures(*(f[up] for f in figures))
         self._out.detections.extend((row, at_ns, "brownout") for row in rows.tolist())
         self._shun(rows, self.ranking.condemn(rows, figures), at_ns, Reason.BROWNOUT)
@@ -223,7 +223,7 @@ class Engine:
         fewer = fewer[self.ranking.is_narrow(fewer)]
         fell = self.ranking.condemn(fewer, self.figures(fewer, now_ns))
         # What is narrow before it comes up is no flap, and nobody uses it.
-        up = self.state[fewer] == State.UP
+        up = self.state[fewer] == UP
         self._shun(fewer[up], fell[:, up], now_ns, Reason.MTU_LOWERED)
 
     def _shun(self, rows: I64, fell: Bools, at_ns: int, reason: Reason) -> None:
@@ -284,7 +284,7 @@ class Engine:
         judged = self._judge(rows, now_ns)
         self.tunnels.damper.flap(rows[judged.fell], now_ns, still_up=True)
         # What is not up is no candidate; when it comes up, it is looked at anyway.
-        up = self.state[rows] == State.UP
+        up = self.state[rows] == UP
         self._attention.tunnels(rows[judged.changed & up])
         self._attention.metrics(rows[judged.moved & ~judged.changed & up])
         stale = self.knowledge.age(own, now_ns - self.policy.patience_ns)
@@ -369,7 +369,7 @@ class Engine:
         self.tunnels.forget(rows, now_ns, since_ns=since_ns[rows], latched=latched[rows])
         primary = distinct(self.steering.wanted.rows[self.space.of_site(site), 0].astype(np.int64))
         down = primary[primary != NO_ROW]
-        self._left(down[self.state[down] != State.UP], now_ns, Reason.LIVENESS_DOWN)
+        self._left(down[self.state[down] != UP], now_ns, Reason.LIVENESS_DOWN)
         self._attention.sites(np.array([site], dtype=np.int64))
 
     def resume(self, site: int, now_ns: int, *, since_ns: I64, latched: Bools) -> None:

@@ -206,13 +206,13 @@ def steer_many(rows: I32, drop: Bool, last: I32, alive: Bool) -> Verdicts:
         alive: shape (n, 3), whether each candidate is usable; ignored for ``NO_ROW``.
     """
     out = np.full(len(rows), NO_ROW, dtype=np.int32)
-    counters = np.full(len(rows), Counter.NO_PATH, dtype=np.int8)
+    counters = np.full(len(rows), int(Counter.NO_PATH), dtype=np.int8)
     dead = np.ones(len(rows), dtype=np.bool_)
     for place, row in enumerate(rows.T):
         takes = dead & alive[:, place]
         takes &= row != NO_ROW
         np.copyto(out, row, where=takes)
-        np.copyto(counters, Counter.BACKUP if place else Counter.PRIMARY, where=takes)
+        np.copyto(counters, int(Counter.BACKUP if place else Counter.PRIMARY), where=takes)
         dead ^= takes
         if not dead.any():  # mostly, and with the primaries
             return Verdicts(out, counters)
@@ -222,7 +222,7 @@ def steer_many(rows: I32, drop: Bool, last: I32, alive: Bool) -> Verdicts:
         np.copyto(static, row, where=known)
         holds_last |= known & (row == last)
     np.copyto(static, last, where=holds_last)
-    np.copyto(counters, Counter.ALL_DEAD, where=dead & (static != NO_ROW))
+    np.copyto(counters, int(Counter.ALL_DEAD), where=dead & (static != NO_ROW))
     np.copyto(out, static, where=dead & ~drop)
-    counters[drop & dead] = Counter.DROPPED
+    counters[drop & dead] = int(Counter.DROPPED)
     return Verdicts(out, counters)

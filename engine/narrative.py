@@ -11,7 +11,7 @@ from patronus.engine.change import Cause, Change
 from patronus.engine.configured import Configured
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.journal import Decision, Reason
-from patronus.engine.liveness import State
+from patronus.engine.liveness import UP
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.ranking import NUMBERS, Ranking
@@ -144,7 +144,7 @@ class Narrator:
 
     def _loss(self, entry: int, row: int) -> Reason:
         """Return why a path cannot be used any more."""
-        if self._tunnels.state[row] != State.UP:
+        if self._tunnels.state[row] != UP:
             return Reason.LIVENESS_DOWN
         destination = self._overlay.destinations[self._space.key(entry).destination]
         home = self._overlay.dst[row] in destination.sites

@@ -17,7 +17,7 @@ from patronus.engine.configured import Configured
 from patronus.engine.fanout import Fanout
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
 from patronus.engine.lanes import Lanes
-from patronus.engine.liveness import I8, State
+from patronus.engine.liveness import I8, UP, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import ClassColumns
@@ -131,7 +131,7 @@ class Steering:
         primary = self.wanted.rows[entries, 0]
         if not self.overlay.rows:  # nobody to lead to, and nothing to ask
             return entries[:0]
-        dead = (primary != NO_ROW) & (self._tunnels.state[primary] != State.UP)
+        dead = (primary != NO_ROW) & (self._tunnels.state[primary] != UP)
         stranded: I64 = entries[dead]
         return stranded
 
@@ -144,7 +144,7 @@ class Steering:
             for number, here in enumerate(asked.T):
                 nothing = np.full(len(pairs), NO_ROW, dtype=np.int32)
                 field, _ = self.prospects.field(self._class(policy, number), laid, nothing)
-                up = self._tunnels.state[field.rows] == State.UP
+                up = self._tunnels.state[field.rows] == UP
                 lost = here & ~(field.usable & up).any(axis=0)
                 found.append(field.rows[field.usable & lost])
         return distinct(np.concatenate(found))
@@ -156,7 +156,7 @@ class Steering:
             What changed, and the entries without such a backup (left as they were).
         """
         rows = self.wanted.rows.take(entries, axis=0).T
-        first, second = self._stands_by(rows[1]), self._stands_by(rows[2])
+        first, second = self._stands_by(rows[1:])
         found = first | second
         at, first = entries[found], first[found]
         before, one, two = rows[:, found]
@@ -168,7 +168,7 @@ class Steering:
 
     def _stands_by(self, backups: I32) -> Bools:
         """Tell which backups can be used at once."""
-        ready: Bools = (backups != NO_ROW) & (self._tunnels.state[backups] == State.UP)
+        ready: Bools = (backups != NO_ROW) & (self._tunnels.state[backups] == UP)
         ready &= ~self._tunnels.drained[backups]
         return ready
 

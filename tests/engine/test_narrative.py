@@ -107,7 +107,7 @@ def test_moves_are_told_as_the_two_paths_read(story: tuple[Case, Reason | None])
         ("if before == NO_ROW:", "if False:"),
         ("if after == NO_ROW:", "if False:"),
         ("if cause is Cause.LOST:", "if False:"),
-        ("if self._tunnels.state[row] != State.UP:", "if False:"),
+        ("if self._tunnels.state[row] != UP:", "if False:"),
         ("Reason.WITHDRAWN if home", "Reason.WITHDRAWN if not home"),
         ("if drained[before] != drained[after]:", "if False:"),
         ("Reason.DRAINED if drained[before]", "Reason.DRAINED if drained[after]"),
