@@ -17,6 +17,7 @@ import numpy as np
 
 from patronus.dataplane.protocol import KernelMoves
 from patronus.dataplane.ring import Ring
+from patronus.engine.arrays import hits
 from patronus.engine.fastpath import Counter, Verdict, Verdicts, steer_many, usable_rows
 from patronus.engine.forwarding import (
     NO_ROW,
@@ -224,4 +225,4 @@ class MemoryDataplane:
 
 def _places(values: I32, rows: I64) -> I64:
     """Return where any of some rows stands; a single one is the common case, and quicker."""
-    return np.flatnonzero(values == rows[0] if len(rows) == 1 else np.isin(values, rows))
+    return hits(values == rows[0] if len(rows) == 1 else np.isin(values, rows))

@@ -71,6 +71,8 @@ def distinct(values: I64) -> I64:
     ``numpy.unique`` hashes since NumPy 2.3, which on regularly spaced integers such as
     row numbers is many times slower.
     """
+    if len(values) <= 1:  # often
+        return values
     ordered = values if _ascends(values) else np.sort(values)
     new = np.ones(len(ordered), dtype=np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=new[1:])

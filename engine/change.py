@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64
 from patronus.engine.verdict import VIOLATING
+
+_SEVERAL: Final = 2
 
 
 class Cause(IntEnum):
@@ -28,7 +30,7 @@ class Change:
     """Entries whose primary has changed; arrays of one element an entry."""
 
     entries: I64
-    """Each once."""
+    """Ascending, each once."""
     before: I32
     after: I32
     cause: I8
@@ -53,19 +55,26 @@ def causes(left: I64 | I8, before: I8, after: I8) -> I8:
         before: verdicts of what is left.
         after: of what is taken.
     """
-    cause = np.where((before >= VIOLATING) & (after < before), Cause.VIOLATED, Cause.RANK)
-    return np.where(left >= 0, cause, Cause.LOST).astype(np.int8)
+    bettered = (before >= VIOLATING) & (after < before)
+    cause = np.where(bettered, int(Cause.VIOLATED), int(Cause.RANK))
+    return np.where(left >= 0, cause, int(Cause.LOST)).astype(np.int8)
 
 
 def moved(entries: I64, before: I32, after: I32, cause: Cause) -> Change:
     """Return a change all of whose entries have one cause."""
-    return Change(entries, before, after, np.full(len(entries), cause, dtype=np.int8))
+    return Change(entries, before, after, np.full(len(entries), int(cause), dtype=np.int8))
+
+
+_NONE: Final = np.zeros(0, dtype=np.int32)
+NOTHING: Final = moved(_NONE.astype(np.int64), _NONE, _NONE, Cause.RANK)
+"""Nothing moved."""
 
 
 def join(changes: Sequence[Change]) -> Change:
     """Return changes of different entries as one, in order of entries."""
-    none = np.zeros(0, dtype=np.int32)
-    parts = (moved(none.astype(np.int64), none, none, Cause.RANK), *changes)
+    parts = [change for change in changes if len(change.entries)]
+    if len(parts) < _SEVERAL:
+        return parts[0] if parts else NOTHING
     entries = np.concatenate([c.entries for c in parts])
     order = np.argsort(entries, kind="stable")
     before, after, cause = (

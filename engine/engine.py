@@ -21,6 +21,7 @@ or better is said in the modules of those names.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from patronus.engine.fingerprint import U64
 from patronus.engine.flowshares import flow_shares
 from patronus.engine.forwarding import NO_ROW, ForwardingDelta
 from patronus.engine.journal import Reason
-from patronus.engine.liveness import I8, Input, State
+from patronus.engine.liveness import I8, UP, Input
 from patronus.engine.meters import Alarmed
 from patronus.engine.output import Output
 from patronus.engine.overlay import I32, I64, Overlay
@@ -40,6 +41,9 @@ from patronus.engine.ranking import NONE_JUDGED, Judged
 from patronus.engine.selection import Bools, Selector, select
 from patronus.engine.steering import merge
 from patronus.engine.verdict import Figures
+
+_EXPIRE: Final = int(Input.EXPIRE)
+_CONFIRM: Final = int(Input.CONFIRM)
 
 Received = tuple[I64, Announcement]
 """Sites, and what reaches all of them at one time."""
@@ -159,8 +163,11 @@ class Engine:
 
         A row may have both; it was then silent for no time at all, but it was.
         """
-        self._fall(rows[kinds == Input.EXPIRE], Input.EXPIRE, at_ns)
-        self.tunnels.hear(rows[kinds == Input.CONFIRM], at_ns)
+        gone, back = rows[kinds == _EXPIRE], rows[kinds == _CONFIRM]
+        if len(gone):
+            self._fall(gone, Input.EXPIRE, at_ns)
+        if len(back):
+            self.tunnels.hear(back, at_ns)
 
     def heard(self, rows: I64, at_ns: I64) -> None:
         """Take ``CONFIRM`` edges of different times; for the start of a large overlay."""
@@ -171,8 +178,8 @@ class Engine:
         self._fall(rows, Input.CARRIER_LOST, at_ns)
 
     def _fall(self, rows: I64, given: Input, at_ns: int) -> None:
-        reasons = {Input.EXPIRE: Reason.LIVENESS_DOWN, Input.CARRIER_LOST: Reason.CARRIER_LOST}
-        self._left(np.sort(self.tunnels.fall(rows, given, at_ns)), at_ns, reasons[given])
+        reason = Reason.LIVENESS_DOWN if given is Input.EXPIRE else Reason.CARRIER_LOST
+        self._left(np.sort(self.tunnels.fall(rows, given, at_ns)), at_ns, reason)
 
     def _left(self, rows: I64, at_ns: int, reason: Reason) -> None:
         """Leave rows that went down: by the backups, where there are none by choosing anew."""
@@ -182,7 +189,7 @@ class Engine:
         self._attention.tunnels(rows)
         if self.policy.features.backups:
             self._rise(self.moves.leave(rows, at_ns, reason))
-        self._withdraw(distinct(self.overlay.src[rows].astype(np.int64)), at_ns)
+        self._withdraw(sorted(set(self.overlay.src[rows].tolist())), at_ns)
 
     def _rise(self, rows: I64) -> None:
         """Let rows that came up carry traffic again."""
@@ -199,13 +206,10 @@ class Engine:
         """
         if not self.policy.features.brownout:
             return
-        up = self.state[rows] == State.UP
+        up = self.state[rows] == UP
         rows, figures = rows[up], Figures(*(f[up] for f in figures))
         self._out.detections.extend((row, at_ns, "brownout") for row in rows.tolist())
-        fell = self.ranking.condemn(rows, figures)
-        self.tunnels.damper.flap(rows[fell.any(axis=0)], at_ns, still_up=True)
-        self._attention.tunnels(rows[fell.any(axis=0)])
-        self._avoid(rows, fell, at_ns, Reason.BROWNOUT)
+        self._shun(rows, self.ranking.condemn(rows, figures), at_ns, Reason.BROWNOUT)
 
     def set_mtu(self, rows: I64, mtu: I64, now_ns: int) -> None:
         """Take how large packets some rows carry; a class that cannot live with it leaves at once.
@@ -220,11 +224,17 @@ class Engine:
         fewer = fewer[self.ranking.is_narrow(fewer)]
         fell = self.ranking.condemn(fewer, self.figures(fewer, now_ns))
         # What is narrow before it comes up is no flap, and nobody uses it.
-        up = self.state[fewer] == State.UP
-        fewer, fell = fewer[up], fell[:, up]
-        self.tunnels.damper.flap(fewer[fell.any(axis=0)], now_ns, still_up=True)
-        self._attention.tunnels(fewer[fell.any(axis=0)])
-        self._avoid(fewer, fell, now_ns, Reason.MTU_LOWERED)
+        up = self.state[fewer] == UP
+        self._shun(fewer[up], fell[:, up], now_ns, Reason.MTU_LOWERED)
+
+    def _shun(self, rows: I64, fell: Bools, at_ns: int, reason: Reason) -> None:
+        """Leave rows (ascending) as far as they fell: by (class, row), what breaks its SLA now."""
+        some = fell.any(axis=0)
+        if some.any():
+            rows = rows[some]
+            self.tunnels.damper.flap(rows, at_ns, still_up=True)
+            self._attention.tunnels(rows)
+            self._avoid(rows, fell[:, some], at_ns, reason)
 
     def learn(self, received: Sequence[Received], now_ns: int) -> None:
         """Take all announcements that arrive at one instant; what is withdrawn is left at once."""
@@ -238,11 +248,11 @@ class Engine:
                 lost.append(self.steering.hold_through(origin, news.observers, news.lost))
         entries, held = merge(lost)
         self.moves.avoid(entries, held, now_ns, None)
-        self._withdraw(distinct(np.concatenate(heard)), now_ns)
+        self._withdraw(distinct(np.concatenate(heard)).tolist(), now_ns)
 
-    def _withdraw(self, sites: I64, now_ns: int) -> None:
-        """Let some sites tell at once what they can no longer offer."""
-        self._out.announcements += self._heralds.withdraw(sites.tolist(), now_ns)
+    def _withdraw(self, sites: Sequence[int], now_ns: int) -> None:
+        """Let some sites (ascending) tell at once what they can no longer offer."""
+        self._out.announcements += self._heralds.withdraw(sites, now_ns)
 
     def drain(self, rows: I64, now_ns: int, *, on: bool) -> None:
         """Keep traffic off these rows while others will do; they stay up as a last resort."""
@@ -275,7 +285,7 @@ class Engine:
         judged = self._judge(rows, now_ns)
         self.tunnels.damper.flap(rows[judged.fell], now_ns, still_up=True)
         # What is not up is no candidate; when it comes up, it is looked at anyway.
-        up = self.state[rows] == State.UP
+        up = self.state[rows] == UP
         self._attention.tunnels(rows[judged.changed & up])
         self._attention.metrics(rows[judged.moved & ~judged.changed & up])
         stale = self.knowledge.age(own, now_ns - self.policy.patience_ns)
@@ -332,7 +342,7 @@ class Engine:
         self._attention.sites(own)
         entries = self.space.of_pairs(self._attention.take(own))
         self._attention.pairs(self.moves.choose(entries, now_ns, Reason.POLICY_CHANGED))
-        self._withdraw(own, now_ns)
+        self._withdraw(own.tolist(), now_ns)
 
     def flow_shares(self, site: int) -> tuple[I64, I64]:
         """Return the entries of a site's sharing classes, and its flows' shares of their backups.
@@ -360,7 +370,7 @@ class Engine:
         self.tunnels.forget(rows, now_ns, since_ns=since_ns[rows], latched=latched[rows])
         primary = distinct(self.steering.wanted.rows[self.space.of_site(site), 0].astype(np.int64))
         down = primary[primary != NO_ROW]
-        self._left(down[self.state[down] != State.UP], now_ns, Reason.LIVENESS_DOWN)
+        self._left(down[self.state[down] != UP], now_ns, Reason.LIVENESS_DOWN)
         self._attention.sites(np.array([site], dtype=np.int64))
 
     def resume(self, site: int, now_ns: int, *, since_ns: I64, latched: Bools) -> None:

@@ -18,7 +18,7 @@ from patronus.engine.candidates import Candidates
 from patronus.engine.fan import COLUMNS_MAX, METRIC_MAX, Choosing, Fan
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.knowledge import BADNESS_BITS, Knowledge
-from patronus.engine.liveness import I8, State
+from patronus.engine.liveness import I8, UP
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.preference import DRAINED, TRANSIT, ClassColumns
 from patronus.engine.ranking import Ranking
@@ -132,7 +132,7 @@ class Fanout:
     def _spread(self, place: I64, sites: I64, beyond: _Beyond, columns: ClassColumns) -> Spread:
         rows = self._rows[:, sites]
         policy, lane = columns.policy, self._lane[:, None]
-        usable = (rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)
+        usable = (rows != NO_ROW) & (self._tunnels.state[rows] == UP)
         usable &= beyond.ready[self._end][:, None] & ~columns.forbidden[lane]
         tier = self._ranking.verdict[columns.number][rows]
         np.maximum(tier, beyond.tier[self._end][:, None], out=tier)

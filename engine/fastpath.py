@@ -205,23 +205,24 @@ def steer_many(rows: I32, drop: Bool, last: I32, alive: Bool) -> Verdicts:
         last: shape (n,), the row that carried each entry before.
         alive: shape (n, 3), whether each candidate is usable; ignored for ``NO_ROW``.
     """
-    # Candidate by candidate, the last one first: reducing along a short axis is slow.
-    out, static = np.full((2, len(rows)), NO_ROW, dtype=np.int32)
-    counters = np.full(len(rows), Counter.NO_PATH, dtype=np.int8)
-    any_alive, holds_last = np.zeros((2, len(rows)), dtype=np.bool_)
-    for place in range(rows.shape[1] - 1, -1, -1):
-        row = rows[:, place]
+    out = np.full(len(rows), NO_ROW, dtype=np.int32)
+    counters = np.full(len(rows), int(Counter.NO_PATH), dtype=np.int8)
+    dead = np.ones(len(rows), dtype=np.bool_)
+    for place, row in enumerate(rows.T):
+        takes = dead & alive[:, place]
+        takes &= row != NO_ROW
+        np.copyto(out, row, where=takes)
+        np.copyto(counters, int(Counter.BACKUP if place else Counter.PRIMARY), where=takes)
+        dead ^= takes
+        if not dead.any():  # mostly, and with the primaries
+            return Verdicts(out, counters)
+    static, holds_last = np.full(len(rows), NO_ROW, dtype=np.int32), np.zeros_like(dead)
+    for row in rows.T[::-1]:
         known = row != NO_ROW
         np.copyto(static, row, where=known)
         holds_last |= known & (row == last)
-        known &= alive[:, place]
-        np.copyto(out, row, where=known)
-        np.copyto(counters, Counter.BACKUP if place else Counter.PRIMARY, where=known)
-        any_alive |= known
     np.copyto(static, last, where=holds_last)
-    dead = ~any_alive
-    np.copyto(counters, Counter.ALL_DEAD, where=dead & (static != NO_ROW))
-    dropped = drop & dead
+    np.copyto(counters, int(Counter.ALL_DEAD), where=dead & (static != NO_ROW))
     np.copyto(out, static, where=dead & ~drop)
-    counters[dropped] = Counter.DROPPED
+    counters[drop & dead] = int(Counter.DROPPED)
     return Verdicts(out, counters)

@@ -258,7 +258,11 @@ class Health:
     def rotate(self, rows: Rows) -> None:
         """Close the open bucket of some rows; once per evaluation interval."""
         for part, _ in runs(rows, len(self.late)):
-            self._rotate(part)
+            if isinstance(part, slice):
+                self._rotate(part)
+                continue
+            for at in blocks(len(part)):  # all that a row has is touched twice
+                self._rotate(part[at])
 
     def _rotate(self, rows: Rows) -> None:
         following = self.state[NEXT][rows]
@@ -276,7 +280,7 @@ class Health:
             each = index(rows, len(self.late))
             self.sums[:, rows] += closed - self.ring[place, :, each].T
             self.ring[place, :, each] = closed.T
-        self.place[rows] = (place + 1) % len(self.ring)
+        self.place[rows] = ((place[:1] if same else place) + 1) % len(self.ring)
         self.state[MARK][rows] = following
         self.opened[:, rows] = 0
         probes = following - self.state[BASE][rows]

@@ -17,7 +17,7 @@ import numpy as np
 from patronus.engine.announcement import Announcement
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.knowledge import Knowledge
-from patronus.engine.liveness import State
+from patronus.engine.liveness import UP
 from patronus.engine.policy import Policy
 from patronus.engine.ranking import Ranking
 from patronus.engine.reach import Interpreter, Reach, nothing
@@ -78,7 +78,7 @@ class Heralds:
         rows = self._steering.wanted.rows[space.of_site(site), 0].reshape(shape)
         to, number = np.ogrid[: shape[0], : shape[1]]
         end = overlay.dst[rows].astype(np.int64)
-        usable = (rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)
+        usable = (rows != NO_ROW) & (self._tunnels.state[rows] == UP)
         usable &= overlay.is_home(end, to) & self._knowledge.announces(
             np.full_like(end, site), end, to
         )

@@ -190,6 +190,17 @@ class Knowledge:
 
     # ------------------------------------------------------------ what they believe
 
+    @property
+    def believed(self) -> tuple[I32, I32, Bools, Bools, I64, I64, I64]:
+        """What the methods after this one read.
+
+        These are the slots by site, then by (observer, slot) the contents held and whether
+        they are fresh, then by content what it announces, its offers, its figures and the
+        worst of them.
+        """
+        told = self._announces, self._offer, self._figures, self._worst
+        return self.slot, self.held, self.fresh, *told
+
     def announces(self, observers: I64, sites: I32 | I64, destinations: I64) -> Bools:
         """Return whether each observer believes that a site announces a destination.
 

@@ -21,11 +21,11 @@ from patronus.engine.candidates import Candidates
 from patronus.engine.fingerprint import U64
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.knowledge import Knowledge
-from patronus.engine.liveness import I8, State
+from patronus.engine.liveness import I8, UP
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import DRAINED, TRANSIT, ClassColumns
-from patronus.engine.ranking import Ranking, nothing_to_refresh
+from patronus.engine.ranking import Ranking
 from patronus.engine.selection import LAST_RESORT, Bools
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.units import PPM
@@ -136,7 +136,7 @@ class Lanes:
     @property
     def fresh(self) -> bool:
         """Whether the metrics of this moment are up to date without being asked for."""
-        return self._ranking.refresh is nothing_to_refresh
+        return self._ranking.fresh
 
     def refresh(self, pairs: I64) -> None:
         """Bring those of some pairs' tunnels up to date; pairs as ``site * sites + to``."""
@@ -216,7 +216,7 @@ class Lanes:
         """
         low, high = self._overlay.site_start[[sites.start, sites.stop]].tolist()
         metric = self._ranking.metric_published[low:high]
-        up = self._tunnels.state[low:high] == State.UP
+        up = self._tunnels.state[low:high] == UP
         # Small numbers are quick: all that is known of a row but its metric is looked up.
         place = self._ranking.verdict[columns.number, low:high] * np.int8(columns.lanes)
         place += self._lane[low:high]

@@ -30,6 +30,12 @@ class State(IntEnum):
     UP = 3
 
 
+INIT: Final = np.int8(State.INIT)
+UP: Final = np.int8(State.UP)
+"""To compare arrays with: of a member of an enum NumPy asks half a dozen things first, which for
+few rows takes five times as long as comparing."""
+
+
 class Input(IntEnum):
     """What can happen to it."""
 

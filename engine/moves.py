@@ -94,6 +94,8 @@ class Moves:
         return deltas
 
     def _tell(self, change: Change, now_ns: int, reason: Reason | None) -> None:
+        if not len(change.entries):  # often
+            return
         if self.recording:
             for decision in self._narrator.tell(change, now_ns, reason):
                 self.journal.append(decision)

@@ -1,6 +1,6 @@
 """Decisions in words: which path was left for which, why, and by which numbers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -11,15 +11,19 @@ from patronus.engine.change import Cause, Change
 from patronus.engine.configured import Configured
 from patronus.engine.forwarding import NO_ROW, EntrySpace
 from patronus.engine.journal import Decision, Reason
-from patronus.engine.liveness import State
-from patronus.engine.overlay import I64, Overlay
+from patronus.engine.liveness import UP
+from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
-from patronus.engine.ranking import Ranking
+from patronus.engine.ranking import NUMBERS, Ranking
 from patronus.engine.selection import Bools
 from patronus.engine.tunnels import Tunnels
 
 ANY: Final = -1
 """In place of a destination: several ones."""
+
+_NAMES: Final = [
+    tuple(f"{which}_{name}" for name in ("state", *NUMBERS)) for which in ("from", "to")
+]
 
 
 def path_name(overlay: Overlay, row: int, destination: int) -> str:
@@ -70,30 +74,40 @@ class Narrator:
             given: the cause when something was left at once; None to read it off the two
                 paths.
         """
-        for entry, before, after, cause, count in zip(*self._together(change), strict=True):
+        leader, counts = self._together(change)
+        entries, cause = change.entries[leader], change.cause[leader].tolist()
+        before, after = change.before[leader], change.after[leader]
+        numbers = np.tile(entries % self._space.classes, 2)
+        facts = self._facts(np.concatenate([before, after]), numbers)
+        columns = entries.tolist(), before.tolist(), after.tolist(), cause, counts.tolist()
+        both = facts[: len(entries)], facts[len(entries) :]
+        for entry, left, taken, why, count, *known in zip(*columns, *both, strict=True):
             site, destination, number = self._space.key(entry)
-            policy = self._configured.of(site)
-            numbers = self._numbers(before, after, number, policy)
+            told = self._numbers((left, taken), known, self._configured.of(site), number)
             if count > 1:
-                numbers = (*numbers, ("destinations", count))
+                told.append(("destinations", count))
             yield Decision(
                 t_ns=now_ns,
                 site=self._overlay.sites[site],
                 destination="*" if count > 1 else self._overlay.destinations[destination].name,
                 traffic_class=self._classes[number],
-                from_path=self._name(before, ANY if count > 1 else destination),
-                to_path=self._name(after, ANY if count > 1 else destination),
-                reason=given or self._reason(entry, before, after, Cause(cause)),
-                numbers=numbers,
+                from_path=self._name(left, ANY if count > 1 else destination),
+                to_path=self._name(taken, ANY if count > 1 else destination),
+                reason=given or self._reason(entry, left, taken, Cause(why)),
+                numbers=tuple(told),
             )
 
-    def _together(self, change: Change) -> Iterable[list[int]]:
-        """Return columns: first entry, row before and after, cause, number of entries."""
+    def _together(self, change: Change) -> tuple[I64, I64]:
+        """Return the places of the decisions' first entries, and how many entries each is of."""
         entries, space = change.entries, self._space
-        before, after = change.before.astype(np.int64), change.after.astype(np.int64)
         destination = entries // space.classes % space.destinations
-        through = self._through(before, destination) & self._through(after, destination)
+        through = self._through(change.before, destination)
+        if through.any():  # seldom
+            through &= self._through(change.after, destination)
         at = hits(through)
+        if not len(at):
+            return np.arange(len(entries), dtype=np.int64), np.ones(len(entries), dtype=np.int64)
+        before, after = change.before.astype(np.int64), change.after.astype(np.int64)
         # One number a group: a tunnel tells its site, and one of both is there.
         key = (before[at] + 1) * (self._overlay.rows + 1) + after[at] + 1
         key = (key * space.classes + entries[at] % space.classes) * len(Cause) + change.cause[at]
@@ -105,14 +119,13 @@ class Narrator:
         count = np.ones(len(leader), dtype=np.int64)
         count[: len(first)] = np.diff(first, append=len(at))
         rank = np.argsort(leader)
-        leader, count = leader[rank], count[rank]
-        columns = (entries[leader], before[leader], after[leader], change.cause[leader], count)
-        return [column.tolist() for column in columns]
+        return leader[rank], count[rank]
 
-    def _through(self, rows: I64, destinations: I64) -> Bools:
+    def _through(self, rows: I32, destinations: I64) -> Bools:
         """Tell which rows lead to a site in between (or nowhere)."""
-        end = np.where(rows == NO_ROW, -1, self._overlay.dst[rows]).astype(np.int64)
-        return ~self._overlay.is_home(end, destinations)
+        through: Bools = ~self._overlay.is_home(self._overlay.dst[rows], destinations)
+        through |= rows == NO_ROW
+        return through
 
     def _reason(self, entry: int, before: int, after: int, cause: Cause) -> Reason:
         if before == NO_ROW:
@@ -131,7 +144,7 @@ class Narrator:
 
     def _loss(self, entry: int, row: int) -> Reason:
         """Return why a path cannot be used any more."""
-        if self._tunnels.state[row] != State.UP:
+        if self._tunnels.state[row] != UP:
             return Reason.LIVENESS_DOWN
         destination = self._overlay.destinations[self._space.key(entry).destination]
         home = self._overlay.dst[row] in destination.sites
@@ -148,14 +161,18 @@ class Narrator:
         ]
         return place[1] < place[0]
 
+    def _facts(self, rows: I32, numbers: I64) -> list[tuple[int, ...]]:
+        """Return what the journal tells of rows, each for a class; of no row, anything."""
+        columns = self._tunnels.state[rows].tolist(), *self._ranking.numbers(rows, numbers)
+        return list(zip(*columns, strict=True))
+
     def _numbers(
-        self, before: int, after: int, number: int, policy: Policy
-    ) -> tuple[tuple[str, int], ...]:
-        told: list[tuple[str, int]] = [
-            ("margin_ns", policy.margin_ns), ("margin_ppm", policy.margin_ppm),
-        ]  # fmt: skip
-        for prefix, row in (("from", before), ("to", after)):
+        self, rows: tuple[int, int], facts: list[tuple[int, ...]], policy: Policy, number: int
+    ) -> list[tuple[str, int]]:
+        told = [("margin_ns", policy.margin_ns), ("margin_ppm", policy.margin_ppm)]
+        # What a tunnel carries comes last, and is told where it counts.
+        count = len(NUMBERS) + bool(policy.classes[number].sla.mtu)
+        for names, row, fact in zip(_NAMES, rows, facts, strict=True):
             if row != NO_ROW:
-                told += self._ranking.numbers(prefix, row, number)
-                told.append((f"{prefix}_state", int(self._tunnels.state[row])))
-        return tuple(told)
+                told += zip(names[:count], fact, strict=False)
+        return told

@@ -97,7 +97,7 @@ class Overlay:
         homes = [(*d.sites, *[d.sites[0]] * (width - len(d.sites))) for d in self.destinations]
         return np.array(homes, dtype=np.int64).reshape(-1, width)
 
-    def is_home(self, sites: I64, destinations: I64 | I32) -> npt.NDArray[np.bool_]:
+    def is_home(self, sites: I64 | I32, destinations: I64 | I32) -> npt.NDArray[np.bool_]:
         """Tell of each site (-1: none) whether it announces its destination; shapes broadcast."""
         # Place by place: there are few, and reducing along a short axis is slow.
         home = self.home.T

@@ -59,7 +59,8 @@ class ClassColumns:
         self.stays = wanted.sla.when_none is WhenNone.STAY
         self.forbidden: Bools = np.array([t in self.sla.forbid for t in names], dtype=np.bool_)
         self.lanes = len(names)
-        self._grade = _by_tier(_ranks(policy, self.sla, names) * _RANK)
+        self.graded: I64 = _by_tier(_ranks(policy, self.sla, names) * _RANK)
+        """Verdict and rank as parts of a grade, by (verdict, transport), flat."""
         self.weights: I64 | None = None
         """Shares by transport; None for a class that does not share."""
         if wanted.share:
@@ -75,7 +76,7 @@ class ClassColumns:
         place = np.multiply(tier, self.lanes, dtype=np.int64)
         place += lane
         # A column without a row reads the verdict of some other row, whatever that is.
-        graded: I64 = np.take(self._grade, place, mode="clip")
+        graded: I64 = np.take(self.graded, place, mode="clip")
         return graded
 
 

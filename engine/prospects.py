@@ -7,6 +7,7 @@ Everything is read by the pair's own site: its rows, and what it has received.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from patronus.engine.preference import (
     ClassColumns,
     check_limits,
 )
-from patronus.engine.ranking import Ranking
+from patronus.engine.ranking import Ranking, limits_of
 from patronus.engine.selection import Bools, Field, Traits, column_of
 from patronus.engine.sharing import draw
 from patronus.engine.tunnels import Tunnels
@@ -61,6 +62,92 @@ class Pairs:
         return Pairs(*(getattr(self, f.name)[..., where] for f in fields(Pairs)))
 
 
+class Ground(NamedTuple):
+    """Where a driver's own pass finds candidates; the arrays themselves, which stay."""
+
+    direct: I32
+    """Those of :class:`Candidates`, as the three next ones."""
+    order: I64
+    transit: I32
+    behind: Bools
+    home: I64
+    """That of :class:`Overlay`."""
+    only: Bools
+    """By destination: a single site announces it."""
+    through: I64
+    """The transit sites."""
+    carries: Bools
+    """By site: it is one of them."""
+    rank: I32
+    """By site."""
+    dst: I32
+    """By row, as the next one."""
+    transport: I32
+
+
+class Moment(NamedTuple):
+    """What is known of candidates; the arrays themselves, of which some are replaced."""
+
+    state: I8
+    """Those of :class:`Tunnels`, as the three next ones."""
+    drained: Bools
+    settled: Bools
+    fates: U64
+    verdict: I8
+    """Those of :class:`Ranking`, as the three next ones."""
+    published: I64
+    now: I64
+    told: I64
+    slot: I32
+    """Those of ``Knowledge.believed``, as the next six."""
+    held: I32
+    believed: Bools
+    announces: Bools
+    offer: I64
+    figures: I64
+    worst: I64
+    fresh: bool
+    """Metrics of this moment are up to date."""
+
+
+class Wishes(NamedTuple):
+    """What one policy asks of its classes; the first axis is that of classes."""
+
+    graded: I64
+    """Shape (classes, verdicts * transports)."""
+    forbidden: Bools
+    """Shape (classes, transports)."""
+    limits: I64
+    """As in :class:`Terms`."""
+    drops: Bools
+    stays: Bools
+    shares: Bools
+    """Names decide between transports: nothing for a pass."""
+    margin_ns: int
+    margin_ppm: int
+    by_sla: bool
+    transit: bool
+    backups: bool
+
+
+def wishes_of(policy: Policy, columns: Sequence[ClassColumns]) -> Wishes:
+    """Return what a policy asks, as numbers; ``columns`` are those of its classes."""
+    features = policy.features
+    return Wishes(
+        graded=np.stack([c.graded for c in columns]),
+        forbidden=np.stack([c.forbidden for c in columns]),
+        limits=np.array([limits_of(c.sla) for c in columns], dtype=np.int64),
+        drops=np.array([c.drops for c in columns], dtype=np.bool_),
+        stays=np.array([c.stays for c in columns], dtype=np.bool_),
+        shares=np.array([c.weights is not None for c in columns], dtype=np.bool_),
+        margin_ns=policy.margin_ns if features.hysteresis else 0,
+        margin_ppm=policy.margin_ppm if features.hysteresis else 0,
+        by_sla=features.sla,
+        transit=features.transit,
+        backups=features.backups,
+    )
+
+
 class Prospects:
     """Lays out what the sites of one engine may choose from."""
 
@@ -80,6 +167,22 @@ class Prospects:
         self._site_key = _keys("site", overlay.sites)
         self._lane_key = _keys("transport", overlay.transports)
         self._destination_key = _keys("destination", [d.name for d in overlay.destinations])
+        self.ground = Ground(
+            *(self.candidates.direct, self.candidates.order),
+            *(self.candidates.transit, self.candidates.behind),
+            overlay.home, self._only, self._through[:, 0].copy(), self._carries,
+            overlay.rank, overlay.dst, overlay.transport,
+        )  # fmt: skip
+
+    @property
+    def moment(self) -> Moment:
+        """What is known now."""
+        tunnels, ranking = self._tunnels, self._ranking
+        return Moment(
+            tunnels.state, tunnels.drained, tunnels.settled, tunnels.fates,
+            ranking.verdict, ranking.metric_published, ranking.metric_now, ranking.told,
+            *self._knowledge.believed, ranking.fresh,
+        )  # fmt: skip
 
     def pairs(
         self, sites: I64, destinations: I64, policy: Policy, least: State = State.UP

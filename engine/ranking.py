@@ -36,6 +36,10 @@ GAIN_SHIFT: Final = 2  # a metric is smoothed over about four evaluations
 _RUNS_MAX: Final = 32_000
 """A hold of more evaluations than this counts as one of this many."""
 
+NUMBERS: Final = (
+    "verdict", "metric_now_ns", "metric_ns", "rtt_ns", "jitter_ns", "loss_ppm", "mtu"
+)  # fmt: skip
+"""What the journal tells of a row; figures go with the published metric."""
 
 Refresh = Callable[[I64 | I32], None]
 """Called with the rows whose figures of this moment are to be read."""
@@ -115,6 +119,11 @@ class Ranking:
         return Judged(changed, moved, fell)
 
     @property
+    def fresh(self) -> bool:
+        """Whether the metrics of this moment are up to date without being asked for."""
+        return self.refresh is nothing_to_refresh
+
+    @property
     def standing(self) -> Standing:
         """The verdicts and metrics of all rows, for a driver that compiles the usual case."""
         metrics = self.metric_now, self.metric_smooth, self.metric_published
@@ -135,9 +144,10 @@ class Ranking:
         for number in range(len(self.verdict)):
             raw = self._raw(number, rows, figures)
             new = (raw >= VIOLATING) & (raw > self.verdict[number, rows])
-            fell[number] = new
-            self.verdict[number, rows[new]] = raw[new]
-            self._better_runs[number, rows[new]] = 0
+            if new.any():
+                fell[number] = new
+                self.verdict[number, rows[new]] = raw[new]
+                self._better_runs[number, rows[new]] = 0
         return fell
 
     def rejudge(self, rows: I64, figures: Figures) -> None:
@@ -244,21 +254,12 @@ class Ranking:
         figures = join_figures(self.told_figures(rows), Figures(*rest))
         return verdict(Figures(*(f.ravel() for f in figures)), sla).reshape(rows.shape)
 
-    def numbers(self, prefix: str, row: int, number: int) -> list[tuple[str, int]]:
-        """Return what decided about one row and class, for the journal."""
-        self.refresh(np.array([row], dtype=np.int64))
-        rtt, jitter, loss = self.told[:, row].tolist()
-        policy = self._configured.of(int(self._overlay.src[row]))
-        mtu = [(f"{prefix}_mtu", int(self.mtu[row]))] if policy.classes[number].sla.mtu else []
-        return [
-            (f"{prefix}_verdict", int(self.verdict[number, row])),
-            (f"{prefix}_metric_now_ns", int(self.metric_now[row])),
-            (f"{prefix}_metric_ns", int(self.metric_published[row])),
-            (f"{prefix}_rtt_ns", rtt),
-            (f"{prefix}_jitter_ns", jitter),
-            (f"{prefix}_loss_ppm", loss),
-            *mtu,
-        ]
+    def numbers(self, rows: I32 | I64, classes: I64) -> list[list[int]]:
+        """Return what decided about some rows and a class of each, by name of ``NUMBERS``."""
+        self.refresh(rows)
+        metrics = self.metric_now[rows], self.metric_published[rows]
+        decided = self.verdict[classes, rows], *metrics, *self.told[:, rows], self.mtu[rows]
+        return [column.tolist() for column in decided]
 
 
 def join_figures(first: Figures, second: Figures) -> Figures:
@@ -281,12 +282,13 @@ def terms(policy: Policy) -> Terms | None:
         return None
     if any(c.sla.mtu is not None for c in policy.classes):
         return None
-    limits = np.array([_limits(c.sla) for c in policy.classes], dtype=np.int64)
+    limits = np.array([limits_of(c.sla) for c in policy.classes], dtype=np.int64)
     bands = (policy.margin_ns, policy.margin_ppm) if policy.features.hysteresis else (-1, -1)
     return Terms(limits, *bands)
 
 
-def _limits(sla: SlaClass) -> tuple[int, ...]:
+def limits_of(sla: SlaClass) -> tuple[int, ...]:
+    """Return what a class asks of a way, as in a row of :class:`Terms`."""
     asked = (sla.latency_ns, sla.jitter_ns, sla.loss_ppm, sla.mos_milli)
     codec = CODECS[CODEC_INDEX[sla.codec]]
     return (*(-1 if limit is None else limit for limit in asked), codec.ie_milli, codec.bpl_ppm)

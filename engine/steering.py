@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from patronus.engine.arrays import distinct, hits
-from patronus.engine.change import Cause, Change, Reselected, causes, join, moved
+from patronus.engine.change import NOTHING, Cause, Change, Reselected, causes, join, moved
 from patronus.engine.configured import Configured
 from patronus.engine.fanout import Fanout
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
 from patronus.engine.lanes import Lanes
-from patronus.engine.liveness import I8, State
+from patronus.engine.liveness import I8, UP, State
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import ClassColumns
-from patronus.engine.prospects import Pairs, Prospects
+from patronus.engine.prospects import Pairs, Prospects, Wishes, wishes_of
 from patronus.engine.selection import LAST_RESORT, Bools, Field, Selector, select
 from patronus.engine.tunnels import Tunnels
 from patronus.engine.verdict import COMPLIANT, OUTAGE, VIOLATING
@@ -60,6 +60,7 @@ class Steering:
         self._configured, self._tunnels = configured, tunnels
         self._selector = selector
         self._columns: dict[tuple[int, int], ClassColumns] = {}
+        self._wishes: dict[int, Wishes] = {}
         self.whole = WholeSites(
             overlay, self.space, self.wanted, self.tier,
             configured=configured, columns=self._class, fanout=fanout, lanes=lanes,
@@ -68,6 +69,7 @@ class Steering:
     def forget_policies(self) -> None:
         """Some policy may have gone out of use."""
         self._columns.clear()
+        self._wishes.clear()
 
     def reselect(self, entries: I64, *, keep: bool = False) -> Reselected:
         """Choose anew for some entries (ascending, each once); write the wanted table.
@@ -77,27 +79,46 @@ class Steering:
             keep: primaries that can still be used stay, only backups are chosen.
         """
         if not len(entries):
-            return Reselected(join([]), entries, entries)
+            return Reselected(NOTHING, entries, entries)
         parts: list[Reselected] = []
         if not keep and self._selector is select:
             parts, entries = self.whole.reselect(entries)
+        more, entries = self._one_by_one(entries, keep=keep)
+        parts += more
         for policy, pairs, asked in self._parts(entries):
             parts += self._part(pairs, policy, asked, keep=keep)
-        none = np.zeros(0, dtype=np.int64)
         waiting, written = (
-            distinct(np.concatenate([none, *arrays]))
-            for arrays in ([r.waiting for r in parts], [entries, *(r.written for r in parts)])
+            distinct(np.concatenate(arrays))
+            for arrays in (
+                [entries[:0], *(r.waiting for r in parts)],
+                [entries, *(r.written for r in parts)],
+            )
         )
         return Reselected(join([r.change for r in parts]), waiting, written)
 
+    def _one_by_one(self, entries: I64, *, keep: bool) -> tuple[list[Reselected], I64]:
+        """Let a driver's pass choose for those of some entries that it can; return the others."""
+        passes = self.whole.passes if self._selector is select else None
+        if passes is None or not (self.overlay.rows and len(entries)):
+            return [], entries
+        parts, others = [], [entries[:0]]
+        for policy, at in self._configured.split(entries // self.space.per_site):
+            known = self.prospects.ground, self.prospects.moment, self._wishes_of(policy)
+            found, left = passes.one_by_one(entries[at], known, self.whole.table, keep=keep)
+            parts.append(found.reselected)
+            others.append(left)
+        return parts, np.sort(np.concatenate(others))
+
     def _parts(self, entries: I64) -> Iterator[tuple[Policy, I64, Bools]]:
         """Cut entries into pairs of one policy, not too many at once, and the classes asked for."""
+        if not len(entries):
+            return
         pair, number = np.divmod(entries, self.space.classes)
         new = np.diff(pair, prepend=-1) != 0
         pairs = pair[new]
         asked = np.zeros((len(pairs), self.space.classes), dtype=np.bool_)
         asked[np.cumsum(new) - 1, number] = True
-        if len(pairs) and self.overlay.rows:
+        if self.overlay.rows:
             for policy, at in self._configured.split(pairs // self.space.destinations):
                 mine, wish = pairs[at], asked[at]
                 for start in range(0, len(mine), _PAIRS_AT_ONCE):
@@ -110,7 +131,7 @@ class Steering:
         primary = self.wanted.rows[entries, 0]
         if not self.overlay.rows:  # nobody to lead to, and nothing to ask
             return entries[:0]
-        dead = (primary != NO_ROW) & (self._tunnels.state[primary] != State.UP)
+        dead = (primary != NO_ROW) & (self._tunnels.state[primary] != UP)
         stranded: I64 = entries[dead]
         return stranded
 
@@ -123,7 +144,7 @@ class Steering:
             for number, here in enumerate(asked.T):
                 nothing = np.full(len(pairs), NO_ROW, dtype=np.int32)
                 field, _ = self.prospects.field(self._class(policy, number), laid, nothing)
-                up = self._tunnels.state[field.rows] == State.UP
+                up = self._tunnels.state[field.rows] == UP
                 lost = here & ~(field.usable & up).any(axis=0)
                 found.append(field.rows[field.usable & lost])
         return distinct(np.concatenate(found))
@@ -135,7 +156,7 @@ class Steering:
             What changed, and the entries without such a backup (left as they were).
         """
         rows = self.wanted.rows.take(entries, axis=0).T
-        first, second = self._stands_by(rows[1]), self._stands_by(rows[2])
+        first, second = self._stands_by(rows[1:])
         found = first | second
         at, first = entries[found], first[found]
         before, one, two = rows[:, found]
@@ -147,7 +168,7 @@ class Steering:
 
     def _stands_by(self, backups: I32) -> Bools:
         """Tell which backups can be used at once."""
-        ready: Bools = (backups != NO_ROW) & (self._tunnels.state[backups] == State.UP)
+        ready: Bools = (backups != NO_ROW) & (self._tunnels.state[backups] == UP)
         ready &= ~self._tunnels.drained[backups]
         return ready
 
@@ -161,12 +182,14 @@ class Steering:
 
     def _holding(self, rows: I64, places: int) -> I64:
         source, found = self.overlay.src[rows], [np.zeros(0, dtype=np.int64)]
-        for site in distinct(source.astype(np.int64)).tolist():
+        for site in sorted(set(source.tolist())):
             own, mine = self.space.of_site(site), rows[source == site]
             held = self.wanted.rows[own, :places]
             hit = held == mine[0] if len(mine) == 1 else np.isin(held, mine)
-            # Place by place: reducing along a short axis is slow.
-            found.append(hits(np.logical_or.reduce([*hit.T])) + own.start)
+            first, *others = hit.T
+            for other in others:  # place by place: reducing along a short axis is slow
+                first |= other
+            found.append(hits(first) + own.start)
         return np.concatenate(found)
 
     def hold(self, entries: I64, rows: I64, bad: Bools) -> Bools:
@@ -225,6 +248,13 @@ class Steering:
         if key not in self._columns:
             self._columns[key] = ClassColumns(self.overlay, policy, number)
         return self._columns[key]
+
+    def _wishes_of(self, policy: Policy) -> Wishes:
+        """Return what a policy asks of all classes."""
+        if id(policy) not in self._wishes:
+            columns = [self._class(policy, n) for n in range(self.space.classes)]
+            self._wishes[id(policy)] = wishes_of(policy, columns)
+        return self._wishes[id(policy)]
 
     def _choose(self, columns: ClassColumns, pairs: Pairs, *, keep: bool) -> Reselected:
         """Choose for one class and write the wanted table."""

@@ -12,7 +12,7 @@ from patronus.engine.arrays import distinct
 from patronus.engine.configured import Configured
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.knowledge import BADNESS_BITS, Knowledge
-from patronus.engine.liveness import I8, State
+from patronus.engine.liveness import I8, UP
 from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy, SlaClass
 from patronus.engine.ranking import Ranking
@@ -69,7 +69,7 @@ class TransitWatch:
     def _reach(self, observers: I64, sites: I64) -> Bools:
         """Tell who has a tunnel to a transit site that is up."""
         rows = self._rows[self._place[sites], :, observers]
-        up: Bools = ((rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)).any(axis=1)
+        up: Bools = ((rows != NO_ROW) & (self._tunnels.state[rows] == UP)).any(axis=1)
         return up
 
     def _of_class(self, sites: I64, policy: Policy, number: int) -> I64:

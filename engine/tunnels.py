@@ -13,12 +13,15 @@ import numpy as np
 from patronus.engine.damping import Damper
 from patronus.engine.fingerprint import U64
 from patronus.engine.health import Habit
-from patronus.engine.liveness import I8, Action, Input, State, step_many
+from patronus.engine.liveness import I8, INIT, UP, Action, Input, State, step_many
 from patronus.engine.multiplier import adapt
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.selection import Bools
 from patronus.engine.units import LONG_AGO, MS, NEVER
+
+_GO_DOWN: Final = int(Action.GO_DOWN)
+_START_HOLD: Final = int(Action.START_HOLD)
 
 SETTLE_NS: Final = 500 * MS
 """Down for so long, and every other site has heard it; twice the way of an announcement."""
@@ -67,14 +70,14 @@ class Tunnels:
     def fall(self, rows: I64, given: Input, at_ns: int) -> I64:
         """Take ``EXPIRE`` or ``CARRIER_LOST`` on rows; return those that were up."""
         self.state[rows], actions = step_many(self.state[rows], given)
-        down: I64 = rows[actions == Action.GO_DOWN]
+        down: I64 = rows[actions == _GO_DOWN]
         self._fell_ns[down] = at_ns
         self.damper.flap(down, at_ns)
         return down
 
     def settle(self, rows: I64, now_ns: int) -> I64:
         """Return those of some rows that have come to be down for long."""
-        new = (self.state[rows] != State.UP) & ~self.settled[rows]
+        new = (self.state[rows] != UP) & ~self.settled[rows]
         new &= self._fell_ns[rows] <= now_ns - SETTLE_NS
         settled: I64 = rows[new]
         self.settled[settled] = True
@@ -83,17 +86,17 @@ class Tunnels:
     def hear(self, rows: I64, at_ns: I64 | int) -> None:
         """Take ``CONFIRM`` on rows, at one time or at one each."""
         self.state[rows], actions = step_many(self.state[rows], Input.CONFIRM)
-        start = actions == Action.START_HOLD
-        self.init_ns[rows[start]] = np.broadcast_to(at_ns, rows.shape)[start]
+        start = actions == _START_HOLD
+        self.init_ns[rows[start]] = at_ns[start] if isinstance(at_ns, np.ndarray) else at_ns
 
     def heard_after(self, rows: I64, since_ns: I64) -> I64:
         """Return those of some rows in Init that were silent until after a time of their own."""
-        back: I64 = rows[(self.state[rows] == State.INIT) & (self.init_ns[rows] > since_ns)]
+        back: I64 = rows[(self.state[rows] == INIT) & (self.init_ns[rows] > since_ns)]
         return back
 
     def waiting(self, rows: I64) -> I64:
         """Return those of some rows that are heard again and must prove themselves first."""
-        waiting: I64 = rows[self.state[rows] == State.INIT]
+        waiting: I64 = rows[self.state[rows] == INIT]
         return waiting
 
     def rise(self, rows: I64, now_ns: int) -> I64:
@@ -151,11 +154,11 @@ class Tunnels:
         A row that went silent and came back meanwhile shows it by its latch. Arguments
         are those of :meth:`forget`.
         """
-        up = self.state[rows] == State.UP
+        up = self.state[rows] == UP
         heard = since_ns != NEVER
         down = self.fall(rows[~heard | (up & latched)], Input.EXPIRE, now_ns)
         self.hear(rows[heard], since_ns[heard])
-        waiting = self.state[rows] == State.INIT
+        waiting = self.state[rows] == INIT
         self.init_ns[rows[waiting]] = np.maximum(self.init_ns[rows], since_ns)[waiting]
         return down
 

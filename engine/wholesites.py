@@ -12,7 +12,7 @@ import numpy as np
 
 from patronus.engine.arrays import hits
 from patronus.engine.batch import Batch
-from patronus.engine.change import Change, Reselected, causes
+from patronus.engine.change import NOTHING, Change, Reselected, causes
 from patronus.engine.configured import Configured
 from patronus.engine.fanout import Fanout, Spread
 from patronus.engine.forwarding import CANDIDATES, NO_ROW, EntrySpace, ForwardingTable
@@ -21,6 +21,7 @@ from patronus.engine.liveness import I8
 from patronus.engine.overlay import I32, I64, Overlay
 from patronus.engine.policy import Policy
 from patronus.engine.preference import ClassColumns
+from patronus.engine.prospects import Ground, Moment, Wishes
 from patronus.engine.selection import Bools
 
 
@@ -67,8 +68,10 @@ class Found(NamedTuple):
     @property
     def reselected(self) -> Reselected:
         """The same as steering says it."""
-        cause = causes(self.left, self.left, self.tier)
-        change = Change(self.moved, self.before, self.after, cause)
+        change = NOTHING
+        if len(self.moved):
+            cause = causes(self.left, self.left, self.tier)
+            change = Change(self.moved, self.before, self.after, cause)
         return Reselected(change, self.waiting, self.written)
 
 
@@ -85,6 +88,16 @@ class Passes(Protocol):
 
     def fan_out(self, asked: Asked, spread: Spread, column: I64, table: Table) -> Found:
         """Choose as :meth:`Choosing.pick` does; ``column`` is that of :class:`Fanout`."""
+        ...
+
+    def one_by_one(
+        self, entries: I64, known: tuple[Ground, Moment, Wishes], table: Table, *, keep: bool
+    ) -> tuple[Found, I64]:
+        """Choose as steering does for entries (ascending) of sites of one policy.
+
+        ``keep`` tells that primaries stay which can be used. The second value is what is left
+        (ascending): entries where names decide, or metrics of this moment that are not fresh.
+        """
         ...
 
 
@@ -129,7 +142,8 @@ class WholeSites:
         return parts + more, entries
 
     @property
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """What passes write."""
         wanted = self._wanted
         return Table(self._space, wanted.rows, wanted.drop, wanted.shared_fate, self._tier)
 
@@ -155,7 +169,7 @@ class WholeSites:
         """Choose for all sites in a fan."""
         if self.passes is not None:
             asked = Asked(batch.sites[place], place, batch.marked, number)
-            found = self.passes.fan_out(asked, spread, self.fanout.column, self._table)
+            found = self.passes.fan_out(asked, spread, self.fanout.column, self.table)
             return [found.reselected]
         return [
             self._spread(batch, place[block], spread, block, number)
@@ -228,11 +242,11 @@ class WholeSites:
         if self.passes is not None:
             asked = Asked(batch.sites[place], place, batch.marked, columns.number)
             laid, fresh = self.lanes.laid(columns), self.lanes.fresh
-            found = self.passes.side_by_side(asked, laid, self._table, fresh=fresh)
+            found = self.passes.side_by_side(asked, laid, self.table, fresh=fresh)
             parts = [found.reselected]
             if len(found.contested):
                 self.lanes.refresh(found.contested)
-                found = self.passes.side_by_side(asked, laid, self._table, fresh=True)
+                found = self.passes.side_by_side(asked, laid, self.table, fresh=True)
                 parts.append(found.reselected)
             return parts
         return [

@@ -4,6 +4,7 @@ See :class:`patronus.engine.wholesites.Passes`. Sites are taken in blocks that s
 so it does not matter which thread is ahead.
 """
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -12,10 +13,14 @@ import numpy as np
 from patronus.engine.fanout import Spread
 from patronus.engine.lanes import Laid
 from patronus.engine.overlay import I64
+from patronus.engine.prospects import Ground, Moment, Wishes
 from patronus.engine.wholesites import Asked, Found, Table
 from patronus.sim.flight import ByBlocks
 
 _SITES: Final = 64
+"""In a block."""
+
+_ENTRIES: Final = 4096
 """In a block."""
 
 _TYPES: Final = (np.int64, np.int64, np.int32, np.int32, np.int8, np.int8, np.int64, np.int64)
@@ -72,6 +77,20 @@ class Choosers:
 
         return _joined(self._by_blocks(len(asked.sites), block, block=_SITES))
 
+    def one_by_one(
+        self, entries: I64, known: tuple[Ground, Moment, Wishes], table: Table, *, keep: bool
+    ) -> tuple[Found, I64]:
+        """Choose for entries, whatever may carry them; return those that are left, too."""
+
+        def block(at: slice) -> tuple[Found, I64]:
+            some = entries[at]
+            found, left = _room(len(some)), np.empty(len(some), dtype=np.int64)
+            *counts, others = self._passes.one_by_one(some, *known, table[1:], keep, found, left)
+            return _cut(found, *counts), left[:others]
+
+        found, left = zip(*self._by_blocks(len(entries), block, block=_ENTRIES), strict=True)
+        return _joined(found), np.concatenate(left)
+
 
 def _marks(asked: Asked, at: slice, table: Table) -> _Marks:
     space = table.space
@@ -100,7 +119,9 @@ def _cut(found: Found, written: int, moved: int, waiting: int, contested: int = 
     )
 
 
-def _joined(parts: list[Found]) -> Found:
+def _joined(parts: Sequence[Found]) -> Found:
     """Return what blocks found as one."""
+    if len(parts) == 1:
+        return parts[0]
     columns: list[Any] = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return Found(*columns)

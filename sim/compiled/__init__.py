@@ -11,7 +11,7 @@ for some ten seconds.
 """
 
 from patronus.engine.health import HEARD
-from patronus.sim.compiled.choosing import fan_out, side_by_side
+from patronus.sim.compiled.choosing import fan_out, one_by_one, side_by_side
 from patronus.sim.compiled.dozing import doze
 from patronus.sim.compiled.fates import aloft
 from patronus.sim.compiled.judging import judge
@@ -34,6 +34,7 @@ __all__ = [
     "fly",
     "judge",
     "observe",
+    "one_by_one",
     "raise_newest",
     "raise_newest_by_peer",
     "raise_some",

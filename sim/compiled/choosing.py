@@ -1,7 +1,8 @@
-"""Choosing for whole sites, pair by pair in registers: see ``engine.lanes`` and ``engine.fan``.
+"""Choosing pair by pair in registers.
 
-Both passes look at the marked pairs of some sites, choose, write the wanted table where
-something is new, and take the mark away. Doubtful pairs keep it.
+For whole sites: see ``engine.lanes`` and ``engine.fan``. Both passes look at the marked pairs
+of some sites, choose, write the wanted table where something is new, and take the mark away.
+Doubtful pairs keep it. For any entries, whatever may carry them: see ``engine.selection``.
 """
 
 from typing import Any, Final
@@ -10,6 +11,7 @@ import numpy as np
 
 from patronus.engine import lanes
 from patronus.engine.forwarding import NO_ROW
+from patronus.engine.knowledge import BADNESS_BITS
 from patronus.engine.lanes import (
     _DRAINED,
     _FAR,
@@ -22,9 +24,12 @@ from patronus.engine.lanes import (
 )
 from patronus.engine.liveness import State
 from patronus.engine.overlay import I64
-from patronus.engine.units import PPM
-from patronus.engine.verdict import OUTAGE, VIOLATING
+from patronus.engine.preference import DETOUR, DRAINED, PLACE, TRANSIT
+from patronus.engine.selection import LAST_RESORT, METRIC_BITS
+from patronus.engine.units import NEVER, PPM
+from patronus.engine.verdict import COMPLIANT, OUTAGE, UNKNOWN_BADNESS_NS, VIOLATING
 from patronus.sim.compiled.jit import compiled, part
+from patronus.sim.compiled.judging import whole_of
 
 _UP: Final = int(State.UP)
 _FAR_SHIFT: Final = 62
@@ -32,18 +37,24 @@ _METRIC_MASK: Final = _METRIC_MAX - 1
 _LANE: Final = lanes.LANES_MAX
 """The lowest bits of a key: which lane it is."""
 
+# Of keys of any entries.
+_BADNESS: Final = (1 << BADNESS_BITS) - 1
+_RESORT: Final = LAST_RESORT << METRIC_BITS
+
 assert _FAR == 1 << _FAR_SHIFT, "one bit"
 assert lanes.LANES_MAX == 3, "two bits for a lane, and three keys to put in order"
 
 
 @part
-def _write(wanted: Any, drop: Any, shared_fate: Any, entry: Any, rows: Any, shared: Any) -> Any:
+def _write(
+    wanted: Any, drop: Any, shared_fate: Any, entry: Any, rows: Any, drops: Any, shared: Any
+) -> Any:
     """Write what an entry holds; tell whether it held something else."""
-    other = drop[entry] or shared_fate[entry] != shared
+    other = drop[entry] != drops or shared_fate[entry] != shared
     for rank in range(3):
         other |= wanted[entry, rank] != rows[rank]
     if other:
-        drop[entry], shared_fate[entry] = False, shared
+        drop[entry], shared_fate[entry] = drops, shared
         for rank in range(3):
             wanted[entry, rank] = rows[rank]
     return other
@@ -165,7 +176,7 @@ def side_by_side(  # noqa: C901, PLR0912, PLR0915  # one walk, as in dozing
                 ):
                     chosen[1], chosen[2], shared = chosen[2], chosen[1], False
             tiers[entry] = tier
-            if _write(wanted, drop, shared_fate, entry, chosen, shared):
+            if _write(wanted, drop, shared_fate, entry, chosen, False, shared):
                 written[writes] = entry
                 writes += 1
             if chosen[0] != was:
@@ -242,7 +253,7 @@ def fan_out(  # noqa: C901, PLR0915  # one walk, as in dozing
             shared = not disjoint[at, lead] and chosen[0] != NO_ROW
             tier = tiers_of[at, lead]
             tiers[entry] = tier
-            if _write(wanted, drop, shared_fate, entry, chosen, shared):
+            if _write(wanted, drop, shared_fate, entry, chosen, False, shared):
                 written[writes] = entry
                 writes += 1
             if chosen[0] != was:
@@ -250,3 +261,182 @@ def fan_out(  # noqa: C901, PLR0915  # one walk, as in dozing
                 left_of[moves], tier_of[moves] = left, tier
                 moves += 1
     return writes, moves, waits
+
+
+@part
+def _least_of(keys: Any, some: Any) -> Any:
+    """Return the place of the least key of some, -1 if all are ``NEVER``, and whether it is twice.
+
+    ``some`` holds a mark for each key.
+    """
+    place, least, twice = -1, NEVER, False
+    for number in range(len(keys)):
+        if some[number] and keys[number] <= least and keys[number] < NEVER:
+            twice = keys[number] == least
+            place, least = number, keys[number]
+    return place, twice
+
+
+@part
+def _next(keys: Any, apart: Any, every: Any) -> Any:
+    """Return the best of those left, whether it is apart, and whether names have to decide."""
+    best, twice = _least_of(keys, every)
+    wished, doubt = _least_of(keys, apart)
+    good = wished >= 0 and (keys[wished] < _RESORT or keys[best] >= _RESORT)
+    return wished if good else best, good, twice or doubt
+
+
+@part
+def _stand_apart(
+    apart: Any, chosen: Any, keys: Any, rows: Any, lane: Any, end: Any, fates: Any
+) -> None:
+    """Take the marks of those left that share lane, end or group with a candidate."""
+    for c in range(len(rows)):
+        if apart[c] and keys[c] < NEVER:
+            near = lane[c] == lane[chosen] or (end[c] >= 0 and end[c] == end[chosen])
+            apart[c] = not (near or _share(fates, rows[c], rows[chosen]))
+
+
+@compiled
+def one_by_one(  # noqa: C901, PLR0912, PLR0915  # one walk, as in dozing
+    entries: I64, ground: Any, moment: Any, wishes: Any, table: Any, keep: bool,
+    found: Any, others: I64,
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """Choose for entries, whatever may carry them.
+
+    Args:
+        entries: which, ascending.
+        ground: where candidates are, as in ``engine.prospects``.
+        moment: what is known of them.
+        wishes: what the policy of the entries' sites asks.
+        table: rows, drop, shared fate and tier, by entry.
+        keep: primaries that can be used stay.
+        found: as in :func:`side_by_side`, without pairs contested.
+        others: where entries are put of which nothing is said.
+
+    Returns:
+        How many of each there are.
+    """
+    direct, order, transit, behind, home, only, through, carries, rank, dst, transport = ground
+    state, drained, settled, fates, verdict, published, now, told = moment[:8]
+    slot, held, believed, announces, offers, figures, worst, fresh = moment[8:]
+    graded, forbidden, limits, drops, stays, shares, margin_ns, margin_ppm = wishes[:8]
+    by_sla, with_transit, backups = wishes[8:]
+    wanted, drop, shared_fate, tiers = table
+    written, moved, before, after, left_of, tier_of, waiting, _ = found
+    near, destinations, classes = direct.shape[0], direct.shape[2], len(limits)
+    lanes = transit.shape[1]
+    columns = near + len(through) * lanes * with_transit
+    rows, lane, end, tier, metric, beyond, key = np.empty((7, columns), dtype=np.int64)
+    apart, every = np.ones((2, columns), dtype=np.bool_)
+    asked, suspect = np.full((2, classes, columns), -1, dtype=np.int64)
+    chosen = np.empty(3, dtype=np.int32)
+    writes = moves = waits = left = 0
+    for entry in entries:
+        pair, number = entry // classes, entry % classes
+        site, to = pair // destinations, pair % destinations
+        was = np.int64(wanted[entry, 0])
+        settles, at_home = True, False
+        for c in range(near):
+            row = direct[c, site, to]
+            settles &= row == NO_ROW or settled[row]
+        for place in range(home.shape[1]):
+            at_home |= home[to, place] == site
+        incumbent, complies = -1, False
+        for c in range(columns):
+            beyond[c], key[c] = 0, NEVER
+            offer = np.int64(0)
+            if c < near:
+                row = np.int64(direct[c, site, to])
+                if row == NO_ROW or not announces[held[site, slot[dst[row]]], to]:
+                    continue
+                end[c] = -1 if only[to] else dst[row]
+            else:
+                far = (c - near) // lanes
+                row, end[c] = np.int64(transit[far, (c - near) % lanes, site]), through[far]
+                if row == NO_ROW or at_home or behind[far, to]:
+                    continue
+                if carries[site] and not settles and rank[end[c]] < rank[site]:
+                    continue
+                there = slot[end[c]]
+                content = held[site, there] * believed[site, there]
+                offer = offers[content, number, to]
+                beyond[c] = offer & _BADNESS
+            rows[c], lane[c] = row, transport[row]
+            if state[row] != _UP or forbidden[number, lane[c]] or offer < 0:
+                continue
+            tier[c] = verdict[number, row]
+            metric[c] = min(published[row] + beyond[c], UNKNOWN_BADNESS_NS)
+            if c >= near and by_sla:
+                tier[c] = max(tier[c], offer >> BADNESS_BITS)
+                # Nearly always the worst destination complies: that is asked once a site.
+                if asked[number, c] != site:
+                    asked[number, c], rest = site, worst[content, number]
+                    suspect[number, c] = whole_of(told[:, row], rest, limits[number]) > COMPLIANT
+                if suspect[number, c]:
+                    rest = figures[content, to, number]
+                    tier[c] = max(tier[c], whole_of(told[:, row], rest, limits[number]))
+            if drops[number] and tier[c] >= VIOLATING:
+                continue
+            grade = graded[number, tier[c] * forbidden.shape[1] + lane[c]]
+            if tier[c] < VIOLATING:
+                grade += order[c, to] * PLACE if c < near else TRANSIT
+            grade += DETOUR * (c >= near and carries[site]) + DRAINED * drained[row]
+            key[c] = (grade << METRIC_BITS) + metric[c]
+            complies |= tier[c] == COMPLIANT and grade < LAST_RESORT
+            if row == was:
+                incumbent = c
+        left_tier = tier[incumbent] if incumbent >= 0 else -1
+        rests = keep
+        if stays[number] and not complies and incumbent >= 0:
+            rests |= key[incumbent] < _RESORT and left_tier < OUTAGE
+        if rests and incumbent >= 0:
+            key[incumbent] = (-1 << METRIC_BITS) + metric[incumbent]
+        first, doubt = _least_of(key, every)
+        waits_here = False
+        if incumbent not in (-1, first) and key[incumbent] >> METRIC_BITS == (
+            key[first] >> METRIC_BITS
+        ):
+            margin = max(margin_ns, metric[incumbent] * margin_ppm // PPM)
+            better = metric[first] + margin < metric[incumbent]
+            doubt |= better and not fresh
+            mine = min(now[rows[incumbent]] + beyond[incumbent], UNKNOWN_BADNESS_NS)
+            its = min(now[rows[first]] + beyond[first], UNKNOWN_BADNESS_NS)
+            waits_here = better and its > mine
+            first = first if better and not waits_here else incumbent
+        chosen[:], shared, tier_here = NO_ROW, False, np.int64(VIOLATING)
+        if first >= 0:
+            chosen[0], tier_here, key[first] = rows[first], tier[first], NEVER
+            apart[:] = True
+            _stand_apart(apart, first, key, rows, lane, end, fates)
+            second, good, twice = _next(key, apart, every)
+            shared = not good
+            doubt |= twice
+            if second >= 0:
+                chosen[1], key[second] = rows[second], NEVER
+                _stand_apart(apart, second, key, rows, lane, end, fates)
+                third, _, twice = _next(key, apart, every)
+                doubt |= twice
+                if third >= 0:
+                    chosen[2] = rows[third]
+        if doubt or shares[number]:
+            others[left] = entry
+            left += 1
+            continue
+        if not backups:
+            chosen[1] = chosen[2] = NO_ROW
+        if first < 0 and not drops[number]:
+            # With nothing usable the last primary stays: fail static.
+            chosen[0], shared = was, was != NO_ROW
+        if waits_here:
+            waiting[waits] = pair
+            waits += 1
+        tiers[entry] = tier_here
+        if _write(wanted, drop, shared_fate, entry, chosen, drops[number], shared):
+            written[writes] = entry
+            writes += 1
+        if chosen[0] != was:
+            moved[moves], before[moves], after[moves] = entry, was, chosen[0]
+            left_of[moves], tier_of[moves] = left_tier, tier_here
+            moves += 1
+    return writes, moves, waits, left

@@ -81,6 +81,19 @@ def verdict_of(rtt_ns: int, jitter_ns: int, loss_ppm: int, limits: I64) -> int:
 
 
 @compiled
+def whole_of(first: I64, rest: I64, limits: I64) -> int:
+    """Return :meth:`Ranking.whole` of one way; figures are (rtt_ns, jitter_ns, loss_ppm)."""
+    rtt = jitter = loss = -1
+    if first[0] >= 0 and rest[0] >= 0:
+        rtt = first[0] + rest[0]
+    if first[1] >= 0 and rest[1] >= 0:
+        jitter = first[1] + rest[1]
+    if first[2] >= 0 and rest[2] >= 0:
+        loss = first[2] + rest[2] - first[2] * rest[2] // PPM
+    return verdict_of(rtt, jitter, loss, limits)
+
+
+@compiled
 def badness_ns(rtt_ns: int, jitter_ns: int, loss_ppm: int) -> int:
     """Return :func:`verdict.badness_ns` of one row."""
     if rtt_ns < 0 or jitter_ns < 0 or loss_ppm < 0:

@@ -74,7 +74,7 @@ def test_fans_hold_what_is_argued_for(case: Case, fewest: int) -> None:
     [
         ("& ~columns.forbidden[lane]", ""),
         ("usable &= beyond.ready[self._end][:, None]", "usable &= True"),
-        ("(rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)", "rows != NO_ROW"),
+        ("(rows != NO_ROW) & (self._tunnels.state[rows] == UP)", "rows != NO_ROW"),
         ("np.maximum(tier, beyond.tier[self._end][:, None], out=tier)", "pass"),
         ("grade += self._tunnels.drained[rows] * np.int64(DRAINED)", "pass"),
         ("if columns.drops or columns.stays or", "if columns.stays or"),

@@ -133,11 +133,13 @@ def test_one_packet_and_many_go_where_the_cases_say(
     [
         ("if entry.drop:", "if entry.drop and not entry.rows:"),
         ("entry.last if entry.last in known else", "entry.last if entry.last >= 0 else"),
-        ("known &= alive[:, place]", "known |= alive[:, place]"),
-        ("dropped = drop & dead", "dropped = drop & any_alive"),
+        ("takes = dead & alive[:, place]", "takes = dead.copy()"),
+        ("counters[drop & dead]", "counters[drop & ~dead]"),
         ("dead & (static != NO_ROW)", "dead"),
         ("known & (row == last)", "(row == row)"),
-        ("range(rows.shape[1] - 1, -1, -1)", "range(rows.shape[1])"),
+        ("for row in rows.T[::-1]:", "for row in rows.T:"),
+        ("takes &= row != NO_ROW", "pass"),
+        ("dead ^= takes", "dead = dead ^ takes if place else takes"),
     ],
 )
 def test_the_property_catches_mutants_of_the_choice(old: str, new: str) -> None:

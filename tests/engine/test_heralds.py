@@ -196,9 +196,9 @@ LIFE = LIVES | st.builds(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("(rows != NO_ROW) & (self._tunnels.state[rows] == State.UP)", "rows != NO_ROW"),
+        ("(rows != NO_ROW) & (self._tunnels.state[rows] == UP)", "rows != NO_ROW"),
         ("(rows != NO_ROW) & (self._tunnels", "(self._tunnels"),
-        ("self._tunnels.state[rows] == State.UP", "self._tunnels.state[rows] >= State.INIT"),
+        ("self._tunnels.state[rows] == UP", "self._tunnels.state[rows] >= 2"),
         ("usable &= overlay.is_home(end, to) &", "usable &="),
         ("told = usable & ~self._tunnels.drained[rows]", "told = usable"),
         ("np.full_like(end, site), end, to", "end, end, to"),

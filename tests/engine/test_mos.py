@@ -68,7 +68,7 @@ def test_the_score_is_that_of_the_formulas_and_never_rises(
         ("np.minimum(step, len(DELAY) - 1)", "step"),  # reads beyond the table
         ("(delay_ns >= 0) & (loss_ppm >= 0)", "delay_ns >= 0"),
         ("np.maximum(1000 + exact // _TRILLION, 1000)", "1000 + exact // _TRILLION"),
-        ("np.clip(loss_ppm, 0, PPM)", "loss_ppm"),
+        ("_within(loss_ppm, PPM)", "loss_ppm"),
         ("(95_000 - codec.ie_milli) * codec.bpl_ppm", "95_000 * codec.bpl_ppm"),
     ],
 )

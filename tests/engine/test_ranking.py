@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from patronus.engine import ranking as kernel
 from patronus.engine.configured import Configured
 from patronus.engine.policy import Features, Policy, SlaClass, TrafficClass
-from patronus.engine.ranking import Ranking, join_figures, terms
+from patronus.engine.ranking import NUMBERS, Ranking, join_figures, terms
 from patronus.engine.units import MS, PPM, SECOND
 from patronus.engine.verdict import (
     COMPLIANT,
@@ -155,10 +155,11 @@ class Ranks:
             assert int(ranking.metric_published[row]) == both[0].published
             told = ranking.told_figures(np.array([row]))
             assert tuple(int(f[0]) for f in told) == both[0].told
-            numbers = dict(ranking.numbers("at", row, 1))
-            assert numbers["at_verdict"] == both[1].verdict
-            assert numbers["at_metric_ns"] == both[1].published
-            assert numbers["at_rtt_ns"] == both[1].told[0]
+            columns = ranking.numbers(np.array([row]), np.array([1]))
+            numbers = {name: one for name, (one,) in zip(NUMBERS, columns, strict=True)}
+            assert numbers["verdict"] == both[1].verdict
+            assert numbers["metric_ns"] == both[1].published
+            assert numbers["rtt_ns"] == both[1].told[0]
 
 
 def live(module: ModuleType, life: Life) -> None:

@@ -1,5 +1,6 @@
 """A driver's passes over whole sites choose and write what the engine's own do."""
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +13,7 @@ from patronus.engine import lanes as kernel
 from patronus.engine.change import Reselected
 from patronus.engine.overlay import I32, I64
 from patronus.engine.units import MS
+from patronus.engine.wholesites import Found, Table
 from patronus.sim import compiled
 from patronus.sim.blocks import Blocks
 from patronus.sim.choosers import Choosers
@@ -19,7 +21,7 @@ from patronus.sim.compiled import choosing
 from tests.engine import test_fanout as fans
 from tests.engine import test_lanes as lanes
 from tests.engine.scene import CASES, Case
-from tests.engine.test_steering import Decided
+from tests.engine.test_steering import UNKNOWN_BEYOND, Decided
 from tests.mutants.harness import caught
 from tests.oracles import steering as oracle
 from tests.sim.compiled.interpreted import interpreted
@@ -93,6 +95,38 @@ def test_what_is_not_up_to_date_is_asked_for() -> None:
     assert asked > 20
 
 
+NEARLY = replace(UNKNOWN_BEYOND, luck=1_788_458_060, keep=False)
+"""A rival that is better, and not by the margin."""
+
+
+class Blind(Choosers):
+    """Passes to which the metrics of this moment are not up to date."""
+
+    def one_by_one(
+        self, entries: I64, known: Any, table: Table, *, keep: bool
+    ) -> tuple[Found, I64]:
+        """Choose without them: what they are said to be is worthless."""
+        ground, moment, wishes = known
+        now = np.where(np.arange(len(moment.now)) % 2, 0, 10**6 * MS)
+        moment = moment._replace(now=now, fresh=False)
+        return super().one_by_one(entries, (ground, moment, wishes), table, keep=keep)
+
+
+def one_by_one(module: ModuleType, case: Case) -> None:
+    """Compare what a pass for any entries comes to with an argument about each of them."""
+    for passes in Choosers, Blind:
+        Decided(case, fewest=10**6, passes=passes(module, Blocks())).argued(oracle)
+
+
+@settings(max_examples=150)
+@given(CASES)
+@example(UNKNOWN_BEYOND)
+@example(NEARLY)
+def test_one_by_one(case: Case) -> None:
+    """Whatever the overlay and the policy, entries that are no whole sites go the same ways."""
+    one_by_one(compiled, case)
+
+
 def fan_out(module: ModuleType, case: Case, fewest: int = 1) -> None:
     """Compare what a module's passes come to with an argument about each entry."""
     Decided(case, fewest=fewest, passes=passes_of(module)).argued(oracle)
@@ -129,8 +163,63 @@ FAN_OUT = (
     ("chosen[0] = was\n            shared", "pass\n            shared"),
 )
 
+ONE_BY_ONE = (
+    ("settles &= row == NO_ROW or settled[row]", "settles &= row == NO_ROW"),
+    ("at_home |= home[to, place] == site", "pass"),
+    ("or not announces[held[site, slot[dst[row]]], to]", ""),
+    ("end[c] = -1 if only[to] else dst[row]", "end[c] = dst[row]"),
+    ("or at_home or behind[far, to]", "or at_home"),
+    ("and not settles and rank[end[c]] < rank[site]", "and rank[end[c]] < rank[site]"),
+    ("and not settles and rank[end[c]] < rank[site]", "and not settles"),
+    ("content = held[site, there] * believed[site, there]", "content = held[site, there]"),
+    ("beyond[c] = offer & _BADNESS", "pass"),
+    ("if state[row] != _UP or forbidden", "if forbidden"),
+    ("or forbidden[number, lane[c]] or offer < 0", "or offer < 0"),
+    ("or forbidden[number, lane[c]] or offer < 0", "or forbidden[number, lane[c]]"),
+    ("min(published[row] + beyond[c], UNKNOWN_BADNESS_NS)", "published[row] + beyond[c]"),
+    ("if c >= near and by_sla:", "if c >= near:"),
+    ("if c >= near and by_sla:", "if by_sla and False:"),
+    ("max(tier[c], whole_of(told[:, row], rest, limits[number]))", "tier[c]"),
+    ("rest = figures[content, to, number]", "pass"),
+    ("if asked[number, c] != site:", "if asked[number, c] < 0:"),
+    ("rest = site, worst[content, number]", "rest = site, figures[content, to, number]"),
+    ("tier[c] = max(tier[c], offer >> BADNESS_BITS)", "pass"),
+    ("if drops[number] and tier[c]", "if tier[c]"),
+    ("            if tier[c] < VIOLATING:\n", "            if True:\n"),
+    ("order[c, to] * PLACE if c < near else TRANSIT", "0 if c < near else TRANSIT"),
+    ("order[c, to] * PLACE if c < near else TRANSIT", "order[c, to] * PLACE if c < near else 0"),
+    ("grade += DETOUR * (c >= near and carries[site]) +", "grade +="),
+    ("+ DRAINED * drained[row]", ""),
+    ("tier[c] == COMPLIANT and grade < LAST_RESORT", "tier[c] == COMPLIANT"),
+    ("if stays[number] and not complies and", "if not complies and"),
+    ("if stays[number] and not complies and", "if stays[number] and"),
+    ("key[incumbent] < _RESORT and left_tier < OUTAGE", "left_tier < OUTAGE"),
+    ("key[incumbent] < _RESORT and left_tier < OUTAGE", "key[incumbent] < _RESORT"),
+    ("rests = keep\n", "rests = False\n"),
+    ("doubt |= better and not fresh", "pass"),
+    ("first = first if better and not waits_here else", "first = first if better else"),
+    ("waits_here = better and its > mine", "pass"),
+    ("+ beyond[incumbent], UNKNOWN", ", UNKNOWN"),
+    ("_stand_apart(apart, second, key, rows, lane, end, fates)", "pass"),
+    ("shared = not good", "shared = False"),
+    ("(keys[wished] < _RESORT or keys[best] >= _RESORT)", "True"),
+    ("twice = keys[number] == least", "pass"),
+    ("if doubt or shares[number]:", "if doubt:"),
+    ("if not backups:", "if False:"),
+    ("if first < 0 and not drops[number]:", "if first < 0:"),
+    ("(end[c] >= 0 and end[c] == end[chosen])", "(end[c] == end[chosen])"),
+    ("left_tier = tier[incumbent] if incumbent >= 0 else -1", "left_tier = 0"),
+    (
+        "        if waits_here:\n            waiting[waits] = pair",
+        "        if False:\n            pass",
+    ),
+    ("chosen, drops[number], shared)", "chosen, False, shared)"),
+)
+
 MUTANTS: list[Any] = [(side_by_side, lanes.LUCK, *texts) for texts in SIDE_BY_SIDE]
 MUTANTS += [(fan_out, FANS, *texts) for texts in FAN_OUT]
+MUTANTS += [(one_by_one, CASES, *texts) for texts in ONE_BY_ONE]
+MUTANTS.append((one_by_one, st.just(NEARLY), "max(margin_ns, metric[incumbent] * margin_ppm", "(0"))
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,45 @@ def test_judge() -> None:
         judges_well(judging, seed)
 
 
+def joins_well(passes: ModuleType, seed: int) -> None:
+    """Hold the verdicts of ways over two tunnels against the engine's own."""
+    made, luck = overlay(), np.random.default_rng(seed)
+    ranking = Ranking(made, POLICY, Configured(POLICY, SITES))
+    ranking.told[0] = luck.choice([-1, 20, 75, 100, 150], len(ROWS)) * MS
+    ranking.told[1] = luck.choice([-1, 0, 2, 15, 16], len(ROWS)) * MS
+    ranking.told[2] = luck.choice([-1, 0, 1, 4_999, 5_012, 5_013, 292_893, 292_894], len(ROWS))
+    rest = ranking.told[:, ::-1].T.copy()
+    asked = terms(POLICY)
+    assert asked is not None
+    for number, limits in enumerate(asked.limits):
+        plain = ranking.whole(ROWS, rest, POLICY.classes[number].sla)
+        quick = [passes.whole_of(ranking.told[:, row], rest[row], limits) for row in ROWS]
+        assert quick == plain.tolist()
+
+
+def test_whole() -> None:
+    """The verdict of a way over two tunnels is that of what both come to together."""
+    for seed in range(60):
+        joins_well(judging, seed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("if first[0] >= 0 and rest[0] >= 0:", "if first[0] >= 0:"),
+        ("if first[1] >= 0 and rest[1] >= 0:", "if rest[1] >= 0:"),
+        ("if first[2] >= 0 and rest[2] >= 0:", "if True:"),
+        ("- first[2] * rest[2] // PPM", ""),
+        ("rtt = first[0] + rest[0]", "rtt = max(first[0], rest[0])"),
+        ("jitter = first[1] + rest[1]", "jitter = first[1]"),
+    ],
+)
+def test_mutants_of_ways(old: str, new: str) -> None:
+    """The property notices each broken sum, and does not object to the sound one."""
+    joins_well(interpreted(judging), 0)
+    assert any(fails(joins_well, interpreted(judging, old, new), seed) for seed in range(60))
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
