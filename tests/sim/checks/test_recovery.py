@@ -1,13 +1,20 @@
 """Recovery: each thing that a fault may leave behind is found in tables broken by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from patronus.engine.brownout_table import ALARM, BASE_PPM, SUSPECTED_PPM, TAKEN
 from patronus.engine.forwarding import NO_ROW
 from patronus.engine.policy import LivenessProfile, Policy, SlaClass, TrafficClass
 from patronus.engine.units import MS, SECOND
+from patronus.engine.verdict import OUTAGE_PPM
+from patronus.sim.checks.rules import REVIVING
+from patronus.sim.language import load
 from patronus.sim.scenario import Schedule, Selector
+from patronus.sim.world import World
 from tests.sim.checkbench import Bench
 from tests.sim.handmade import make_fault
 
@@ -143,3 +150,25 @@ def test_a_way_that_does_not_work_is_not_asked_for() -> None:
     made.run(made.now_ns + 100 * MS)
     texts = [f.text for f in made.checkers.findings]
     assert made.checkers.unrecovered == 0, texts
+
+
+def test_alarms_of_outages_are_over_after_so_many_probes() -> None:
+    """Whatever a line usually loses, good packets alone end the doubt about half of them lost."""
+    most = 0
+    for level in range(len(BASE_PPM)):
+        kinds = [k for k in range(len(TAKEN)) if SUSPECTED_PPM[k][level] <= OUTAGE_PPM]
+        most = max(most, -(-ALARM // TAKEN[max(kinds, default=0)][level]))
+    assert most == REVIVING
+
+
+def test_a_line_that_was_dead_for_a_moment_is_used_again() -> None:
+    """A class without limits waits for the end of an alarm, too, and then nothing is left of it."""
+    found = Path(__file__).parents[1] / "fuzzing" / "found" / "dead-for-a-moment.patronus.yml"
+    scenario = load(found)
+    early = World(scenario, scenario.seed, reported=False)
+    early.run()
+    assert early.checkers.unrecovered is None
+    over_ns = 2050 * MS + int(early.checkers.recovery_bounds_ns[0])
+    late = World(replace(scenario, duration_ns=over_ns + MS), scenario.seed, reported=False)
+    late.run()
+    assert late.checkers.unrecovered == 0
