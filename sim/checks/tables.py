@@ -115,7 +115,7 @@ class Tables:
             self.take([(np.full(len(entries), now_ns, dtype=np.int64), entries, used[entries])])
 
     def _flapped(self, at_ns: I64, entries: I64, before: I32, rows: I32) -> None:
-        flaps = hits(self._flaps.see(at_ns, entries, before, rows))
+        flaps = _in_time(hits(self._flaps.see(at_ns, entries, before, rows)), at_ns)
         self._found.add("flaps", len(flaps))
         for i in flaps[: self._found.room("flaps")].tolist():
             path, left = (
@@ -125,7 +125,7 @@ class Tables:
             self._tell("flaps", int(at_ns[i]), int(entries[i]), f"back from {left} to {path}", path)
 
     def _hurried(self, at_ns: I64, entries: I64, rows: I32) -> None:
-        hasty = self._holds.hasty(at_ns, entries, rows)
+        hasty = _in_time(self._holds.hasty(at_ns, entries, rows), at_ns)
         self._found.add("hasty", len(hasty))
         for i in hasty[: self._found.room("hasty")].tolist():
             path = self._path(int(entries[i]), rows[i])
@@ -298,3 +298,8 @@ class Tables:
         name = self._world.scenario.policy.classes[key.traffic_class].name
         whom = f"{overlay.sites[key.site]} to {overlay.destinations[key.destination].name}, {name}"
         self._found.tell(Finding(at_ns, check, entry, path, f"{whom}: {what}"))
+
+
+def _in_time(places: I64, at_ns: I64) -> I64:
+    """Return places of moves, earliest first: how wide a slot is must not say which are told."""
+    return places[np.argsort(at_ns[places], kind="stable")]
