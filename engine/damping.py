@@ -2,10 +2,13 @@
 
     hold = min(hold_ns << flaps, hold_max_ns)
 
-``flaps`` counts the remembered times that a tunnel failed, the latest one included.
-One is forgotten for each whole ``decay_ns`` of an unbroken time of being up. Memory is
-bounded: no more flaps are kept than it takes to reach the longest hold, so a tunnel
-that flapped all night is forgiven as soon as one that flapped a few times.
+``flaps`` counts the remembered times that a tunnel failed, the latest one included. What
+befalls it before it has come through a hold again is the same story and counts once: a
+brownout alarm, the silence after it, an SLA found broken meanwhile. One flap is forgotten
+for each whole ``decay_ns`` of an unbroken time of being up, which ends a story, too (some
+tunnels break the SLA of some class for ever). Memory is bounded: no more flaps are kept
+than it takes to reach the longest hold, so a tunnel that flapped all night is forgiven as
+soon as one that flapped a few times.
 
 Leaving a dead path is never damped; nothing here is asked about that.
 """
@@ -14,13 +17,14 @@ import numpy as np
 
 from patronus.engine.overlay import I32, I64
 from patronus.engine.policy import Policy
+from patronus.engine.selection import Bools
 from patronus.engine.units import NEVER
 
 
 class Damper:
     """The flaps of every row. Updates are sparse: ``rows`` are the few that changed."""
 
-    __slots__ = ("_damping", "_enabled", "_flaps_max", "flaps", "up_ns")
+    __slots__ = ("_damping", "_enabled", "_fallen", "_flaps_max", "flaps", "up_ns")
 
     def __init__(self, rows: int, policy: Policy) -> None:
         """Create a clean record; with ``features.damping`` off it stays clean.
@@ -38,6 +42,8 @@ class Damper:
         """As of the last flap; what was forgotten since is taken off on reading."""
         self.up_ns: I64 = np.full(rows, NEVER, dtype=np.int64)
         """Since when each row has been up without a flap, ``NEVER`` while it is down."""
+        self._fallen: Bools = np.zeros(rows, dtype=np.bool_)
+        """Failed, and has come through no hold since."""
 
     def flap(self, rows: I64, at_ns: int, *, still_up: bool = False) -> None:
         """Remember that rows failed.
@@ -45,21 +51,24 @@ class Damper:
         Args:
             rows: each once.
             at_ns: when.
-            still_up: they failed their SLA only; those that were up go on forgetting.
+            still_up: they failed an SLA only, and go on forgetting.
         """
-        flaps = self.remembered(rows, at_ns) + np.int32(1)
-        self.flaps[rows] = np.minimum(flaps, self._flaps_max)
-        on = (self.up_ns[rows] != NEVER) & still_up
-        self.up_ns[rows] = np.where(on, at_ns, NEVER)
+        flaps = self.remembered(rows, at_ns)
+        again = self._fallen[rows] & (flaps == self.flaps[rows])
+        self.flaps[rows] = np.minimum(flaps + ~again, self._flaps_max)
+        self.up_ns[rows] = at_ns if still_up else NEVER
+        self._fallen[rows] = True
 
     def up(self, rows: I64, at_ns: int) -> None:
-        """Note that the hold of rows has elapsed: from now on they forget."""
+        """Note that rows, which are up, have come through their hold: from now on they forget."""
         self.up_ns[rows] = np.minimum(self.up_ns[rows], at_ns)
+        self._fallen[rows] = False
 
     def forget(self, rows: I64) -> None:
         """Give rows a clean record (their agent lost its memory)."""
         self.flaps[rows] = 0
         self.up_ns[rows] = NEVER
+        self._fallen[rows] = False
 
     def hold_ns(self, rows: I64, now_ns: int) -> I64:
         """Return how long each row must be good before it counts as good."""

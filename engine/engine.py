@@ -283,9 +283,10 @@ class Engine:
         unproven = self.steering.unproven(self.steering.stranded(waiting))
         self._rise(self.tunnels.admit(unproven, now_ns))
         judged = self._judge(rows, now_ns)
-        self.tunnels.damper.flap(rows[judged.fell], now_ns, still_up=True)
         # What is not up is no candidate; when it comes up, it is looked at anyway.
         up = self.state[rows] == UP
+        self.tunnels.damper.up(rows[judged.rose & up], now_ns)
+        self.tunnels.damper.flap(rows[judged.fell & up], now_ns, still_up=True)
         self._attention.tunnels(rows[judged.changed & up])
         self._attention.metrics(rows[judged.moved & ~judged.changed & up])
         stale = self.knowledge.age(own, now_ns - self.policy.patience_ns)
@@ -308,7 +309,7 @@ class Engine:
         if self.pass_over is None or len(self.configured.policies) > 1:
             return self._judge_all(rows, now_ns)
         left = self.pass_over(rows, now_ns)
-        judged = np.zeros((3, len(rows)), dtype=np.bool_)
+        judged = np.zeros((len(NONE_JUDGED), len(rows)), dtype=np.bool_)
         judged[:, left] = self._judge_all(rows[left], now_ns)
         return Judged(*judged)
 

@@ -6,6 +6,8 @@ journalled, and what the dataplane does not have yet becomes a delta.
 
 from collections.abc import Callable
 
+import numpy as np
+
 from patronus.engine.change import Cause, Change, join, moved
 from patronus.engine.forwarding import ForwardingDelta, ForwardingTable, diff
 from patronus.engine.journal import DecisionJournal, Reason
@@ -39,13 +41,16 @@ class Moves:
         """Leave tunnels (ascending) that went down: for the backups, else by choosing anew.
 
         Returns:
-            Tunnels that were let up for it before their time, since there was no other.
+            Tunnels that came up for it, since there was no other: if need be before their time.
         """
         entries = self._steering.over(rows)
         change, stuck = self._steering.promote(entries)
         up = rows[:0]
         if len(stuck):
-            up = self._tunnels.admit(self._steering.unproven(stuck), now_ns)
+            # Who has kept its proof by now goes before who is just back.
+            proven = self._tunnels.rise(self._steering.unproven(stuck), now_ns)
+            let_up = self._tunnels.admit(self._steering.unproven(stuck), now_ns)
+            up = np.concatenate([proven, let_up])
             change = join([change, self._steering.reselect(stuck).change])
         self.commit(change, entries, now_ns, reason)
         return up

@@ -58,9 +58,11 @@ class Judged(NamedTuple):
     """The published metric is another one."""
     fell: Bools
     """Some class's SLA is broken from now on, or worse than that."""
+    rose: Bools
+    """Some class's SLA was broken, and what is better has held."""
 
 
-NONE_JUDGED: Final = Judged(*np.zeros((3, 0), dtype=np.bool_))
+NONE_JUDGED: Final = Judged(*np.zeros((4, 0), dtype=np.bool_))
 """What an evaluation of no rows finds."""
 
 
@@ -110,13 +112,12 @@ class Ranking:
             hold_ns: how long each row must be better before it counts.
         """
         moved = self._measure(rows, figures)
-        changed, fell = np.zeros((2, len(rows)), dtype=np.bool_)
+        turned = np.zeros((3, len(rows)), dtype=np.bool_)
         runs_needed = np.clip(hold_ns // self._policy.evaluation_ns, 1, _RUNS_MAX)
         for number in range(len(self.verdict)):
-            other, worse = self._judge(number, rows, figures, runs_needed)
-            changed |= other
-            fell |= worse
-        return Judged(changed, moved, fell)
+            self._judge(number, rows, figures, runs_needed, turned)
+        changed, fell, rose = turned
+        return Judged(changed, moved, fell, rose)
 
     @property
     def fresh(self) -> bool:
@@ -165,19 +166,18 @@ class Ranking:
         self.told[:, rows] = -1
 
     def _judge(
-        self, number: int, rows: I64, figures: Figures, runs_needed: I64
-    ) -> tuple[Bools, Bools]:
+        self, number: int, rows: I64, figures: Figures, runs_needed: I64, turned: Bools
+    ) -> None:
+        """Judge rows for one class; mark in ``turned`` what changed, fell and rose."""
         raw = self._raw(number, rows, figures)
-        changed, fell = np.zeros((2, len(rows)), dtype=np.bool_)
         # Mostly every verdict is what it was, and none is on its way to a better one.
         some = np.flatnonzero(
             (raw != self.verdict[number, rows]) | (self._better_runs[number, rows] > 0)
         )
         if len(some):
-            changed[some], fell[some] = self._turn(number, rows[some], raw[some], runs_needed[some])
-        return changed, fell
+            turned[:, some] |= self._turn(number, rows[some], raw[some], runs_needed[some])
 
-    def _turn(self, number: int, rows: I64, raw: I8, runs_needed: I64) -> tuple[Bools, Bools]:
+    def _turn(self, number: int, rows: I64, raw: I8, runs_needed: I64) -> Bools:
         """Take verdicts of the moment: worse ones at once, better ones when they have held."""
         before = self.verdict[number, rows]
         worse = raw > before
@@ -188,7 +188,7 @@ class Ranking:
         changed: Bools = worse | proven
         self._better_runs[number, rows] = np.where(changed, 0, np.minimum(runs, _RUNS_MAX))
         self.verdict[number, rows] = np.where(changed, raw, before)
-        return changed, worse & (raw >= VIOLATING)
+        return np.stack([changed, worse & (raw >= VIOLATING), proven & (before >= VIOLATING)])
 
     def _raw(self, number: int, rows: I64, figures: Figures) -> I8:
         """Return the verdicts of the moment, each by the policy of the row's own site."""

@@ -140,6 +140,7 @@ class Checkers:
             self._found,
             bound_ns=self.bound_ns,
             sla_bound_ns=self.sla_bound_ns,
+            shut_bound_ns=int(self.recovery_bounds_ns.max()),
         )
 
     def foresee(self) -> None:

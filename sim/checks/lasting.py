@@ -58,7 +58,7 @@ class Patience:
     """
 
     def __init__(self, entries: int, bound_ns: int, has_other: Callable[[I64], Bools]) -> None:
-        self._has_other = has_other
+        self._has_other, self.bound_ns = has_other, bound_ns
         self._bad = Lasting(entries, GRACE_NS)
         self._needless = Lasting(entries, bound_ns - GRACE_NS)
         self._examined: Bools = np.zeros(entries, dtype=np.bool_)

@@ -95,10 +95,10 @@ class Others:
         self._transit = np.array(overlay.transit if features.transit else (), dtype=np.int64)
 
     def deliver(self, entries: I64, standing: Standing) -> Bools:
-        """Tell which entries have a way that delivers."""
+        """Tell which entries have a way that delivers (a class that drops: that keeps the SLA)."""
         found = np.zeros(len(entries), dtype=np.bool_)
         for part, columns in self._each(entries, standing):
-            found[part] |= self._works(columns).any(axis=1)
+            found[part] |= self._serves(columns, entries[part]).any(axis=1)
         return found
 
     def keep(self, entries: I64, standing: Standing) -> Bools:
@@ -128,7 +128,7 @@ class Others:
     def besides(
         self, entries: I64, rows: I32, standing: Standing, apart: Apart | None = None
     ) -> Bools:
-        """Tell which entries have a way that delivers and does not begin with a given row.
+        """Tell which entries have a way as of :meth:`deliver` that does not begin with a given row.
 
         Ways of transit sites through others are left out: those go by an order of their own.
         ``apart`` tells what else is asked of such a way: of entries and given rows, shape
@@ -143,7 +143,7 @@ class Others:
                 other &= apart(entries[part][:, None], given, columns.first)
             if columns.detour.through:
                 other &= ~carries[part][:, None]
-            found[part] |= (self._works(columns) & other).any(axis=1)
+            found[part] |= (self._serves(columns, entries[part]) & other).any(axis=1)
         return found
 
     def proven(self, entries: I64, standing: Standing, proven: Bools) -> Bools:
@@ -162,6 +162,12 @@ class Others:
             found[part] |= fine.any(axis=1)
         found &= standing.running[site]
         return found
+
+    def drops(self, entries: I64) -> Bools:
+        """Tell which entries rather send nothing than break their SLA."""
+        site, number = self._of(entries)
+        drops: Bools = self._rules.drops[self._rules.of_site[site], number]
+        return drops
 
     def example(self, entry: int, standing: Standing, *, keeps: bool) -> int:
         """Return the first leg of such a way, -1 if there is none."""
@@ -196,6 +202,13 @@ class Others:
         works: Bools = columns.may & self._truth.works(columns.first)
         works &= self._truth.works(columns.second)
         return works
+
+    def _serves(self, columns: _Columns, entries: I64) -> Bools:
+        """Tell which ways a class takes if it has no other."""
+        serves, drops = self._works(columns), self.drops(entries)
+        if drops.any():
+            serves[drops] &= self._keeps(columns, entries)[drops]
+        return serves
 
     def _keeps(self, columns: _Columns, entries: I64) -> Bools:
         site, number = self._of(entries)

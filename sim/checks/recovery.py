@@ -69,10 +69,17 @@ class Recovery:
         self._ranks = _ranks(world.scenario.policy, world.overlay.transports)
 
     def left(self, classes: Bools) -> list[Left]:
-        """Return what is left; preference is asked of some classes only, shape (classes,)."""
-        found = [*self._latched(), *self._lost()]
-        lost = np.array([f.entry for f in found if f.entry >= 0], dtype=np.int64)
+        """Return what is left.
+
+        Args:
+            classes: shape (classes,), those of which all is asked. Of the others preference
+                is not, and nothing is of those that drop: they may still be waiting for a
+                verdict.
+        """
         entries = self._entries()
+        entries = entries[classes[entries % self._space.classes] | ~self._others.drops(entries)]
+        found = [*self._latched(), *self._lost(entries)]
+        lost = np.array([f.entry for f in found if f.entry >= 0], dtype=np.int64)
         entries = entries[~np.isin(entries, lost)]
         found += self._worse(entries[classes[entries % self._space.classes]])
         if self._world.scenario.policy.features.backups:
@@ -93,8 +100,8 @@ class Recovery:
         for row in hits(self._world.dataplane.latched & self._truth.works(rows)).tolist():
             yield Left(-1, row, "works, and the kernel keeps traffic off it")
 
-    def _lost(self) -> Iterator[Left]:
-        entries, loss = self._entries(), self._truth.loss_ppm
+    def _lost(self, entries: I64) -> Iterator[Left]:
+        loss = self._truth.loss_ppm
         first, second = self._ways.first[entries], self._ways.second[entries]
         dead = (loss[first] >= PPM) | (loss[second] >= PPM)
         entries, first = entries[dead], first[dead]

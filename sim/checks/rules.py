@@ -137,7 +137,12 @@ SETTLING: Final = 64
 """Samples after which a round trip and a jitter have forgotten what they were."""
 
 CLEARING: Final = 513
-"""Good packets that clear an alarm of 3 % of loss or more, at the latest."""
+"""Good packets that clear an alarm of 3 % of loss or more, at the latest, where a line usually
+loses less than 0.5 %."""
+
+REVIVING: Final = 54
+"""Good packets that clear an alarm of half of the packets lost or more, at the latest. No
+class bears that, so what is chosen waits for it even where no loss is judged."""
 
 
 def recovery_bounds_ns(
@@ -147,7 +152,7 @@ def recovery_bounds_ns(
 
     In this order: the provider routes as before; silence that had begun is noticed, and a
     probe comes back; what a tunnel lost leaves the window, its round trip and jitter
-    settle, and where loss is judged an alarm is cleared by probes alone; the tunnel proves
+    settle, and an alarm that keeps the class away is cleared by probes alone; the tunnel proves
     itself for the longest hold; the others hear of it in an announcement that may just have
     been missed; and it is chosen. Sites take two evaluations for what the next one needs.
 
@@ -168,7 +173,7 @@ def recovery_bounds_ns(
     heard = policy.announcement_ns + 2 * policy.evaluation_ns + spread_ns
     common = reroute_ns + silence + interval + rtt_ns + hold + heard + 4 * policy.evaluation_ns
     slow = [SETTLING * interval * _settles(c.sla) for c in policy.classes]
-    clear = [CLEARING * interval * _clears(c.sla, policy) for c in policy.classes]
+    clear = [_clears(c.sla, policy) * interval for c in policy.classes]
     pairs = zip(slow, clear, strict=True)
     return np.array([common + max(window, *pair) for pair in pairs], dtype=np.int64)
 
@@ -178,6 +183,9 @@ def _settles(sla: SlaClass) -> bool:
     return any(limit is not None for limit in limits)
 
 
-def _clears(sla: SlaClass, policy: Policy) -> bool:
+def _clears(sla: SlaClass, policy: Policy) -> int:
+    """Return how many good packets a class waits for after an alarm, at the most."""
+    if not (policy.features.brownout and policy.features.sla):
+        return 0
     judged = sla.loss_ppm is not None or sla.mos_milli is not None
-    return judged and policy.features.brownout and policy.features.sla
+    return CLEARING if judged else REVIVING

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from patronus.engine.arrays import distinct, hits
+from patronus.engine.forwarding import NO_ROW
 from patronus.engine.narrative import path_name
 from patronus.engine.overlay import I32, I64
 from patronus.engine.selection import Bools
@@ -47,9 +48,20 @@ class Tables:
         *,
         bound_ns: int,
         sla_bound_ns: int,
+        shut_bound_ns: int,
     ) -> None:
+        """Begin to watch.
+
+        Args:
+            world: whose tables.
+            rules: what its policies ask.
+            found: where to tell.
+            bound_ns: how long an entry may lead nowhere.
+            sla_bound_ns: how long it may break its SLA.
+            shut_bound_ns: how long a class that drops may send nothing: whatever spoils a
+                verdict must be over.
+        """
         self._world, self._rules, self._found = world, rules, found
-        self._bound_ns, self._sla_bound_ns = bound_ns, sla_bound_ns
         overlay = world.overlay
         self._space = space = world.dataplane.space
         self.truth = Truth(world.wire, world.timeline, world.seed)
@@ -69,6 +81,7 @@ class Tables:
         self._astray = Astray(world, self._ways, self._others)
         self._fates = Fates(world)
         self._holes = Patience(space.entries, bound_ns, self._could_deliver)
+        self._shut = Patience(space.entries, shut_bound_ns, self._could_deliver)
         self._misses = Patience(space.entries, sla_bound_ns, self._could_keep)
         self._new: list[I64] = [np.arange(space.entries, dtype=np.int64)]
         """Entries to be judged at the next turn."""
@@ -115,7 +128,7 @@ class Tables:
             self.take([(np.full(len(entries), now_ns, dtype=np.int64), entries, used[entries])])
 
     def _flapped(self, at_ns: I64, entries: I64, before: I32, rows: I32) -> None:
-        flaps = hits(self._flaps.see(at_ns, entries, before, rows))
+        flaps = _in_time(hits(self._flaps.see(at_ns, entries, before, rows)), at_ns)
         self._found.add("flaps", len(flaps))
         for i in flaps[: self._found.room("flaps")].tolist():
             path, left = (
@@ -125,7 +138,7 @@ class Tables:
             self._tell("flaps", int(at_ns[i]), int(entries[i]), f"back from {left} to {path}", path)
 
     def _hurried(self, at_ns: I64, entries: I64, rows: I32) -> None:
-        hasty = self._holds.hasty(at_ns, entries, rows)
+        hasty = _in_time(self._holds.hasty(at_ns, entries, rows), at_ns)
         self._found.add("hasty", len(hasty))
         for i in hasty[: self._found.room("hasty")].tolist():
             path = self._path(int(entries[i]), rows[i])
@@ -183,12 +196,14 @@ class Tables:
         for start in range(0, len(entries), _ENTRIES_AT_ONCE):
             part = entries[start : start + _ENTRIES_AT_ONCE]
             dead, ill = self._states(part)
-            self._holes.update(part, dead, now_ns)
-            self._misses.update(part, ill, now_ns)
+            shut = dead & (self._ways.first[part] == NO_ROW) & self._others.drops(part)
+            self._holes.update(part, dead & ~shut, now_ns)
+            self._shut.update(part, shut, now_ns)
+            self._misses.update(part, ill & ~shut, now_ns)
         again = distinct(np.concatenate([entries[:0], *self._again]))
         self._again = []
-        for check, patience in (("black_holes", self._holes), ("sla_misses", self._misses)):
-            self._violated(check, patience.examine(again, now_ns), now_ns)
+        for patience in (self._holes, self._shut, self._misses):
+            self._violated(patience, patience.examine(again, now_ns), now_ns)
         self._led_astray(self._astray.look(self._standing, now_ns), now_ns)
         self._outdated(self._fates.look(self._astray.well_ns[0], now_ns), now_ns)
 
@@ -211,7 +226,7 @@ class Tables:
             self._again.append(self._watched())
 
     def _watched(self) -> I64:
-        return np.concatenate([self._holes.examined, self._misses.examined])
+        return np.concatenate([p.examined for p in (self._holes, self._shut, self._misses)])
 
     def _towards(self, sites: Bools) -> I64:
         """Return the entries of all sites whose destination has any of some sites for a home."""
@@ -235,13 +250,7 @@ class Tables:
         return dead, ill
 
     def _could_deliver(self, entries: I64) -> Bools:
-        """Tell who has another way that delivers (a class that drops: that keeps the SLA)."""
-        variant = self._rules.of_site[entries // self._space.per_site]
-        drops = self._rules.drops[variant, entries % self._space.classes]
-        could = np.zeros(len(entries), dtype=np.bool_)
-        could[drops] = self._others.keep(entries[drops], self._standing)
-        could[~drops] = self._others.deliver(entries[~drops], self._standing)
-        return could
+        return self._others.deliver(entries, self._standing)
 
     def _could_keep(self, entries: I64) -> Bools:
         return self._others.keep(entries, self._standing)
@@ -262,17 +271,17 @@ class Tables:
 
     # ------------------------------------------------------------ words
 
-    def _violated(self, check: str, entries: I64, now_ns: int) -> None:
+    def _violated(self, patience: Patience, entries: I64, now_ns: int) -> None:
+        keeps = patience is self._misses
+        check = "sla_misses" if keeps else "black_holes"
         self._found.add(check, len(entries))
-        keeps = check == "sla_misses"
         what, would = (
             ("breaks the SLA", "would keep it") if keeps else ("delivers nothing", "would deliver")
         )
-        bound_ns = self._sla_bound_ns if keeps else self._bound_ns
         for entry in entries[: self._found.room(check)].tolist():
             other = self._others.example(entry, self._standing, keeps=keeps)
             path, better = self._path(entry, int(self._ways.first[entry])), self._path(entry, other)
-            since = f"for more than {bound_ns // MS} ms, though {better} {would}"
+            since = f"for more than {patience.bound_ns // MS} ms, though {better} {would}"
             self._tell(check, now_ns, entry, f"{path or 'no path'} {what} {since}", path)
 
     def _led_astray(self, entries: I64, now_ns: int) -> None:
@@ -298,3 +307,8 @@ class Tables:
         name = self._world.scenario.policy.classes[key.traffic_class].name
         whom = f"{overlay.sites[key.site]} to {overlay.destinations[key.destination].name}, {name}"
         self._found.tell(Finding(at_ns, check, entry, path, f"{whom}: {what}"))
+
+
+def _in_time(places: I64, at_ns: I64) -> I64:
+    """Return places of moves, earliest first: how wide a slot is must not say which are told."""
+    return places[np.argsort(at_ns[places], kind="stable")]

@@ -25,11 +25,14 @@ LIVES = st.tuples(
         decay_ns=st.integers(1, 6),
     ),
     st.lists(
-        st.tuples(st.integers(0, 15), st.sampled_from(["look", "flap", "flap", "sla", "up"])),
+        st.tuples(
+            st.integers(0, 15),
+            st.sampled_from(["look", "flap", "sla", "up", "blink", "blink"]),
+        ),
         max_size=40,
     ),
 )
-"""The policy, and (time since the last step, step)."""
+"""The policy, and (time since the last step, step); to blink is to fail and come through."""
 
 
 def live(kernel: ModuleType, life: tuple[Damping, list[tuple[int, str]]]) -> None:
@@ -42,12 +45,12 @@ def live(kernel: ModuleType, life: tuple[Damping, list[tuple[int, str]]]) -> Non
         for _ in range(wait):
             record.tick()
         assert damper.hold_ns(row, now).tolist() == [record.hold]
-        if step == "up":
-            record.up()
-            damper.up(row, now)
-        elif step != "look":
+        if step in ("flap", "sla", "blink"):
             record.flap(still_up=step == "sla")
             damper.flap(row, now, still_up=step == "sla")
+        if step in ("up", "blink"):
+            record.up()
+            damper.up(row, now)
         assert damper.hold_ns(row, now).tolist() == [record.hold]
     first = min(policy.hold_ns, policy.hold_max_ns)
     assert damper.hold_ns(np.array([0, 2]), now).tolist() == [first, first]
@@ -64,16 +67,20 @@ def test_a_hold_is_what_counting_every_moment_says(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("np.minimum(flaps, self._flaps_max)", "flaps"),
+        ("np.minimum(flaps + ~again, self._flaps_max)", "flaps + ~again"),
+        ("flaps + ~again", "flaps + 1"),
+        ("self._fallen[rows] & (flaps == self.flaps[rows])", "self._fallen[rows]"),
+        ("np.minimum(self.up_ns[rows], at_ns)\n        self._fallen[rows] = False",
+         "np.minimum(self.up_ns[rows], at_ns)"),
         ("// self._damping.decay_ns", "// (self._damping.decay_ns + 1)"),
         ("now_ns - np.minimum(up_ns, now_ns)", "now_ns - up_ns"),
-        ("np.where(on, at_ns, NEVER)", "np.where(on, at_ns, self.up_ns[rows])"),
-        ("(self.up_ns[rows] != NEVER) & still_up", "still_up"),
+        ("at_ns if still_up else NEVER", "at_ns"),
+        ("at_ns if still_up else NEVER", "self.up_ns[rows] if still_up else NEVER"),
         ("return np.minimum(holds, self._damping.hold_max_ns)", "return holds"),
     ],
-)
+)  # fmt: skip
 def test_the_property_catches_mutants(old: str, new: str) -> None:
-    """Unbounded memory, wrong decay, wrap-around and a missing cap are noticed."""
+    """Unbounded memory, wrong decay, endless stories, wrap-around, a missing cap are noticed."""
     broken = mutant(damping, old, new)
     assert caught(LIVES, lambda life: live(broken, life))
 
@@ -97,14 +104,31 @@ def test_holds_are_monotone(gaps: list[int], extra: int, wait: int) -> None:
     assert held(times, end + wait) <= held(times, end)
 
 
+STORY = st.lists(st.tuples(st.integers(0, 2 * SECOND), st.booleans()), min_size=1, max_size=20)
+"""Times since the last failure, none of which a hold of 2 s fits into, and ``still_up``."""
+
+
+@given(st.integers(0, 4), STORY)
+def test_one_story_is_one_flap(before: int, story: list[tuple[int, bool]]) -> None:
+    """However often a tunnel fails before a hold has passed, the next one doubles once."""
+    damper, row, now = Damper(1, Policy()), np.array([0]), 0
+    for _ in range(before):
+        damper.flap(row, now)
+        damper.up(row, now)
+    for wait, still_up in story:
+        now += wait
+        damper.flap(row, now, still_up=still_up)
+        assert damper.hold_ns(row, now).tolist() == [min(2 << before + 1, 60) * SECOND]
+
+
 def test_the_documented_ladder() -> None:
     """With the default policy holds are 2, 4, 8 … 60 s, and a minute up forgets one flap."""
     damper, row, holds = Damper(1, Policy()), np.array([0]), []
     for _ in range(7):
         holds.append(int(damper.hold_ns(row, 0)[0]) // SECOND)
         damper.flap(row, 0)
+        damper.up(row, 0)
     assert holds == [2, 4, 8, 16, 32, 60, 60]
-    damper.up(row, 0)
     assert damper.hold_ns(row, MINUTE - 1).tolist() == [60 * SECOND]
     assert damper.hold_ns(row, MINUTE).tolist() == [32 * SECOND]
 

@@ -117,8 +117,8 @@ class Ranks:
                     hysteresis=policy.features.hysteresis,
                 )  # fmt: skip
                 moved.append(standing.measure(figures, badness(figures), band))
-            changed, fell = (any(flags) for flags in zip(*judged, strict=True))
-            expected.append((changed, moved[0], fell))
+            changed, fell, rose = (any(flags) for flags in zip(*judged, strict=True))
+            expected.append((changed, moved[0], fell, rose))
         assert list(zip(*(f.tolist() for f in found), strict=True)) == expected
 
     def condemn(self, rows: tuple[int, ...], four: list[Row]) -> None:
@@ -203,6 +203,8 @@ def test_a_tunnel_stands_where_its_evaluations_put_it(life: Life) -> None:
         ("np.where(better, self._better_runs[number, rows] + 1, 0)",
          "self._better_runs[number, rows] + better"),
         ("worse & (raw >= VIOLATING)", "worse"),
+        ("proven & (before >= VIOLATING)", "proven"),
+        ("turned[:, some] |= ", "turned[:, some] = "),
         ("(raw >= VIOLATING) & (raw > self.verdict[number, rows])", "raw >= VIOLATING"),
         ("self._better_runs[number, rows] = 0\n\n    def forget", "pass\n\n    def forget"),
         ("self.told[:, rows] = -1", "pass"),

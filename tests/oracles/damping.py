@@ -12,6 +12,7 @@ class Record:
             self.ladder.append(min(2 * self.ladder[-1], limit))
         self.rung = 0
         self.up_for: int | None = None
+        self.story = False
 
     def tick(self) -> None:
         """Let one unit of time pass."""
@@ -19,14 +20,18 @@ class Record:
             self.up_for += 1
             if self.up_for % self.decay == 0 and self.rung:
                 self.rung -= 1
+                self.story = False
 
     def flap(self, *, still_up: bool) -> None:
-        """Fail, wholly or the SLA only."""
-        self.rung = min(self.rung + 1, len(self.ladder) - 1)
-        self.up_for = 0 if still_up and self.up_for is not None else None
+        """Fail, wholly or the SLA only; within a story that is no news."""
+        if not self.story:
+            self.rung = min(self.rung + 1, len(self.ladder) - 1)
+        self.story = True
+        self.up_for = 0 if still_up else None
 
     def up(self) -> None:
         """Come through the hold."""
+        self.story = False
         if self.up_for is None:
             self.up_for = 0
 

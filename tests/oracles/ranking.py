@@ -23,19 +23,19 @@ class Standing:
         self.now = self.smooth = self.published = NOTHING_KNOWN_NS
         self.told = (-1, -1, -1)
 
-    def judge(self, raw: int, hold_ns: int) -> tuple[bool, bool]:
-        """Take what an evaluation sees; return whether the verdict changed, and fell."""
+    def judge(self, raw: int, hold_ns: int) -> tuple[bool, bool, bool]:
+        """Take what an evaluation sees; return whether the verdict changed, fell, and rose."""
         old = self.verdict
         if raw > old:
             self.verdict, self.since_better = raw, 0
-            return True, raw >= VIOLATING
+            return True, raw >= VIOLATING, False
         recovering = raw < old and not (old >= VIOLATING and raw == UNKNOWN)
         self.since_better = self.since_better + 1 if recovering else 0
         patience = max(1, hold_ns // self.evaluation_ns) if old >= VIOLATING else 1
         if self.since_better >= min(patience, 32_000):
             self.verdict, self.since_better = raw, 0
-            return True, False
-        return False, False
+            return True, False, old >= VIOLATING
+        return False, False, False
 
     def take(self, raw: int) -> None:
         """Take the verdict of the moment as it is."""

@@ -75,6 +75,38 @@ def test_a_dead_lan_sends_traffic_to_the_other_hub() -> None:
     assert (done.series[done.series.t_ns >= 5 * SECOND].lost == 0).mean() > 0.9
 
 
+ALONE = """
+version: 1
+name: alone
+duration: 8s
+topology: {mesh: full-mesh, sites: [a, b]}
+transports:
+  broadband: {up: {loss: 0%, burst: none}, down: {loss: 0%, burst: none}, core: {loss: 0%}}
+classes: {rest: {sla: {loss: 3%}, when_none: drop}}
+traffic: [{class: rest, from: all, to: all, rate: 400kbps, packet: 200B}]
+faults:
+  - {name: deaf, kind: blackhole, at: 2s, for: 600ms,
+     on: {site: b, transport: broadband, direction: in}}
+"""
+
+
+@pytest.mark.parametrize(("brownout", "first"), [("on", "brownout"), ("off", "no_path")])
+def test_a_cut_that_is_noticed_twice_is_one_flap(brownout: str, first: str) -> None:
+    """What an alarm or an evaluation finds before the silence is no other story than silence alone.
+
+    Heard again by 2.8 s, they prove themselves for twice 1 s, to the evaluation at 5 s.
+    """
+    done = rehearse(
+        ALONE,
+        f"policy: {{evaluation: 500ms, damping: {{hold: 1s}}, features: {{brownout: {brownout}}},"
+        " liveness: {broadband: {interval: 100ms, multiplier: 5}}}",
+    )
+    assert reasons(done, site="a") == {first: 1, "start": 1}
+    assert reasons(done, site="b") == {"liveness_down": 1, "start": 1}
+    back = done.decisions[done.decisions.reason == "start"]
+    assert back.t_ns.tolist() == [5 * SECOND] * 2
+
+
 def test_a_crashed_hub_is_left_for_the_other_one() -> None:
     """Backups end at another hub, so three intervals and a little are enough."""
     fault = "faults: [{name: crash, kind: site-crash, at: 3s, for: 5s, on: {site: hub1}}]"

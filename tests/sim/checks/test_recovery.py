@@ -1,13 +1,20 @@
 """Recovery: each thing that a fault may leave behind is found in tables broken by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from patronus.engine.brownout_table import ALARM, BASE_PPM, SUSPECTED_PPM, TAKEN
 from patronus.engine.forwarding import NO_ROW
-from patronus.engine.policy import LivenessProfile, Policy, SlaClass, TrafficClass
+from patronus.engine.policy import LivenessProfile, Policy, SlaClass, TrafficClass, WhenNone
 from patronus.engine.units import MS, SECOND
+from patronus.engine.verdict import OUTAGE_PPM
+from patronus.sim.checks.rules import REVIVING
+from patronus.sim.language import load
 from patronus.sim.scenario import Schedule, Selector
+from patronus.sim.world import World
 from tests.sim.checkbench import Bench
 from tests.sim.handmade import make_fault
 
@@ -18,9 +25,9 @@ LIKES_MPLS = Policy(
 CUT = make_fault(schedule=Schedule(at_ns=SECOND, for_ns=SECOND))
 
 
-def bench(quiet_ns: int | None = None) -> Bench:
+def bench(quiet_ns: int | None = None, policy: Policy = LIKES_MPLS) -> Bench:
     """Return a bench some time after its only fault; as long as the bound by default."""
-    made = Bench(CUT, policy=LIKES_MPLS)
+    made = Bench(CUT, policy=policy)
     bound_ns = int(made.checkers.recovery_bounds_ns[0])
     flag(made)
     end_ns = 2 * SECOND + (bound_ns if quiet_ns is None else quiet_ns)
@@ -143,3 +150,55 @@ def test_a_way_that_does_not_work_is_not_asked_for() -> None:
     made.run(made.now_ns + 100 * MS)
     texts = [f.text for f in made.checkers.findings]
     assert made.checkers.unrecovered == 0, texts
+
+
+@pytest.mark.parametrize(("latency_ns", "left"), [(MS, 0), (SECOND, 1)])
+@pytest.mark.parametrize("broken", [nowhere, bare])
+def test_a_class_that_drops_lacks_only_what_it_would_use(
+    broken: Break, latency_ns: int, left: int
+) -> None:
+    """Where no way keeps its SLA it rightly has none, and no backup; where one does it has not."""
+    sla = SlaClass(latency_ns=latency_ns, when_none=WhenNone.DROP)
+    made = bench(policy=replace(LIKES_MPLS, classes=(TrafficClass("voice", sla=sla),)))
+    broken(made)
+    made.run(made.now_ns + 100 * MS)
+    assert made.checkers.unrecovered == left
+
+
+def test_a_class_that_drops_may_wait_for_its_verdict() -> None:
+    """Before its own bound has passed nothing is asked of it, whatever is due of another."""
+    limits = SlaClass(loss_ppm=10_000, when_none=WhenNone.DROP)
+    classes = (TrafficClass("voice", sla=limits), *Policy().classes)
+    made = Bench(CUT, policy=replace(LIKES_MPLS, classes=classes))
+    entries = [made.entry("berlin", "oslo", number) for number in (0, 1)]
+    voice_ns, rest_ns = made.checkers.recovery_bounds_ns.tolist()
+    assert voice_ns > rest_ns
+    flag(made)
+    made.advance(((2 * SECOND + rest_ns) // (100 * MS) + 1) * 100 * MS)
+    for entry in entries:
+        made.move(entry, NO_ROW)
+    made.run(made.now_ns + 100 * MS)
+    assert made.checkers.unrecovered == 1
+    assert [f.entry for f in made.checkers.findings] == entries[1:]
+
+
+def test_alarms_of_outages_are_over_after_so_many_probes() -> None:
+    """Whatever a line usually loses, good packets alone end the doubt about half of them lost."""
+    most = 0
+    for level in range(len(BASE_PPM)):
+        kinds = [k for k in range(len(TAKEN)) if SUSPECTED_PPM[k][level] <= OUTAGE_PPM]
+        most = max(most, -(-ALARM // TAKEN[max(kinds, default=0)][level]))
+    assert most == REVIVING
+
+
+def test_a_line_that_was_dead_for_a_moment_is_used_again() -> None:
+    """A class without limits waits for the end of an alarm, too, and then nothing is left of it."""
+    found = Path(__file__).parents[1] / "fuzzing" / "found" / "dead-for-a-moment.patronus.yml"
+    scenario = load(found)
+    early = World(scenario, scenario.seed, reported=False)
+    early.run()
+    assert early.checkers.unrecovered is None
+    over_ns = 2050 * MS + int(early.checkers.recovery_bounds_ns[0])
+    late = World(replace(scenario, duration_ns=over_ns + MS), scenario.seed, reported=False)
+    late.run()
+    assert late.checkers.unrecovered == 0
