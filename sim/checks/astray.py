@@ -10,7 +10,8 @@ counts is beyond doubt:
 - the site and whoever is in between on that other way have heard each other all that time.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,9 +23,18 @@ from patronus.engine.units import LONG_AGO
 from patronus.sim.checks.lasting import Lasting
 from patronus.sim.checks.others import Others, Standing
 from patronus.sim.checks.ways import Ways
+from patronus.sim.scenario import FaultKind
 
 if TYPE_CHECKING:
     from patronus.sim.world import World
+
+_MUTES: Final = (
+    FaultKind.AGENT_PAUSE,
+    FaultKind.AGENT_KILL,
+    FaultKind.SITE_CRASH,
+    FaultKind.CONTROLLER_PARTITION,
+)
+"""What keeps a site from telling the others."""
 
 
 class Astray:
@@ -54,7 +64,7 @@ class Astray:
         if not (silent[self._carriers].any() or ~standing.reached.all() or len(self._bad)):
             return self._bad
         entries = self._unheard(standing, silent)
-        bad = entries[self._others.proven(entries, self._steady(now_ns), self._proven(now_ns))]
+        bad = entries[self._others.proven(entries, self.steady(now_ns), self._proven(now_ns))]
         both = distinct(np.concatenate([self._bad, bad]))
         self._lasting.update(both, np.isin(both, bad), now_ns)
         self._bad = bad
@@ -70,10 +80,21 @@ class Astray:
         found: I64 = entries[unheard]
         return found
 
-    def _steady(self, now_ns: int) -> Standing:
-        """Return who has been well for long."""
+    def steady(self, now_ns: int) -> Standing:
+        """Return who has been well for so long that the others have heard of it."""
         running, reached, lan_up = self.well_ns <= now_ns - self._heard_ns
         return Standing(running, reached, lan_up, self.well_ns[0])
+
+    def blinked(self, sites: Sequence[int], at_ns: int) -> bool:
+        """Tell whether some site was not heard a moment ago, be it between two looks."""
+        from_ns = at_ns - self._heard_ns
+        return any(
+            o.fault.kind in _MUTES
+            and o.start_ns <= at_ns
+            and o.end_ns > from_ns
+            and not set(sites).isdisjoint(o.sites)
+            for o in self._world.timeline.occurrences
+        )
 
     def _proven(self, now_ns: int) -> Bools:
         """Tell which tunnels must count as good; at the end: no leg, and a missing one."""

@@ -147,8 +147,11 @@ class Tables:
     def _looped(self, at_ns: int, cycle: Cycle) -> None:
         overlay, agents = self._world.overlay, self._world.agents
         sites = [self._space.key(entry).site for entry in (*cycle, cycle[0])]
-        # Who cannot be heard cannot say that it has lost its way; packets do not loop anyway.
-        if not (agents.running & agents.reached)[sites].all():
+        # Who cannot be heard cannot say that it has lost its way, nor can who could not until
+        # just now; packets do not loop anyway.
+        steady = self._astray.steady(at_ns)
+        well = agents.running & agents.reached & steady.running & steady.reached
+        if not well[sites].all() or self._astray.blinked(sites, at_ns):
             return
         self._found.add("loops")
         names = [overlay.sites[site] for site in sites]

@@ -80,19 +80,22 @@ def _topology(dice: Dice, count: int, transports: Sequence[str]) -> TopologySpec
     hubs = dice.between(1, min(3, count - 1)) if mesh is Mesh.HUBS or dice.percent(60) else 0
     names = [f"hub{n}" for n in range(1, hubs + 1)]
     names += [f"s{n}" for n in range(1, count - hubs + 1)]
+    # Over each of its transports a site has somebody at the other end: the network is one, and
+    # no fault is about nothing.
+    whole = count if mesh is Mesh.PARTIAL else max(hubs, 1)
     return TopologySpec(
         mesh=mesh,
         sites=tuple(
-            SiteSpec(name, hub=place < hubs, transports=_attached(dice, transports, place < hubs))
+            SiteSpec(name, hub=place < hubs, transports=_attached(dice, transports, place < whole))
             for place, name in enumerate(names)
         ),
         degree=dice.between(2, 4) if mesh is Mesh.PARTIAL else 4,
     )
 
 
-def _attached(dice: Dice, transports: Sequence[str], hub: bool) -> tuple[str, ...]:
+def _attached(dice: Dice, transports: Sequence[str], whole: bool) -> tuple[str, ...]:
     """Return the transports of a site; empty: all of them. Most have all."""
-    if hub or dice.percent(80):
+    if whole or dice.percent(80):
         return ()
     return dice.some(transports, len(transports) - 1)
 

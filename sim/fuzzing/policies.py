@@ -22,6 +22,9 @@ CLASSES: Final = ("voice", "video", "rest")
 """In this order, since the last takes what no other does."""
 
 _INTERVALS: Final = (50 * MS, 100 * MS, 100 * MS, 100 * MS, 200 * MS)
+_WHEN_NONE: Final = (WhenNone.BEST, WhenNone.BEST, WhenNone.STAY) * 3 + (WhenNone.DROP,)
+"""Few drop: where any class does, the check ``hasty`` says nothing."""
+
 _CODE_POINTS: Final = {"voice": 46, "video": 34}
 
 
@@ -33,8 +36,6 @@ def policy(dice: Dice, transports: Sequence[str]) -> Policy:
     if dice.percent(85):
         # It recovers in seconds, the others' alarms take probes by the hundred.
         classes[-1] = _bearing(classes[-1])
-    if doublings > 1:
-        classes = [_bearing(given) for given in classes]
     return Policy(
         classes=tuple(classes),
         liveness={name: _liveness(dice.apart(f"liveness {name}")) for name in transports},
@@ -70,11 +71,7 @@ def _features(dice: Dice) -> Features:
 
 
 def _class(dice: Dice, name: str, transports: Sequence[str]) -> TrafficClass:
-    """Draw a class.
-
-    None drops what no way complies with: a tunnel that is back is kept from such a class for
-    its hold and then for the verdict's, which is longer than the checkers' bound.
-    """
+    """Draw a class."""
     forbid = frozenset(dice.some(transports, 1) if dice.percent(25) else ())
     allowed = [t for t in transports if t not in forbid]
     prefer = dice.some(allowed, dice.between(1, 2)) if dice.percent(70) else ()
@@ -86,7 +83,7 @@ def _class(dice: Dice, name: str, transports: Sequence[str]) -> TrafficClass:
         loss_ppm=dice.between(2, 8) * 10_000 if dice.percent(40) else None,
         prefer=prefer,
         forbid=forbid,
-        when_none=dice.one((WhenNone.BEST, WhenNone.BEST, WhenNone.STAY)),
+        when_none=dice.one(_WHEN_NONE),
     )
     share = {t: dice.between(1, 3) for t in allowed} if not prefer and dice.percent(40) else {}
     matches = (Match(dscp=frozenset({_CODE_POINTS[name]})),) if name in _CODE_POINTS else ()
@@ -94,11 +91,7 @@ def _class(dice: Dice, name: str, transports: Sequence[str]) -> TrafficClass:
 
 
 def _bearing(given: TrafficClass) -> TrafficClass:
-    """Return a class without limits, which bears what longer holds bring.
-
-    The bound of the checkers holds for the hold after a first flap. With further doublings a
-    tunnel that is fine may rightly be kept from a class with limits for longer.
-    """
+    """Return a class without limits."""
     was = given.sla
     sla = SlaClass(prefer=was.prefer, forbid=was.forbid, when_none=was.when_none)
     return replace(given, sla=sla)

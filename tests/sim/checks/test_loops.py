@@ -32,6 +32,19 @@ def test_two_sites_that_send_to_each_other_are_a_loop() -> None:
     assert finding.text == "hub1 to oslo, default: packets would go hub1 > berlin > hub1"
 
 
+@pytest.mark.parametrize(("wait_ns", "found"), [(SECOND, 0), (20 * SECOND, 1)])
+def test_who_is_just_heard_again_is_not_blamed(wait_ns: int, found: int) -> None:
+    """After a partition it takes an announcement until all know what was lost in it."""
+    bench = Bench().run(SECOND)
+    bench.agents.reached[bench.site("hub1")] = False
+    bench.run(2 * SECOND)
+    bench.agents.reached[bench.site("hub1")] = True
+    bench.run(2 * SECOND + wait_ns)
+    bench.move(bench.entry("berlin", "oslo"), bench.row("berlin", "hub1"))
+    bench.move(bench.entry("hub1", "oslo"), bench.row("hub1", "berlin"))
+    assert bench.run(bench.now_ns + SECOND).checkers.loops == found
+
+
 @pytest.mark.parametrize("what", ["running", "reached"])
 def test_who_cannot_be_heard_is_not_blamed(what: str) -> None:
     """A cycle through a site whose agent is away, or cut off, is none: it cannot withdraw."""

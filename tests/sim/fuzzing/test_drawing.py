@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patronus.engine.policy import WhenNone
 from patronus.engine.units import NEVER, SECOND
 from patronus.sim.api import plan
 from patronus.sim.checks.rules import recovery_bounds_ns
@@ -40,6 +41,14 @@ def test_draws_repeat_and_differ() -> None:
     assert len({draw(s, n).seed for s in (1, 2) for n in range(5)}) == 10
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_drawn_can_be_built(seed: int) -> None:
+    """No overlay falls apart, and each fault has something to hit."""
+    for number in range(40):
+        scenario = draw(seed, number)
+        plan(scenario, scenario.seed)
+
+
 def test_every_kind_is_drawn() -> None:
     """Some hundred schedules hold every kind and every mesh, full swarms and small ones."""
     drawn = [draw(3, number) for number in range(200)]
@@ -50,6 +59,15 @@ def test_every_kind_is_drawn() -> None:
     assert max(len(scenario.faults) for scenario in drawn) > FAULTS[1] // 2
     few = [s for s in drawn if len({f.kind for f in s.faults}) <= 2]
     assert len(few) > len(drawn) // 4
+
+
+def test_policies_of_every_kind_are_drawn() -> None:
+    """Classes that drop are few; limits come with holds that double twice, too."""
+    policies = [draw(6, number).policy for number in range(100)]
+    drops = [any(c.sla.when_none is WhenNone.DROP for c in p.classes) for p in policies]
+    assert 5 < sum(drops) < 35
+    twice = [p for p in policies if p.damping.hold_max_ns > 2 * p.damping.hold_ns]
+    assert any(c.sla.loss_ppm is not None for p in twice for c in p.classes)
 
 
 def test_every_shape_is_drawn() -> None:
