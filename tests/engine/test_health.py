@@ -148,7 +148,7 @@ def test_health_is_what_a_list_of_samples_says(life: Life) -> None:
         ("state[:, odd] = before", "pass"),
         ("gap[odd] = 0", "pass"),
         ("state[JITTER, first] = UNKNOWN", "pass"),
-        ("(place + 1) % len(self.ring)", "(place + 1) % 1"),
+        ("+ 1) % len(self.ring)", "+ 1) % 1"),
         ("self.opened[:, rows] = 0\n        probes", "probes"),
         ("self.opened[:, rows] = self.sums[:, rows] = 0\n        self.ring", "self.ring"),
         ("self.ring[:, :, rows] = 0\n\n    def rotate", "pass\n\n    def rotate"),

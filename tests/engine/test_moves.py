@@ -190,4 +190,4 @@ def test_the_dataplane_is_told_what_is_wanted_and_the_journal_what_moved(life: L
 def test_the_property_catches_mutants(old: str, new: str) -> None:
     """Each way of losing a move is noticed."""
     broken = mutant(kernel, old, new)
-    assert caught(LIVES, lambda life: live(broken, life))
+    assert caught(LIVES, lambda life: live(broken, life), examples=1000)

@@ -24,6 +24,7 @@ from tests.engine.scene import CASES, Case
 from tests.engine.test_steering import UNKNOWN_BEYOND, Decided
 from tests.mutants.harness import caught
 from tests.oracles import steering as oracle
+from tests.oracles.overlays import Plan
 from tests.sim.compiled.interpreted import interpreted
 
 
@@ -99,6 +100,13 @@ NEARLY = replace(UNKNOWN_BEYOND, luck=1_788_458_060, keep=False)
 """A rival that is better, and not by the margin."""
 
 
+DRAINED_COMPLIES = Case(
+    Plan(sites=2, lanes=3, tunnels=((1, 0, 2), (1, 0, 1), (1, 0, 0)), shared=(), transit=()),
+    luck=1_065_429_194, calm=False, keep=False,
+)  # fmt: skip
+"""A class that stays where nothing complies, and the only tunnel that does is drained."""
+
+
 class Blind(Choosers):
     """Passes to which the metrics of this moment are not up to date."""
 
@@ -122,6 +130,7 @@ def one_by_one(module: ModuleType, case: Case) -> None:
 @given(CASES)
 @example(UNKNOWN_BEYOND)
 @example(NEARLY)
+@example(DRAINED_COMPLIES)
 def test_one_by_one(case: Case) -> None:
     """Whatever the overlay and the policy, entries that are no whole sites go the same ways."""
     one_by_one(compiled, case)
@@ -190,7 +199,6 @@ ONE_BY_ONE = (
     ("order[c, to] * PLACE if c < near else TRANSIT", "order[c, to] * PLACE if c < near else 0"),
     ("grade += DETOUR * (c >= near and carries[site]) +", "grade +="),
     ("+ DRAINED * drained[row]", ""),
-    ("tier[c] == COMPLIANT and grade < LAST_RESORT", "tier[c] == COMPLIANT"),
     ("if stays[number] and not complies and", "if not complies and"),
     ("if stays[number] and not complies and", "if stays[number] and"),
     ("key[incumbent] < _RESORT and left_tier < OUTAGE", "left_tier < OUTAGE"),
@@ -220,6 +228,12 @@ MUTANTS: list[Any] = [(side_by_side, lanes.LUCK, *texts) for texts in SIDE_BY_SI
 MUTANTS += [(fan_out, FANS, *texts) for texts in FAN_OUT]
 MUTANTS += [(one_by_one, CASES, *texts) for texts in ONE_BY_ONE]
 MUTANTS.append((one_by_one, st.just(NEARLY), "max(margin_ns, metric[incumbent] * margin_ppm", "(0"))
+MUTANTS.append(
+    (
+        one_by_one, st.just(DRAINED_COMPLIES), "tier[c] == COMPLIANT and grade < LAST_RESORT",
+        "tier[c] == COMPLIANT",
+    )
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
